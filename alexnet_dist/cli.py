@@ -1,0 +1,57 @@
+"""The commands. Nothing but wiring: each finds its flags and calls one function."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from alexnet_dist.config.experiment import resolve
+from alexnet_dist.config.sources import describe, fields_help, load
+from alexnet_dist.errors import Refusal
+
+TRAIN_HELP = """Train as an experiment says: --config FILE, and a dotted flag for every field.
+
+  --config FILE                an experiment in YAML, such as configs/fashion_mnist.yaml
+  --print_config               show the resolved experiment and what differs from the defaults, and stop
+"""
+
+
+def train(flags: Sequence[str]) -> int:
+    """`launch/train.py` and `alexnet-dist train`."""
+    if "--help" in flags or "-h" in flags:
+        print(TRAIN_HELP + fields_help())
+        return 0
+    # Imported late: torch and Accelerate take seconds, help and mistakes in flags should not.
+    from alexnet_dist.training.environment import promised_world
+    from alexnet_dist.training.run import Ending, guarded, named_folder, run_training
+
+    ending = Ending()
+    ending.folder = named_folder(flags)
+    if "--print_config" in flags:
+        given = [flag for flag in flags if flag != "--print_config"]
+
+        def show(_: Ending) -> None:
+            experiment = load(given)
+            print(describe(resolve(experiment, promised_world(os.environ)), experiment))
+
+        return guarded(show, Ending())
+    return guarded(lambda ending: run_training(load(list(flags)), ending), ending)
+
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "train": (train, "train one experiment on the ranks that the launcher started"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`alexnet-dist COMMAND`."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] in ([], ["--help"], ["-h"]):
+        print("alexnet-dist COMMAND [flags]\n")
+        for name, (_, summary) in COMMANDS.items():
+            print(f"  {name:<10} {summary}")
+        return 0
+    name, *flags = arguments
+    if name not in COMMANDS:
+        print(f"error: {Refusal('command', name, 'there are: ' + ', '.join(COMMANDS))}", file=sys.stderr)
+        return 2
+    return COMMANDS[name][0](flags)

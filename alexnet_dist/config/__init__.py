@@ -1,0 +1,1 @@
+"""The typed experiment: what a user can set, and where the settings come from."""

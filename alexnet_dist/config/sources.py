@@ -1,0 +1,174 @@
+"""Where settings come from: defaults, then a YAML file, then dotted flags; a later source wins.
+
+A file is data: no tags, no anchors, no duplicate names, at most a megabyte.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from alexnet_dist.config.experiment import Experiment, Group
+from alexnet_dist.errors import Refusal
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 8
+_FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)$")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without anchors (and so without bombs and cycles), and with 1e-3 read as a number."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise yaml.YAMLError("anchors and aliases are not allowed")
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"nested deeper than {MAX_DEPTH}")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        names = [key.value for key, _ in node.value]
+        for name in names:
+            if not isinstance(name, str) or names.count(name) > 1:
+                raise yaml.YAMLError(f"the name {name!r} is given twice or is not plain text")
+        return super().construct_mapping(node, deep)
+
+
+_PlainLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Plain values of a YAML text.
+
+    Raises:
+        Refusal: whatever is wrong with it, naming `where` it stood.
+    """
+    try:
+        return yaml.load(text, _PlainLoader)
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise Refusal(where, getattr(error, "problem", None) or error, f"not plain YAML{line}") from None
+
+
+def read_file(path: str) -> dict[str, Any]:
+    """The groups of an experiment file, not yet validated."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        text = raw.decode("utf-8")
+    except OSError as error:
+        raise Refusal("--config", path, error.strerror or "cannot be read") from None
+    except UnicodeDecodeError:
+        raise Refusal("--config", path, "not a text file: experiment files are YAML in UTF-8") from None
+    if len(raw) > MAX_BYTES:
+        raise Refusal("--config", path, f"larger than {MAX_BYTES} bytes: experiment files are small")
+    values = parse_yaml(text, path)
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise Refusal("--config", path, f"must hold groups such as 'train:', not a {type(values).__name__}")
+    for group, fields in values.items():
+        if not isinstance(fields, dict):
+            raise Refusal(f"{path}: {group}", fields, "a group holds fields, such as 'train: {epochs: 2}'")
+    return values
+
+
+def read_flags(flags: list[str]) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    """Split `--config FILE` and `--group.field value` (or `--group.field=value`) flags.
+
+    Returns:
+        The config file, and the values by group and field.
+    """
+    config, values = None, dict[str, dict[str, Any]]()
+    rest = list(flags)
+    while rest:
+        flag, equals, value = rest.pop(0).partition("=")
+        if not flag.startswith("--"):
+            raise Refusal("command line", flag, "expected --config FILE or --group.field VALUE")
+        if not equals:
+            if not rest:
+                raise Refusal(flag, "", "needs a value")
+            value = rest.pop(0)
+        group, dot, field = flag[2:].partition(".")
+        if flag == "--config":
+            config = value
+        elif dot:
+            values.setdefault(group, {})[field] = parse_yaml(value, flag)
+        else:
+            raise Refusal("command line", flag, f"unknown flag; groups are {', '.join(Experiment.model_fields)}")
+    return config, values
+
+
+def load(flags: list[str]) -> Experiment:
+    """The experiment that the flags (and the file they name) describe, validated but not yet resolved.
+
+    Raises:
+        Refusal: the first thing that is wrong.
+    """
+    config, overrides = read_flags(flags)
+    values = read_file(config) if config is not None else {}
+    for group, fields in overrides.items():
+        values[group] = {**values.get(group, {}), **fields}
+    return validate(values)
+
+
+def validate(values: dict[str, Any]) -> Experiment:
+    """An experiment from plain values."""
+    try:
+        return Experiment.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        remedy = first["msg"]
+        if first["type"] == "extra_forbidden":
+            remedy = f"no such field; there are: {', '.join(_siblings(first['loc']))}"
+        raise Refusal(field, first["input"], remedy) from None
+
+
+def _siblings(path: tuple[int | str, ...]) -> list[str]:
+    group = Experiment.model_fields.get(str(path[0])) if len(path) > 1 else None
+    kind = group.annotation if group is not None else Experiment
+    assert isinstance(kind, type) and issubclass(kind, Group)
+    return list(kind.model_fields)
+
+
+def save(experiment: Experiment, path: Path) -> None:
+    """Write a resolved experiment so that `--config` reads the same one back."""
+    path.write_text(yaml.safe_dump(experiment.model_dump(), sort_keys=False))
+
+
+def describe(resolved: Experiment, given: Experiment) -> str:
+    """The whole experiment as YAML, with a note at what the user set and at what followed from the rest."""
+    defaults, lines = Experiment(), []
+    for group in Experiment.model_fields:
+        lines.append(f"{group}:")
+        before, default = getattr(given, group), getattr(defaults, group)
+        for field, value in getattr(resolved, group).model_dump().items():
+            text = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
+            if getattr(before, field) != getattr(default, field):
+                text += f"  # set; default: {getattr(default, field)}"
+            elif value != getattr(default, field):
+                text += "  # follows from the rest"
+            lines.append(f"  {field}: {text}")
+    return "\n".join(lines)
+
+
+def fields_help() -> str:
+    """Every dotted flag with its default and its meaning."""
+    lines = []
+    for group, info in Experiment.model_fields.items():
+        assert isinstance(info.annotation, type) and issubclass(info.annotation, Group)
+        for field, detail in info.annotation.model_fields.items():
+            default = yaml.safe_dump(detail.default, default_flow_style=True).removesuffix("...\n").strip()
+            flag = f"--{group}.{field}"
+            lines.append(f"  {flag:<28} {detail.description} [{default}]")
+    return "\n".join(lines)

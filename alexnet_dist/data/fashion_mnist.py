@@ -1,0 +1,76 @@
+"""Fashion-MNIST from local files: 60,000 training and 10,000 test images of 28 x 28, ten classes.
+
+Files are those that zalandoresearch/fashion-mnist publishes, gzipped or unpacked.
+"""
+
+import gzip
+import zlib
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from alexnet_dist.errors import Refusal
+
+USUAL_PLACES = ("~/Datasets/FashionMNIST", "/usr/share/datasets/fashion-mnist")
+
+# Of the unpacked files, so that it does not matter who packed them. Debian's packed files differ from the
+# publisher's, their contents do not (MD5 of train-images-idx3-ubyte: f4a8712d7a061bf5bd6d2ca38dc4d50a in both).
+_SHA256 = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+
+
+def read_fashion_mnist(root: str | None) -> dict[str, tuple[Tensor, Tensor]]:
+    """Images (uint8, n x 1 x 28 x 28) and labels (int64, n) of the parts "train" and "t10k".
+
+    Args:
+        root: the folder; None looks in the usual places.
+
+    Raises:
+        Refusal: no folder has all files, or a file is not the published one.
+    """
+    folder = find_folder(root)
+    parts = {}
+    for part in ("train", "t10k"):
+        images = _read(folder, f"{part}-images-idx3-ubyte")[16:].view(-1, 1, 28, 28)
+        labels = _read(folder, f"{part}-labels-idx1-ubyte")[8:].long()
+        parts[part] = (images, labels)
+    return parts
+
+
+def find_folder(root: str | None) -> Path:
+    """The first folder that has all four files (also in torchvision's `FashionMNIST/raw` below it)."""
+    places = [Path(place).expanduser() for place in ((root,) if root is not None else USUAL_PLACES)]
+    for place in places:
+        for folder in (place, place / "raw", place / "FashionMNIST" / "raw"):
+            if all(_path(folder, name) for name in _SHA256):
+                return folder
+    searched = ", ".join(map(str, places))
+    raise Refusal(
+        "data.root",
+        searched,
+        "no Fashion-MNIST there: install Debian's package dataset-fashion-mnist, or "
+        "name the folder that holds train-images-idx3-ubyte.gz and its three companions",
+    )
+
+
+def _path(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None)
+
+
+def _read(folder: Path, name: str) -> Tensor:
+    path = _path(folder, name)
+    assert path is not None, "find_folder saw it"
+    try:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise Refusal("data.root", path, f"cannot be read ({error}): fetch it again") from None
+    if sha256(raw).hexdigest() != _SHA256[name]:
+        raise Refusal("data.root", path, "not the published file (its SHA-256 differs): fetch it again")
+    return torch.frombuffer(bytearray(raw), dtype=torch.uint8)

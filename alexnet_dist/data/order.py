@@ -1,0 +1,66 @@
+"""The order of samples: a pure function of seed, epoch and step, the same for any number of ranks."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from alexnet_dist.layout.draws import Draws
+
+
+def share(length: int, parts: int, index: int) -> slice:
+    """The `index`-th of `parts` contiguous parts whose sizes differ by at most one."""
+    return slice(index * length // parts, (index + 1) * length // parts)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Positions in the global batch that one micro-step of one replica works on."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def slice(self) -> slice:
+        return slice(self.start, self.stop)
+
+
+class Order:
+    """Cuts each epoch's permutation into global batches; the last one of an epoch may be short.
+
+    Args:
+        draws: owner of the permutation.
+        samples: in the training set.
+        global_batch: samples of a full step.
+    """
+
+    def __init__(self, draws: Draws, samples: int, global_batch: int) -> None:
+        self.draws = draws
+        self.samples = samples
+        self.global_batch = global_batch
+        self.steps_per_epoch = -(-samples // global_batch)
+        self._epoch = -1
+        self._permutation: Tensor | None = None
+
+    def epoch(self, step: int) -> int:
+        return step // self.steps_per_epoch
+
+    def count(self, step: int) -> int:
+        """Samples of a step over all ranks."""
+        first = step % self.steps_per_epoch * self.global_batch
+        return min(self.global_batch, self.samples - first)
+
+    def ids(self, step: int, rows: Rows) -> Tensor:
+        """Sample numbers (int64) at the given positions of a step's global batch."""
+        epoch = self.epoch(step)
+        if epoch != self._epoch or self._permutation is None:
+            self._epoch, self._permutation = epoch, self.draws.permutation(epoch, self.samples)
+        first = step % self.steps_per_epoch * self.global_batch
+        return self._permutation[first + rows.start : first + rows.stop]
+
+    def rows(self, step: int, dp_size: int, dp_index: int, accumulate: int) -> list[Rows]:
+        """The positions of each micro-step of one replica. Some are empty when a batch is very short."""
+        mine = share(self.count(step), dp_size, dp_index)
+        parts = (share(mine.stop - mine.start, accumulate, i) for i in range(accumulate))
+        return [Rows(mine.start + part.start, mine.start + part.stop) for part in parts]

@@ -1,0 +1,1 @@
+"""Who is where: ranks, axes, groups; who owns which random number; what was sent."""

@@ -1,0 +1,82 @@
+"""Counts what every collective of this process sends, whoever calls it.
+
+The count is taken where torch hands a collective to a process group (the dispatcher ops of the `c10d` namespace),
+so all-reduces that DDP issues from C++ are seen as well as our own. It reads tensors only: it never asks a
+strategy what it expected.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+_KEYS = ("AutogradCPU", "AutogradCUDA")
+
+
+def _bytes(tensors: Tensor | Sequence[Any]) -> int:
+    if isinstance(tensors, Tensor):
+        return tensors.numel() * tensors.element_size()
+    return sum(_bytes(t) for t in tensors)
+
+
+# By op: the collective's name, how often the full buffer S passes a rank in an N-rank ring (times (N-1)/N), and
+# which argument is S.
+_OPS: dict[str, tuple[str, int, int]] = {
+    "allreduce_": ("all_reduce", 2, 0),
+    "allreduce_coalesced_": ("all_reduce", 2, 0),
+    "allgather_": ("all_gather", 1, 0),
+    "_allgather_base_": ("all_gather", 1, 0),
+    "allgather_into_tensor_coalesced_": ("all_gather", 1, 0),
+    "reduce_scatter_": ("reduce_scatter", 1, 1),
+    "_reduce_scatter_base_": ("reduce_scatter", 1, 1),
+    "reduce_scatter_tensor_coalesced_": ("reduce_scatter", 1, 1),
+    "alltoall_base_": ("all_to_all", 1, 1),
+    "alltoall_": ("all_to_all", 1, 1),
+    "broadcast_": ("broadcast", 1, 0),
+    "reduce_": ("reduce", 1, 0),
+}
+
+
+class TrafficCounter:
+    """Bytes sent by this rank, by collective, since the last `take`.
+
+    With S the full buffer and N the group's size, an all-reduce sends 2(N-1)/N S per rank, a gather, scatter,
+    all-to-all, broadcast or reduce (N-1)/N S: what a ring or a direct exchange moves. A backend may move more.
+
+    There is one per process, because the ops it listens to are the process's: use `traffic_counter()`.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[str, int] = {}
+        # Kernels live as long as the library object.
+        self._library = torch.library.Library("c10d", "IMPL")
+        for op, (name, passes, full) in _OPS.items():
+            for key in _KEYS:
+                self._library.impl(op, self._counting(getattr(torch.ops.c10d, op).default, name, passes, full), key)
+
+    def _counting(self, op: Callable[..., Any], name: str, passes: int, full: int) -> Callable[..., Any]:
+        def kernel(*args: Any) -> Any:
+            group = next(ProcessGroup.unbox(a) for a in args if isinstance(a, torch.ScriptObject))
+            sent = passes * _bytes(args[full]) * (group.size() - 1) // group.size()
+            self._sent[name] = self._sent.get(name, 0) + sent
+            with torch._C._AutoDispatchBelowAutograd():
+                return op(*args)
+
+        return kernel
+
+    def take(self) -> dict[str, int]:
+        """Bytes by collective since the last call, which are then forgotten."""
+        sent, self._sent = self._sent, {}
+        return sent
+
+
+_counter: TrafficCounter | None = None
+
+
+def traffic_counter() -> TrafficCounter:
+    """The process's counter; listens from the first call on."""
+    global _counter
+    _counter = _counter or TrafficCounter()
+    return _counter

@@ -1,0 +1,1 @@
+"""What is trained: layer tables, and the one-device module that follows from one."""

@@ -1,0 +1,148 @@
+"""The one-device module of a layer table. It knows nothing of ranks.
+
+Groups follow from the shapes: a layer whose weight has fewer input channels than its input is grouped. So a
+strategy may replace a parameter by its own tower's part, and the module still does the right thing.
+"""
+
+from collections.abc import Mapping
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexnet_dist.layout.draws import Draws
+from alexnet_dist.nets import table as t
+from alexnet_dist.nets.response_norm import response_norm
+
+
+class Conv(nn.Module):
+    """A convolution, grouped where its weight sees only a part of the input channels."""
+
+    def __init__(self, site: t.Site, layer: t.Conv) -> None:
+        super().__init__()
+        self.stride = layer.stride
+        self.padding = layer.padding
+        self.weight = nn.Parameter(torch.empty(site.weight))
+        self.bias = nn.Parameter(torch.empty(layer.filters))
+
+    def forward(self, x: Tensor) -> Tensor:
+        before, after = self.padding
+        if before != after:
+            x = functional.pad(x, (before, after, before, after))
+        padding = before if before == after else 0
+        groups = x.shape[1] // self.weight.shape[1]
+        return functional.conv2d(x, self.weight, self.bias, self.stride, padding, groups=groups)
+
+
+class Linear(nn.Module):
+    """A fully connected layer; block-diagonal where its weight sees only a part of the input."""
+
+    def __init__(self, site: t.Site, layer: t.Linear) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(site.weight))
+        self.bias = nn.Parameter(torch.empty(layer.units))
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = x.shape[1] // self.weight.shape[1]
+        if groups == 1:
+            return functional.linear(x, self.weight, self.bias)
+        blocks = torch.bmm(
+            x.unflatten(1, (groups, -1)).transpose(0, 1),
+            self.weight.unflatten(0, (groups, -1)).transpose(1, 2),
+        )
+        return blocks.transpose(0, 1).flatten(1) + self.bias
+
+
+class Norm(nn.Module):
+    """Response norm over the channels of one tower."""
+
+    def __init__(self, layer: t.Norm, maps: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.maps = maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.layer
+        return response_norm(x, self.maps, norm.size, norm.alpha, norm.beta, norm.k)
+
+
+class Activation(nn.Module):
+    def __init__(self, function: str) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        # In place is safe: no layer of the tables in front of an activation keeps its output for backward.
+        return x.relu_() if self.function == "relu" else x.tanh()
+
+
+class Dropout(nn.Module):
+    """Multiplies by a mask that its caller drew (`Draws.dropout_masks`); without one it does nothing."""
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        return x if mask is None else x * mask.to(x.dtype)
+
+
+class AlexNet(nn.Module):
+    """Layers in the table's order, under the table's names: `conv1.weight`, …, `fc8.bias`.
+
+    Parameters are created empty; `initialise` fills them.
+    """
+
+    def __init__(self, table: t.Table) -> None:
+        super().__init__()
+        self.table = table
+        for site in table.sites():
+            self.add_module(site.layer.name, _module(site, table.towers))
+
+    def forward(self, images: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Logits (batch, classes) of images (batch, channels, size, size).
+
+        Args:
+            images: in the dtype of the parameters.
+            masks: by dropout layer's name, (batch, units); None evaluates without dropout.
+        """
+        x = images
+        for name, layer in self.named_children():
+            x = layer(x, masks[name] if masks else None) if isinstance(layer, Dropout) else layer(x)
+        return x
+
+
+def _module(site: t.Site, towers: int) -> nn.Module:
+    match site.layer:
+        case t.Conv() as layer:
+            return Conv(site, layer)
+        case t.Linear() as layer:
+            return Linear(site, layer)
+        case t.Norm() as layer:
+            return Norm(layer, maps=site.inputs[0] // towers)
+        case t.Pool(kernel=kernel, stride=stride):
+            return nn.MaxPool2d(kernel, stride)
+        case t.Activation(function=function):
+            return Activation(function)
+        case t.Flatten():
+            return nn.Flatten()
+        case t.Dropout():
+            return Dropout()
+    return nn.Identity()  # an exchange: one device holds all towers
+
+
+@torch.no_grad()
+def initialise(net: AlexNet, draws: Draws) -> None:
+    """Fill the parameters in place. Each tensor is a function of the seed and its name alone.
+
+    Drawn in fp32 whatever the net's dtype, so that every precision starts from the same weights.
+    """
+    for site in net.table.sites():
+        if not isinstance(site.layer, t.Conv | t.Linear):
+            continue
+        name, init = site.layer.name, site.layer.init
+        weight, bias = net.get_parameter(f"{name}.weight"), net.get_parameter(f"{name}.bias")
+        if init.std is None:
+            bound = prod(site.weight[1:]) ** -0.5
+            weight.copy_(draws.uniform(f"{name}.weight", site.weight, bound))
+            bias.copy_(draws.uniform(f"{name}.bias", site.weight[:1], bound))
+        else:
+            weight.copy_(draws.normal(f"{name}.weight", site.weight, init.std))
+            bias.fill_(init.bias)

@@ -1,0 +1,179 @@
+"""The nets that exist, each as one entry: five convolutions, three fully connected layers, and their habits.
+
+Sources: CHM = computerhistory/AlexNet-Source-Code, experiment #145; P = Krizhevsky, Sutskever, Hinton, NIPS 2012;
+OWT = Krizhevsky, "One weird trick", 2014.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from alexnet_dist.nets.table import (
+    Activation,
+    Conv,
+    Dropout,
+    Exchange,
+    Flatten,
+    Init,
+    Layer,
+    Linear,
+    Norm,
+    Pool,
+    Table,
+)
+
+POOLED = (1, 2, 5)  # every AlexNet pools behind these convolutions
+NORMED = (1, 2)  # and normalises, where it does, behind these
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may change of a net; see `config.experiment.NetConfig` for their meaning."""
+
+    towers: int
+    exchange: Collection[str]
+    norm: bool
+    pool_overlap: bool
+    activation: str
+    dropout: float
+    classes: int
+    channels: int
+    follows: str = "code"
+
+
+@dataclass(frozen=True)
+class Family:
+    """What makes one AlexNet differ from another.
+
+    Attributes:
+        size: input height and width.
+        convs: (filters, kernel, stride, padding before, padding after) of conv1 to conv5.
+        hidden: units of fc6 and fc7.
+        inits: of conv1 to conv5, fc6, fc7, fc8.
+        activation_last: the convolutions whose activation comes after norm and pool.
+        dropout_first: dropout in front of fc6 and fc7 (torchvision) instead of behind them.
+        defaults: the options a user gets.
+    """
+
+    size: int
+    convs: tuple[tuple[int, int, int, int, int], ...]
+    hidden: int
+    inits: tuple[Init, ...]
+    defaults: Options
+    activation_last: Collection[int] = ()
+    dropout_first: bool = False
+
+
+_TOWERS_OF_2012 = Options(
+    towers=2,
+    exchange=("conv3", "fc6", "fc7", "fc8"),
+    norm=True,
+    pool_overlap=True,
+    activation="relu",
+    dropout=0.5,
+    classes=1000,
+    channels=3,
+)
+_ONE_TOWER = Options(
+    towers=1,
+    exchange=("conv3", "fc6", "fc7", "fc8"),
+    norm=False,
+    pool_overlap=True,
+    activation="relu",
+    dropout=0.5,
+    classes=1000,
+    channels=3,
+)
+_GRAY = {"classes": 10, "channels": 1}
+
+
+def _inits(stds: Sequence[float], biases: Sequence[float]) -> tuple[Init, ...]:
+    return tuple(Init(std, bias) for std, bias in zip(stds, biases, strict=True))
+
+
+_PAPER_INITS = _inits((0.01,) * 8, biases=(0, 1, 0, 1, 1, 1, 1, 0))
+
+NETS: dict[str, Family] = {
+    # CHM layers-145.cfg. conv1 is unpadded, but its last window runs 3 pixels past the edge. Left out: the
+    # second, same-map 5x5 norm behind conv2 (not in P). fc8 is cut like the rest; CHM held it on GPU 0.
+    "alexnet_2012": Family(
+        size=224,
+        convs=((96, 11, 4, 0, 3), (256, 5, 1, 2, 2), (384, 3, 1, 1, 1), (384, 3, 1, 1, 1), (256, 3, 1, 1, 1)),
+        hidden=4096,
+        inits=_inits((0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01), biases=(0, 1, 0, 1, 1, 1, 1, 0)),
+        activation_last=(1, 5),
+        defaults=_TOWERS_OF_2012,
+    ),
+    # OWT as torchvision.models.alexnet has it.
+    "alexnet_owt": Family(
+        size=224,
+        convs=((64, 11, 4, 2, 2), (192, 5, 1, 2, 2), (384, 3, 1, 1, 1), (256, 3, 1, 1, 1), (256, 3, 1, 1, 1)),
+        hidden=4096,
+        inits=(Init(),) * 8,
+        dropout_first=True,
+        defaults=_ONE_TOWER,
+    ),
+    # The tutorials' net for 1 x 224 x 224 images and 10 classes.
+    "alexnet_fashion": Family(
+        size=224,
+        convs=((96, 11, 4, 1, 1), (256, 5, 1, 2, 2), (384, 3, 1, 1, 1), (384, 3, 1, 1, 1), (256, 3, 1, 1, 1)),
+        hidden=4096,
+        inits=(Init(),) * 8,
+        defaults=Options(**{**_ONE_TOWER.__dict__, **_GRAY}),
+    ),
+    # The net of 2012 in miniature: every kind of layer and exchange, seconds a run on two cores.
+    "alexnet_small": Family(
+        size=32,
+        convs=((16, 5, 2, 2, 2), (32, 3, 1, 1, 1), (48, 3, 1, 1, 1), (48, 3, 1, 1, 1), (32, 3, 1, 1, 1)),
+        hidden=64,
+        # About sqrt(2 / fan-in): it learns within some dozens of steps.
+        inits=_inits((0.28, 0.17, 0.083, 0.096, 0.096, 0.25, 0.18, 0.18), biases=(0,) * 8),
+        activation_last=(1, 5),
+        defaults=Options(**{**_TOWERS_OF_2012.__dict__, **_GRAY}),
+    ),
+}
+
+
+def build_table(name: str, options: Options) -> Table:
+    """The layer table of a net of the catalogue under the given options."""
+    family = NETS[name]
+    # With one tower every layer sees everything, so a cut by ranks must exchange in front of each.
+    crossing = (
+        set(options.exchange) if options.towers > 1 else {f"conv{i}" for i in range(2, 6)} | {"fc6", "fc7", "fc8"}
+    )
+    inits = _PAPER_INITS if options.follows == "paper" else family.inits
+    layers = (*_convolutions(family, options, crossing, inits), *_classifier(family, options, crossing, inits))
+    return Table(name, options.channels, family.size, options.towers, layers)
+
+
+def _convolutions(family: Family, options: Options, crossing: set[str], inits: Sequence[Init]) -> Iterator[Layer]:
+    last = () if options.follows == "paper" else family.activation_last
+    for i, (filters, kernel, stride, before, after) in enumerate(family.convs, start=1):
+        activation = Activation(f"{options.activation}{i}", options.activation)
+        if f"conv{i}" in crossing:
+            yield Exchange(f"exchange_conv{i}")
+        yield Conv(f"conv{i}", filters, kernel, stride, (before, after), inits[i - 1])
+        if i not in last:
+            yield activation
+        if options.norm and i in NORMED:
+            yield Norm(f"norm{i}")
+        if i in POOLED:
+            yield Pool(f"pool{i}", kernel=3 if options.pool_overlap else 2, stride=2)
+        if i in last:
+            yield activation
+
+
+def _classifier(family: Family, options: Options, crossing: set[str], inits: Sequence[Init]) -> Iterator[Layer]:
+    yield Flatten("flatten")
+    for i, units in ((6, family.hidden), (7, family.hidden), (8, options.classes)):
+        dropout = Dropout(f"dropout{i}", options.dropout)
+        drops = options.dropout > 0 and i < 8
+        if drops and family.dropout_first:
+            yield dropout
+        if f"fc{i}" in crossing:
+            yield Exchange(f"exchange_fc{i}")
+        yield Linear(f"fc{i}", units, inits[i - 1])
+        if i < 8:
+            yield Activation(f"{options.activation}{i}", options.activation)
+        if drops and not family.dropout_first:
+            yield dropout
+    yield Exchange("exchange_logits", logits=True)

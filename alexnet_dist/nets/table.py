@@ -1,0 +1,206 @@
+"""Layer tables: a net described once.
+
+The module, its parameter count, multiply-adds, activation values and what crosses between towers are all
+derived from the table. An `Exchange` is the place where towers see each other: on one device it does nothing,
+and a layer behind it sees every map; any other layer sees its own tower's maps only (a grouped convolution).
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+
+@dataclass(frozen=True)
+class Init:
+    """How a layer's parameters start.
+
+    Attributes:
+        std: standard deviation of the normal weights; None draws weights and biases from
+            U(-1/sqrt(fan_in), 1/sqrt(fan_in)), which is what `torch.nn.Conv2d` and `torch.nn.Linear` do.
+        bias: the constant biases start at (used only with `std`).
+    """
+
+    std: float | None = None
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A square convolution. `padding` is (before, after), the same in both dims."""
+
+    name: str
+    filters: int
+    kernel: int
+    stride: int
+    padding: tuple[int, int]
+    init: Init
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A fully connected layer of `units` outputs."""
+
+    name: str
+    units: int
+    init: Init
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Local response normalisation across the channels of one tower (NIPS 2012, section 3.3)."""
+
+    name: str
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 2.0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max pooling."""
+
+    name: str
+    kernel: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Activation:
+    """`function` is "relu" or "tanh"."""
+
+    name: str
+    function: str
+
+
+@dataclass(frozen=True)
+class Flatten:
+    name: str
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Inverted dropout: a unit is zeroed with probability `rate`, the others divided by 1 - rate."""
+
+    name: str
+    rate: float
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """From here the next layer sees the maps of all towers. `logits` marks the last one, before the loss."""
+
+    name: str
+    logits: bool = False
+
+
+Layer = Conv | Linear | Norm | Pool | Activation | Flatten | Dropout | Exchange
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A layer where it stands: shapes are per image, without the batch dim, over all towers."""
+
+    layer: Layer
+    inputs: Shape
+    outputs: Shape
+    groups: int
+
+    @property
+    def weight(self) -> Shape:
+        """Shape of the weight on one device; the empty tuple where there is none."""
+        match self.layer:
+            case Conv(filters=filters, kernel=kernel):
+                return (filters, self.inputs[0] // self.groups, kernel, kernel)
+            case Linear(units=units):
+                return (units, self.inputs[0] // self.groups)
+        return ()
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one image's forward pass; biases, norms and pools are not counted."""
+        return prod(self.weight) * prod(self.outputs[1:]) if self.weight else 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A whole net.
+
+    Attributes:
+        name: the net's name in configs.
+        channels: input channels.
+        size: input height and width in pixels.
+        towers: how many towers the layers without an exchange in front are cut into.
+        layers: in forward order; the first one sees the image.
+    """
+
+    name: str
+    channels: int
+    size: int
+    towers: int
+    layers: tuple[Layer, ...]
+
+    def sites(self) -> list[Site]:
+        """Every layer with its shapes and groups."""
+        shape: Shape = (self.channels, self.size, self.size)
+        sees_all = True  # the image lies in front of every tower
+        sites = []
+        for layer in self.layers:
+            groups = 1 if sees_all else self.towers
+            outputs = _outputs(layer, shape)
+            sites.append(Site(layer, shape, outputs, groups))
+            if isinstance(layer, Conv | Linear):
+                sees_all = False
+            elif isinstance(layer, Exchange):
+                sees_all = True
+            shape = outputs
+        return sites
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of the whole net."""
+        return sum(prod(site.weight) + site.weight[0] for site in self.sites() if site.weight)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one image's forward pass."""
+        return sum(site.multiply_adds for site in self.sites())
+
+    @property
+    def training_flops(self) -> int:
+        """Floating-point operations of one trained image: forward, weight and input gradients.
+
+        The first layer needs no input gradient.
+        """
+        first = next(site.multiply_adds for site in self.sites() if site.weight)
+        return 2 * (3 * self.multiply_adds - first)
+
+    @property
+    def activation_values(self) -> int:
+        """Values that layers with parameters put out for one image."""
+        return sum(prod(site.outputs) for site in self.sites() if site.weight)
+
+    @property
+    def classes(self) -> int:
+        return self.sites()[-1].outputs[0]
+
+    def exchanges(self) -> list[tuple[Exchange, int]]:
+        """Every exchange with the values of one image that all towers together put into it."""
+        return [(s.layer, prod(s.inputs)) for s in self.sites() if isinstance(s.layer, Exchange)]
+
+
+def _outputs(layer: Layer, inputs: Shape) -> Shape:
+    match layer:
+        case Conv(filters=filters, kernel=kernel, stride=stride, padding=padding):
+            return (filters, *(_windows(n + sum(padding), kernel, stride) for n in inputs[1:]))
+        case Pool(kernel=kernel, stride=stride):
+            return (inputs[0], *(_windows(n, kernel, stride) for n in inputs[1:]))
+        case Linear(units=units):
+            return (units,)
+        case Flatten():
+            return (prod(inputs),)
+    return inputs
+
+
+def _windows(length: int, kernel: int, stride: int) -> int:
+    return (length - kernel) // stride + 1

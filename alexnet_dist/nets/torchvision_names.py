@@ -1,0 +1,32 @@
+"""`alexnet_owt` under the names of `torchvision.models.alexnet`, and back."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+_TORCHVISION = {
+    "conv1": "features.0",
+    "conv2": "features.3",
+    "conv3": "features.6",
+    "conv4": "features.8",
+    "conv5": "features.10",
+    "fc6": "classifier.1",
+    "fc7": "classifier.4",
+    "fc8": "classifier.6",
+}
+_OURS = {theirs: ours for ours, theirs in _TORCHVISION.items()}
+
+
+def to_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename `conv1.weight` to `features.0.weight`, and so on."""
+    return {_renamed(name, _TORCHVISION): tensor for name, tensor in state.items()}
+
+
+def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename `features.0.weight` to `conv1.weight`, and so on."""
+    return {_renamed(name, _OURS): tensor for name, tensor in state.items()}
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    layer, _, parameter = name.rpartition(".")
+    return f"{names[layer]}.{parameter}"

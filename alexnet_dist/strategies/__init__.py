@@ -1,0 +1,8 @@
+"""How a net lies on the ranks. Nothing outside this folder branches on a strategy's name."""
+
+from alexnet_dist.strategies.base import Strategy
+from alexnet_dist.strategies.ddp import Ddp
+from alexnet_dist.strategies.single import Single
+from alexnet_dist.strategies.split import Split
+
+STRATEGIES: dict[str, type[Strategy]] = {kind.name: kind for kind in (Single, Ddp, Split)}

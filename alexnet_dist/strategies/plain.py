@@ -1,0 +1,115 @@
+"""The strategies that are plain torch modules on a `dp` x `split` mesh: towers cut over one axis, replicated over
+the other."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
+
+from alexnet_dist.config.experiment import Experiment
+from alexnet_dist.layout.layout import World, arrange
+from alexnet_dist.nets.alexnet import AlexNet
+from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
+from alexnet_dist.strategies.replicas import expected_reduction, replicate
+from alexnet_dist.strategies.towers import cut, expected_exchanges, whole
+
+_WIRE = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class PlainStrategy(Strategy):
+    """Everything but the question which worlds are allowed."""
+
+    _net: AlexNet
+    _module: nn.Module
+    _optimizer: Optimizer
+    _replicas: DistributedDataParallel | None = None
+
+    @classmethod
+    def engine_options(cls, experiment: Experiment) -> EngineOptions:
+        return EngineOptions()
+
+    @classmethod
+    def warnings(cls, experiment: Experiment, world_size: int) -> list[str]:
+        dtype = experiment.strategy.gradient_dtype
+        if dtype is not None and world_size == cls.split_size:
+            return [f"strategy.gradient_dtype: {dtype} has no effect: there is one replica, no gradient travels"]
+        return []
+
+    def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
+        self.layout = arrange(world, self.split_size)
+        self.dtypes = dtypes
+        wanted = experiment.strategy.gradient_dtype
+        self._wire = dtypes.parameters if wanted is None else _WIRE[wanted]
+
+    def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> nn.Module:
+        # The order matters: parameters are cut on the host, so that a device never holds the whole net, and DDP
+        # takes hold of the parameters where they finally lie.
+        if self.layout.split_size > 1:
+            cut(net, self.layout, self.dtypes.compute)
+        net.to(device=self.layout.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net = net
+        module: nn.Module = net
+        if self.layout.dp_size > 1:
+            module = self._replicas = replicate(net, self.layout, self._wire)
+        self._optimizer = make_optimizer(net.named_parameters())
+        # Accelerate adds autocast; "evaluation mode" keeps it from wrapping the whole world in a second DDP, which
+        # would average different towers together.
+        return accelerator.prepare_model(module, evaluation_mode=True)
+
+    def micro_step(self, last: bool) -> AbstractContextManager[None]:
+        return nullcontext() if last or self._replicas is None else self._replicas.no_sync()
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def apply(self, rates: Mapping[str, float], max_norm: float | None) -> StepResult:
+        norm = None
+        if max_norm is not None:
+            norm = self._norm()
+            clip_grads_with_norm_(self._net.parameters(), max_norm, norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rates[group["name"]]
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return StepResult(norm)
+
+    def _norm(self) -> Tensor:
+        norm = get_total_norm(self._gradient(name) for name, _ in self._net.named_parameters())
+        if self.layout.split_size > 1:
+            # Each rank of a replica holds other parameters: squares add up over them.
+            square = norm.square()
+            dist.all_reduce(square, group=self.layout.split_group)
+            norm = square.sqrt()
+        return norm
+
+    def _gradient(self, name: str) -> Tensor:
+        gradient = self._net.get_parameter(name).grad
+        assert gradient is not None, f"{name} took no part in backward"
+        return gradient
+
+    def gradients(self) -> dict[str, Tensor]:
+        return {name: self._whole(self._gradient(name)) for name, _ in self._net.named_parameters()}
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: self._whole(parameter.detach()) for name, parameter in self._net.named_parameters()}
+
+    def _whole(self, part: Tensor) -> Tensor:
+        return whole(part, self.layout) if self.layout.split_size > 1 else part
+
+    def expected_traffic(self, table: Table, samples: int, clips: bool) -> dict[str, int]:
+        layout, expected = self.layout, dict[str, int]()
+        if layout.split_size > 1:
+            crossing = expected_exchanges(table, layout, samples, self.dtypes.compute)
+            back = "all_to_all" if dist.get_backend(layout.split_group) == "gloo" else "reduce_scatter"
+            expected = {"all_gather": crossing["forward"], back: crossing["backward"]}
+        reduced = expected_reduction(table.parameters // layout.split_size, layout, self._wire)
+        if clips and layout.split_size > 1:
+            reduced += 2 * self.dtypes.parameters.itemsize * (layout.split_size - 1) // layout.split_size
+        return {**expected, "all_reduce": reduced} if reduced else expected

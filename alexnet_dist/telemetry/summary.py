@@ -1,0 +1,95 @@
+"""What a whole run comes to: the figures of summary.json."""
+
+import platform
+import resource
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from alexnet_dist.layout.agreement import gather_objects
+from alexnet_dist.layout.layout import Layout, World
+from alexnet_dist.telemetry.meters import StepRecord
+
+WARM_UP_STEPS = 5
+PACKAGES = ("torch", "torchvision", "accelerate", "wandb")
+
+
+class Totals:
+    """Gathers steps as they are reported.
+
+    Args:
+        layout: this rank's place.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.samples_seen = 0
+        self.last_loss = float("nan")
+        self._seconds: list[float] = []
+        self._waits: list[float] = []
+        self._samples: list[int] = []
+        self._traffic: dict[str, dict[str, int]] = {}
+
+    def add(self, window: list[StepRecord]) -> None:
+        """Steps of one window, in order."""
+        for record in window:
+            self._seconds.append(record.seconds)
+            self._waits.append(record.data_wait)
+            self._samples.append(record.samples)
+        self.samples_seen += sum(record.samples for record in window)
+        self.last_loss = window[-1].loss
+
+    def sent(self, step: int, counted: dict[str, int], expected: dict[str, int]) -> None:
+        """Bytes of a step on this rank. The fullest step so far is kept, and of equals the latest: DDP's first steps
+        also agree on their buckets."""
+        if sum(expected.values()) >= sum(self._traffic.get("expected", {}).values()):
+            self._traffic = {"counted": counted, "expected": expected}
+
+    @property
+    def steps(self) -> int:
+        return len(self._seconds)
+
+    def figures(self) -> dict[str, Any]:
+        """Throughput and its spread, warm-up left out: the first steps, a quarter of a very short run."""
+        warm_up = min(WARM_UP_STEPS, self.steps // 4)
+        seconds = torch.tensor(self._seconds[warm_up:], dtype=torch.float64)
+        median, p5, p95 = (float(seconds.quantile(q)) for q in (0.5, 0.05, 0.95))
+        total = float(seconds.sum())
+        return {
+            "steps": self.steps,
+            "samples_seen": self.samples_seen,
+            "warm_up_steps": warm_up,
+            "images_per_second": sum(self._samples[warm_up:]) / total,
+            "step_seconds": {"median": median, "p5": p5, "p95": p95},
+            "data_wait_fraction": sum(self._waits[warm_up:]) / total,
+            "comm_bytes_per_step": self._traffic,
+            "train_loss": self.last_loss,
+        }
+
+
+def machine(world: World) -> dict[str, Any]:
+    """Devices, versions, and the peak memory of every rank. Collective."""
+    if world.device.type == "cuda":
+        name, peak = torch.cuda.get_device_name(world.device), torch.cuda.max_memory_allocated(world.device)
+    else:
+        name, peak = _cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    ranks = gather_objects(world, (name, peak, platform.node()))
+    return {
+        "device_names": [name for name, _, _ in ranks],
+        "peak_memory_bytes": [peak for _, peak, _ in ranks],
+        "hosts": [host for _, _, host in ranks],
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in PACKAGES},
+        },
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        return names[0] if names else platform.machine()
+    except OSError:
+        return platform.machine()
