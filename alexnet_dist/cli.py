@@ -6,12 +6,20 @@ from collections.abc import Callable, Sequence
 
 from alexnet_dist.config.experiment import resolve
 from alexnet_dist.config.sources import describe, fields_help, load
-from alexnet_dist.errors import Refusal
+from alexnet_dist.errors import Refusal, RunFailed
 
 TRAIN_HELP = """Train as an experiment says: --config FILE, and a dotted flag for every field.
 
   --config FILE                an experiment in YAML, such as configs/fashion_mnist.yaml
   --print_config               show the resolved experiment and what differs from the defaults, and stop
+"""
+
+
+PARITY_HELP = """Train under each strategy and in one process from the same start, and compare every tensor.
+
+  --strategies LIST            strategies, separated by commas [ddp,split]
+  --ranks LIST                 numbers of ranks to try each on [2]
+  --steps N                    optimiser steps [10]
 """
 
 
@@ -37,8 +45,26 @@ def train(flags: Sequence[str]) -> int:
     return guarded(lambda ending: run_training(load(list(flags)), ending), ending)
 
 
+def parity(flags: Sequence[str]) -> int:
+    """`alexnet-dist parity`."""
+    if "--help" in flags or "-h" in flags:
+        print(PARITY_HELP + fields_help())
+        return 0
+    from alexnet_dist.parity import run
+
+    try:
+        return run(flags)
+    except Refusal as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        return 2
+    except RunFailed as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+
+
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train, "train one experiment on the ranks that the launcher started"),
+    "parity": (parity, "hold strategies against one process, tensor by tensor"),
 }
 
 

@@ -25,6 +25,10 @@ class Refusal(Exception):
         return f"{self.field}: {shown or 'empty'}: {' '.join(self.remedy.split())}"
 
 
+class RunFailed(Exception):
+    """A run that was started as separate processes did not end well."""
+
+
 class Diverged(Exception):
     """The loss became NaN or infinite: the run stops and names the step."""
 

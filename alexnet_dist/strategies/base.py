@@ -24,7 +24,8 @@ class EngineOptions:
     """What must be known before there is an Accelerator.
 
     Attributes:
-        accelerator: keyword arguments of `accelerate.Accelerator`.
+        accelerator: keyword arguments of `accelerate.Accelerator`, which win over the program's own (DeepSpeed on a
+            CPU, for one, must not be told `cpu=True`).
         environment: variables that the launcher may have set to "true", such as ACCELERATE_USE_DEEPSPEED;
             any other engine that a user's own Accelerate config asks for is refused.
     """

@@ -84,13 +84,15 @@ def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[
             f"local rank {local_rank}",
             f"this machine shows {torch.cuda.device_count()} GPUs: launch one rank a GPU",
         )
-    accelerator = Accelerator(
-        cpu=on_cpu,
-        mixed_precision=mixed_precision,
-        log_with="wandb",
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=COLLECTIVE_TIMEOUT)],
-        **options.accelerator,
-    )
+    # Told for several ranks only: Accelerate would look for a process group even where there is just one.
+    group = [InitProcessGroupKwargs(timeout=COLLECTIVE_TIMEOUT, backend="gloo" if on_cpu else None)]
+    settings = {
+        "cpu": on_cpu,
+        "mixed_precision": mixed_precision,
+        "log_with": "wandb",
+        "kwargs_handlers": group if promised > 1 else [],
+    }
+    accelerator = Accelerator(**{**settings, **options.accelerator})
     if accelerator.num_processes != promised:
         raise Refusal("accelerate launch", f"{promised} ranks promised", f"{accelerator.num_processes} came up")
     if on_cpu:
@@ -99,7 +101,7 @@ def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[
         torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     control: dist.ProcessGroup | None = None
     if promised > 1:
-        group = dist.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
-        assert isinstance(group, dist.ProcessGroup), "every rank is a member"
-        control = group
+        members = dist.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
+        assert isinstance(members, dist.ProcessGroup), "every rank is a member"
+        control = members
     return accelerator, World(accelerator.process_index, promised, accelerator.device, control)

@@ -1,0 +1,49 @@
+"""Writes and runs the line that starts ranks, as a user would."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from alexnet_dist.errors import RunFailed
+
+
+def launch_line(ranks: int, program: Sequence[str], port: int) -> list[str]:
+    """The `accelerate launch` command for ranks on this machine, right with and without GPUs.
+
+    Everything that a user's own `accelerate config` could change without a word is said.
+
+    Args:
+        ranks: processes to start.
+        program: a script or `-m module`, and its arguments.
+        port: for the ranks to find each other; free on this machine.
+    """
+    several = ["--multi_gpu"] if ranks > 1 else []
+    return [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *several,
+        *("--num_processes", str(ranks), "--num_machines", "1"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)),
+        *program,
+    ]
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def launch(ranks: int, program: Sequence[str]) -> None:
+    """Start ranks and wait for them; what they print is kept back.
+
+    Raises:
+        RunFailed: with the ranks' own reason, or the end of what they printed.
+    """
+    line = launch_line(ranks, program, free_port())
+    done = subprocess.run(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        lines = done.stdout.splitlines()
+        reasons = [text for text in lines if text.startswith("error: ")] or lines[-20:]
+        raise RunFailed(f"{ranks} ranks failed: " + "\n".join(reasons).removeprefix("error: "))

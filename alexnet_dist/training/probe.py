@@ -1,0 +1,81 @@
+"""Trains a few steps and keeps what parity is judged by: losses, the first step's gradients, the last weights.
+
+Run under a launcher: `python -m alexnet_dist.training.probe CASES.json`, which lists flags and a file to write for each
+case; all cases of one call share the ranks.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from alexnet_dist.config.experiment import Experiment, resolve
+from alexnet_dist.config.sources import load
+from alexnet_dist.layout.layout import World
+from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.training.loop import accumulate_gradients
+from alexnet_dist.training.optimizer import learning_rates
+from alexnet_dist.training.run import Ending, bring_up, guarded
+from alexnet_dist.training.setup import build, check
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Attributes:
+    losses: of every step.
+    gradients: of the first step, whole, under one-device names.
+    weights: after the last step, likewise.
+    """
+
+    losses: list[float]
+    gradients: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+
+    def save(self, path: Path) -> None:
+        torch.save({"losses": self.losses, "gradients": dict(self.gradients), "weights": dict(self.weights)}, path)
+
+    @classmethod
+    def read(cls, path: Path) -> "Probe":
+        return cls(**torch.load(path, weights_only=True, mmap=True))
+
+
+def probe(experiment: Experiment, steps: int, accelerator: Accelerator, world: World) -> Probe:
+    """Train `steps` steps with the loop's own parts. Collective; the result is whole on every rank."""
+    setup = build(experiment, accelerator, world)
+    meter, batches = Meter(setup.layout), setup.micro_batches(0, steps)
+    gradients: dict[str, Tensor] = {}
+    meter.start()
+    for step in range(steps):
+        loss_sum, samples = accumulate_gradients(setup, step, batches, meter)
+        if step == 0:
+            gradients = {name: gradient.cpu().clone() for name, gradient in setup.strategy.gradients().items()}
+        rates = learning_rates(experiment.optim, setup.order.epoch(step))
+        result = setup.strategy.apply(rates, experiment.train.clip_norm)
+        meter.step(step + 1, loss_sum, samples, 0, result.norm)
+    losses = [record.loss for record in meter.flush()]
+    return Probe(losses, gradients, {name: weight.cpu() for name, weight in setup.strategy.weights().items()})
+
+
+def main(cases_file: str) -> int:
+    """Probe every case of a file: a list of {"flags": […], "steps": n, "output": path}."""
+    cases = json.loads(Path(cases_file).read_text())
+
+    def all_cases(_: Ending) -> None:
+        experiment, accelerator, world = bring_up(load(cases[0]["flags"]))
+        for case in cases:
+            experiment = resolve(load(case["flags"]), world.size)
+            check(experiment, world.size)
+            result = probe(experiment, case["steps"], accelerator, world)
+            if world.rank == 0:
+                result.save(Path(case["output"]))
+
+    return guarded(all_cases, Ending())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
