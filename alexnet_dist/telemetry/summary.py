@@ -40,9 +40,11 @@ class Totals:
         self.samples_seen += sum(record.samples for record in window)
         self.last_loss = window[-1].loss
 
-    def sent(self, step: int, counted: dict[str, int], expected: dict[str, int]) -> None:
-        """Bytes of a step on this rank. The fullest step so far is kept, and of equals the latest: DDP's first steps
-        also agree on their buckets."""
+    def sent(self, counted: dict[str, int], expected: dict[str, int]) -> None:
+        """Bytes of a step on this rank; kept for the fullest step, the latest of equals.
+
+        Not the first: DDP's first steps also agree on their buckets.
+        """
         if sum(expected.values()) >= sum(self._traffic.get("expected", {}).values()):
             self._traffic = {"counted": counted, "expected": expected}
 

@@ -7,7 +7,7 @@ case; all cases of one call share the ranks.
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -18,10 +18,9 @@ from alexnet_dist.config.experiment import Experiment, resolve
 from alexnet_dist.config.sources import load
 from alexnet_dist.layout.layout import World
 from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.training.loop import accumulate_gradients
-from alexnet_dist.training.optimizer import learning_rates
 from alexnet_dist.training.run import Ending, bring_up, guarded
 from alexnet_dist.training.setup import build, check
+from alexnet_dist.training.step import training_step
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,16 @@ class Probe:
     losses: of every step.
     gradients: of the first step, whole, under one-device names.
     weights: after the last step, likewise.
+    traffic: of the last step on rank 0, by collective: bytes "counted" and "expected".
     """
 
     losses: list[float]
     gradients: Mapping[str, Tensor]
     weights: Mapping[str, Tensor]
+    traffic: Mapping[str, Mapping[str, int]]
 
     def save(self, path: Path) -> None:
-        torch.save({"losses": self.losses, "gradients": dict(self.gradients), "weights": dict(self.weights)}, path)
+        torch.save(self.__dict__, path)
 
     @classmethod
     def read(cls, path: Path) -> "Probe":
@@ -45,20 +46,21 @@ class Probe:
 
 
 def probe(experiment: Experiment, steps: int, accelerator: Accelerator, world: World) -> Probe:
-    """Train `steps` steps with the loop's own parts. Collective; the result is whole on every rank."""
+    """Train `steps` steps with the loop's own step. Collective; the result is whole on every rank."""
     setup = build(experiment, accelerator, world)
     meter, batches = Meter(setup.layout), setup.micro_batches(0, steps)
     gradients: dict[str, Tensor] = {}
+
+    def keep_first() -> None:
+        if not gradients:
+            gradients.update({name: g.cpu().clone() for name, g in setup.strategy.gradients().items()})
+
     meter.start()
     for step in range(steps):
-        loss_sum, samples = accumulate_gradients(setup, step, batches, meter)
-        if step == 0:
-            gradients = {name: gradient.cpu().clone() for name, gradient in setup.strategy.gradients().items()}
-        rates = learning_rates(experiment.optim, setup.order.epoch(step))
-        result = setup.strategy.apply(rates, experiment.train.clip_norm)
-        meter.step(step + 1, loss_sum, samples, 0, result.norm)
+        traffic = training_step(setup, step, batches, meter, inspect=keep_first)
     losses = [record.loss for record in meter.flush()]
-    return Probe(losses, gradients, {name: weight.cpu() for name, weight in setup.strategy.weights().items()})
+    weights = {name: weight.cpu() for name, weight in setup.strategy.weights().items()}
+    return Probe(losses, gradients, weights, asdict(traffic))
 
 
 def main(cases_file: str) -> int:

@@ -1,0 +1,58 @@
+"""The whole story of one optimiser step."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from alexnet_dist.data.loader import MicroBatch
+from alexnet_dist.layout.traffic import traffic_counter
+from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.training.optimizer import learning_rates
+from alexnet_dist.training.setup import Setup
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes that this rank sent in a step, by collective: what was counted, and what the layer table says."""
+
+    counted: dict[str, int]
+    expected: dict[str, int]
+
+
+def training_step(
+    setup: Setup,
+    step: int,
+    batches: Iterator[MicroBatch],
+    meter: Meter,
+    inspect: Callable[[], None] = lambda: None,
+) -> Traffic:
+    """Forward, backward, update; nothing here waits for the device. Collective.
+
+    Args:
+        step: counted from 0.
+        batches: this rank's micro-batches, the step's first one next.
+        meter: told how the step went.
+        inspect: called when the gradients are whole and not yet applied.
+    """
+    settings, count = setup.experiment.train, setup.order.count(step)
+    traffic_counter().take()  # what was sent between steps belongs to none
+    loss, samples = torch.zeros((), device=setup.layout.world.device), 0
+    for micro in range(settings.accumulate):
+        batch = meter.wait(batches)
+        with setup.strategy.micro_step(last=micro == settings.accumulate - 1):
+            logits = setup.net(batch.images, setup.masks(step, batch))
+            loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
+            # Over the count of the whole global batch: so gradients of ranks and micro-steps just add up, also where
+            # the short last batch of an epoch gives them unequal shares.
+            setup.strategy.backward(loss_sum / count)
+        loss = loss + loss_sum.detach()
+        samples += len(batch.rows)
+    inspect()
+    rates = learning_rates(setup.experiment.optim, setup.order.epoch(step))
+    result = setup.strategy.apply(rates, settings.clip_norm)
+    counted = traffic_counter().take()
+    meter.step(step + 1, loss, samples, sum(counted.values()), result.norm)
+    clips = settings.clip_norm is not None
+    return Traffic(counted, setup.strategy.expected_traffic(setup.table, samples, clips))

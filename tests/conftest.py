@@ -1,0 +1,88 @@
+"""What tests share: real launches, and the data set that must be there."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alexnet_dist.data.fashion_mnist import find_folder
+from alexnet_dist.errors import Refusal
+from alexnet_dist.launcher import free_port, launch_line
+
+ROOT = Path(__file__).parents[1]
+SMOKE = ["--config", str(ROOT / "configs/smoke.yaml")]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A launched program that has ended."""
+
+    code: int
+    output: str
+    folder: Path
+
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.folder / "summary.json").read_text())
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+
+    def exit(self) -> dict[str, Any]:
+        return json.loads((self.folder / "exit.json").read_text())
+
+    def errors(self) -> list[str]:
+        """Lines that tell a mistake; there must be one."""
+        return [line for line in self.output.splitlines() if line.startswith("error: ")]
+
+
+Train = Callable[..., Finished]
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Train:
+    """Start `launch/train.py` as a user would and wait for its end."""
+
+    def start(
+        ranks: int,
+        flags: Sequence[str],
+        launcher: Sequence[str] | None = None,
+        environment: dict[str, str] | None = None,
+        name: str = "run",
+    ) -> Finished:
+        """`launcher` replaces the whole launch command; `environment` adds to this process's."""
+        folder = tmp_path / name
+        line = launch_line(ranks, [], free_port()) if launcher is None else list(launcher)
+        program = [str(ROOT / "launch/train.py"), *flags, "--run.dir", str(folder)]
+        done = subprocess.run(
+            [*line, *program],
+            env={**os.environ, **(environment or {})},
+            cwd=tmp_path,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=600,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, folder)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist() -> Path:
+    """The folder of the real images; their absence is a failure in CI and a skip on a user's machine."""
+    try:
+        return find_folder(None)
+    except Refusal as refusal:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(refusal))
+        pytest.skip(str(refusal))
+
+
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]

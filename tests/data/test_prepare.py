@@ -1,0 +1,25 @@
+"""Whole-batch resizing against torchvision's and PIL's, image by image, on real images."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from alexnet_dist.data.fashion_mnist import read_fashion_mnist
+from alexnet_dist.data.prepare import prepare
+
+
+@pytest.mark.parametrize("size", [224, 32])
+def test_equals_pil_to_the_last_count(fashion_mnist: Path, size: int) -> None:
+    pixels = read_fashion_mnist(str(fashion_mnist))["t10k"][0][:200]
+    usual = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
+    theirs = torch.stack([usual(Image.fromarray(image[0].numpy())) for image in pixels])
+    ours = prepare(pixels, size, torch.float32)
+    assert torch.equal(ours, theirs)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_empty_batch() -> None:
+    assert prepare(torch.empty(0, 1, 28, 28, dtype=torch.uint8), 224, torch.float64).shape == (0, 1, 224, 224)

@@ -1,0 +1,98 @@
+"""Every strategy is the same training as one process: all nets, towers, optimisers and accumulations, dropout on.
+
+The long form (every combination on the large nets) runs with ALEXNET_DIST_PARITY=full.
+"""
+
+import os
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+from alexnet_dist import parity
+from alexnet_dist.training.probe import Probe
+
+FULL = os.environ.get("ALEXNET_DIST_PARITY") == "full"
+NETS = {
+    "2012": ["--net.name", "alexnet_2012"],
+    "2012, one tower": ["--net.name", "alexnet_2012", "--net.towers", "1", "--net.norm", "false"],
+    "owt": ["--net.name", "alexnet_owt"],
+    "owt, two towers": ["--net.name", "alexnet_owt", "--net.towers", "2"],
+    "fashion": ["--net.name", "alexnet_fashion"],
+    "fashion, two towers": ["--net.name", "alexnet_fashion", "--net.towers", "2"],
+}
+SMALL = {
+    "small": ["--net.name", "alexnet_small"],
+    "small, one tower": ["--net.name", "alexnet_small", "--net.towers", "1", "--net.norm", "false"],
+    "small, four towers": ["--net.name", "alexnet_small", "--net.towers", "4", "--net.classes", "12"],
+    "small, columns": ["--net.name", "alexnet_small", "--net.exchange", "[fc8]"],
+}
+SGD = ["--optim.name", "sgd", "--optim.lr", "0.01", "--optim.weight_decay", "5e-4", "--optim.bias_lr", "0.02"]
+ADAM = ["--optim.name", "adam", "--optim.lr", "1e-3"]
+TRAINING = [(optimizer, accumulate) for optimizer in (SGD, ADAM) for accumulate in ("1", "2")]
+SYNTHETIC = ["--data.name", "synthetic", "--data.samples", "64"]
+WORLDS = {1: ["single"], 2: ["ddp", "split"], 4: ["split"]}
+
+
+def hold(cases: dict[str, list[str]], precision: str, steps: int, folder: Path) -> None:
+    """All cases in one launch per world, every strategy of it against one process, traffic included."""
+    flags = {name: [*case, *SYNTHETIC, "--train.precision", precision] for name, case in cases.items()}
+    probes: dict[int, dict[tuple[str, str], Path]] = {}
+    for ranks, strategies in WORLDS.items():
+        runs = list(product(flags, strategies))
+        lines = [[*flags[case], "--strategy.name", strategy] for case, strategy in runs]
+        probes[ranks] = dict(zip(runs, parity.measure(lines, steps, ranks, folder), strict=True))
+    for ranks in (2, 4):
+        for (case, strategy), path in probes[ranks].items():
+            ours, reference = Probe.read(path), Probe.read(probes[1][case, "single"])
+            assert all(float(gradient.norm()) > 0 for gradient in reference.gradients.values())
+            verdict = parity.judge(strategy, ranks, ours, reference, precision)
+            assert verdict.same, f"{case} under {strategy} on {ranks} ranks: {verdict.worst}"
+            if steps > 2:  # DDP's first two steps also agree on buckets
+                assert ours.traffic["counted"] == ours.traffic["expected"], f"{case} under {strategy}"
+
+
+def test_the_small_net_in_every_combination(tmp_path: Path) -> None:
+    cases = {
+        f"{name}, {optimizer[1]}, {accumulate} micro-steps": [
+            *net, *optimizer, "--train.accumulate", accumulate, "--train.global_batch", "8",
+        ]
+        for (name, net), (optimizer, accumulate) in product(SMALL.items(), TRAINING)
+    }  # fmt: skip
+    cases["clipped"] = [*SMALL["small"], *ADAM, "--train.clip_norm", "0.1", "--train.global_batch", "8"]
+    cases["short batches"] = [*SMALL["small"], *SGD, "--train.accumulate", "3", "--train.global_batch", "12"]
+    cases["tanh"] = [*SMALL["small"], *SGD, "--net.activation", "tanh", "--train.global_batch", "8"]
+    hold(cases, "fp64", 10, tmp_path)
+    hold(cases, "fp32", 1, tmp_path)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_large_net(name: str, tmp_path: Path) -> None:
+    # Each net meets another pair of optimiser and accumulation; the full form tries all.
+    chosen = TRAINING if FULL else [TRAINING[list(NETS).index(name) % len(TRAINING)]]
+    steps = 10 if FULL else 4
+    for optimizer, accumulate in chosen:
+        case = [*NETS[name], *optimizer, "--train.accumulate", accumulate, "--train.global_batch", "4"]
+        hold({f"{name}, {optimizer[1]}, {accumulate} micro-steps": case}, "fp64", steps, tmp_path)
+        hold({f"{name}, {optimizer[1]}, {accumulate} micro-steps": case}, "fp32", 1, tmp_path)
+
+
+def test_a_wrong_gradient_is_seen() -> None:
+    """A gradient that is 1 % off does not show in the losses of ten steps, but here."""
+    right = {"conv1.weight": torch.ones(3, 3), "conv1.bias": torch.zeros(3)}
+    wrong = {**right, "conv1.weight": right["conv1.weight"] * 1.01}
+    reference = Probe([2.0], right, right, {})
+    assert parity.judge("split", 2, reference, reference, "fp32").same
+    verdict = parity.judge("split", 2, Probe([2.0], wrong, right, {}), reference, "fp32")
+    assert not verdict.same and verdict.worst["gradient"].where == "conv1.weight"
+    lost = {**right, "conv1.weight": torch.full((3, 3), float("nan"))}
+    assert not parity.judge("split", 2, Probe([2.0], lost, right, {}), reference, "fp32").same
+
+
+def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    flags = ["--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--train.precision", "fp64"]
+    assert parity.run([*flags, "--strategies", "ddp,split", "--ranks", "2", "--steps=3"]) == 0
+    shown = capfd.readouterr().out
+    assert shown.count("same") == 2 and "1e-12" in shown and max(map(len, shown.splitlines())) <= 100

@@ -1,0 +1,129 @@
+"""What a user can get wrong, on real processes: exit code 2, one line, nothing left behind."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ACCELERATE, SMOKE, Finished, Train
+
+from alexnet_dist.launcher import free_port
+
+ALONE = [sys.executable]
+TWO = ["--strategy.name", "split", "--tracking.wandb", "false"]
+
+
+def refused(run: Finished, *words: str) -> None:
+    """One line with the words; the reason also in exit.json; no traceback of ours; nothing else written."""
+    assert len(run.errors()) == 1, run.output
+    for word in words:
+        assert word in run.errors()[0]
+    assert "alexnet_dist/" not in run.output, run.output
+    assert run.exit() == {"code": 2, "reason": run.errors()[0].removeprefix("error: ")}
+    assert [path.name for path in run.folder.iterdir()] == ["exit.json"]
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--train.epocs", "2"], ("train.epocs", "2", "epochs")),
+        (["--train.epochs", "two"], ("train.epochs", "two", "integer")),
+        (["--nets.name", "x"], ("nets", "net, data")),
+        (["--net.name", "resnet"], ("net.name", "resnet", "alexnet_2012")),
+        (["--train.global_batch", "7", "--train.accumulate", "2"], ("train.global_batch", "7", "multiple of 2")),
+        (["--strategy.name", "ddp"], ("strategy.name", "ddp", "two ranks")),
+        (["--strategy.name", "split"], ("strategy.name", "split", "even number")),
+        (["--net.classes", "5"], ("net.classes", "5", "10 classes")),
+        (["--net.channels", "3"], ("net.channels", "3", "leave it out")),
+        (["--net.towers", "3"], ("net.towers", "3", "divide")),
+        (["--data.root", "/nowhere"], ("data.root", "/nowhere", "dataset-fashion-mnist")),
+        (["--config", "/nowhere.yaml"], ("--config", "/nowhere.yaml", "No such file")),
+        (["--train.precision", "tf32"], ("train.precision", "tf32", "fp32")),
+        (["--optim.lr"], ("--optim.lr", "needs a value")),
+    ],
+)
+def test_alone(train: Train, flags: list[str], words: tuple[str, ...]) -> None:
+    run = train(1, [*SMOKE, *flags], launcher=ALONE)
+    if flags == ["--optim.lr"]:
+        # The flag swallows --run.dir, so that there is no folder to write to.
+        assert run.code == 2 and "needs a value" not in run.output
+        return
+    assert run.code == 2
+    refused(run, *words)
+
+
+@pytest.mark.parametrize(
+    "ranks, flags, words",
+    [
+        (3, ["--strategy.name", "split"], ("strategy.name", "split", "3", "even number")),
+        (2, ["--strategy.name", "single"], ("strategy.name", "single", "ddp or split")),
+        (2, ["--strategy.name", "split", "--net.towers", "1"], ("net.norm", "window", "net.towers 2")),
+        (2, ["--strategy.name", "split", "--net.classes", "11", "--net.towers", "1", "--net.norm", "false"],
+         ("net.classes", "11", "odd")),
+    ],
+)  # fmt: skip
+def test_on_ranks(train: Train, ranks: int, flags: list[str], words: tuple[str, ...]) -> None:
+    run = train(ranks, [*SMOKE, *flags])
+    assert run.code == 1  # plain `accelerate launch` turns every code into 1
+    refused(run, *words)
+
+
+def test_ranks_that_were_promised_but_did_not_come_up(train: Train) -> None:
+    run = train(1, SMOKE, launcher=[*ACCELERATE, "--cpu", "--num_processes", "2"])
+    refused(run, "MASTER_ADDR without RANK", "--multi_gpu --num_processes N")
+
+
+@pytest.mark.parametrize(
+    "own, words",
+    [
+        ({"mixed_precision": "fp16"}, ("mixed_precision fp16", "--train.precision")),
+        ({"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}}, ("ACCELERATE_USE_DEEPSPEED",)),
+        ({"distributed_type": "FSDP", "fsdp_config": {"fsdp_version": 2}}, ("ACCELERATE_USE_FSDP",)),
+        ({"dynamo_config": {"dynamo_backend": "INDUCTOR"}}, ("dynamo_backend inductor",)),
+    ],
+)
+def test_a_users_own_accelerate_config_that_contradicts(
+    train: Train, tmp_path: Path, own: dict[str, object], words: tuple[str, ...]
+) -> None:
+    """The file that `accelerate config` writes applies silently to every later launch."""
+    folder = tmp_path / "home" / "accelerate"
+    folder.mkdir(parents=True)
+    settings = {
+        "compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_GPU", "mixed_precision": "no",
+        "num_machines": 1, "num_processes": 2, "machine_rank": 0, "main_process_port": free_port(), **own,
+    }  # fmt: skip
+    (folder / "default_config.yaml").write_text(yaml.safe_dump(settings))
+    run = train(2, [*SMOKE, *TWO], launcher=ACCELERATE, environment={"HF_HOME": str(tmp_path / "home")})
+    refused(run, "accelerate launch", *words)
+
+
+def test_damaged_data_on_two_ranks(train: Train, fashion_mnist: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(fashion_mnist, root)
+    damaged = root / "train-images-idx3-ubyte.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    run = train(2, [*SMOKE, "--data.root", str(root)])
+    refused(run, "data.root", str(damaged), "fetch it again")
+
+
+@pytest.mark.usefixtures("fashion_mnist")
+def test_an_existing_run_is_not_touched(train: Train) -> None:
+    flags = [*SMOKE, "--tracking.wandb", "false", "--train.max_steps", "2", "--train.evaluate", "false"]
+    first = train(1, flags, launcher=ALONE)
+    before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
+    second = train(2, flags)
+    assert second.code == 1 and len(second.errors()) == 1 and "--run.overwrite true" in second.errors()[0]
+    assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
+    third = train(1, [*flags, "--run.overwrite", "true", "--run.seed", "5"], launcher=ALONE)
+    assert third.code == 0 and third.metrics() != []
+    assert (third.folder / "metrics.jsonl").read_bytes() != before["metrics.jsonl"]
+
+
+def test_a_folder_that_is_no_run_is_never_deleted(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("years of work")
+    run = train(1, [*SMOKE, "--run.overwrite", "true"], launcher=ALONE)
+    assert run.code == 2 and "is not a run's folder" in run.errors()[0]
+    assert os.listdir(tmp_path / "run") == ["thesis.tex"]

@@ -1,0 +1,98 @@
+"""Whole runs as a user starts them, and what they leave behind."""
+
+import math
+import statistics
+
+import pytest
+from conftest import SMOKE, Train
+from wandb_file import contents
+
+FILES = {"config.yaml", "metrics.jsonl", "summary.json", "exit.json", "wandb"}
+pytestmark = pytest.mark.usefixtures("fashion_mnist")
+
+
+def test_ddp_is_the_default_on_two_ranks_and_leaves_a_whole_record(train: Train) -> None:
+    run = train(2, [*SMOKE, "--tracking.group", "pairs"], environment={"WANDB_MODE": "offline"})
+    assert run.code == 0, run.output
+    assert {path.name for path in run.folder.iterdir()} == FILES
+    assert run.exit() == {"code": 0, "reason": "finished"}
+
+    summary, metrics = run.summary(), run.metrics()
+    assert (summary["strategy"], summary["world_size"], summary["mesh"]) == ("ddp", 2, {"dp": 2, "split": 1})
+    assert summary["eval"]["unique_samples"] == 10_000
+    assert summary["samples_seen"] == 20 * 64 and summary["steps"] == 20
+    assert len(summary["peak_memory_bytes"]) == 2
+    assert [line["step"] for line in metrics] == list(range(1, 21))
+    # The summary's figures are those of the steps, warm-up left out.
+    counted = metrics[summary["warm_up_steps"] :]
+    assert summary["step_seconds"]["median"] == pytest.approx(statistics.median(line["seconds"] for line in counted))
+    seconds = sum(line["seconds"] for line in counted)
+    # The slowest rank's sum is at most the sum of the slowest rank's steps.
+    assert summary["images_per_second"] >= sum(line["samples"] for line in counted) / seconds * (1 - 1e-9)
+
+    (file,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
+    logged = contents(file)
+    assert (logged["project"], logged["group"]) == ("alexnet-dist", "pairs")
+    assert logged["config"]["strategy"]["name"] == "ddp" and logged["config"]["net"]["towers"] == 2
+    curve = [row for row in logged["history"] if "loss" in row]
+    assert [row["_step"] for row in curve] == [5, 10, 15, 20]
+    window = metrics[-5:]
+    assert curve[-1]["loss"] == pytest.approx(sum(line["loss"] for line in window) / 5)
+    assert all(row["images_per_second"] > 0 for row in curve)
+    assert logged["summary"]["world_size"] == 2
+    assert [row["eval/top1"] for row in logged["history"] if "eval/top1" in row] == [summary["eval"]["top1"]]
+
+
+def test_the_same_command_twice_gives_the_same_losses_to_the_last_bit(train: Train) -> None:
+    flags = [*SMOKE, "--strategy.name", "split", "--tracking.wandb", "false", "--train.evaluate", "false"]
+    once, twice = (train(2, flags, name=name) for name in ("once", "twice"))
+    losses = [[line["loss"] for line in run.metrics()] for run in (once, twice)]
+    assert losses[0] == losses[1] and len(losses[0]) == 20
+
+
+def test_a_short_last_batch_is_trained_on_and_weighted_by_its_samples(train: Train) -> None:
+    """1,003 samples in batches of 64 leave 43 for the last step: unequal shares for two ranks and three micro-steps."""
+    flags = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "1003"]
+    flags += ["--train.global_batch", "60", "--train.accumulate", "3", "--train.precision", "fp64"]
+    flags += ["--tracking.wandb", "false", "--train.epochs", "2"]
+    alone = train(1, [*flags, "--strategy.name", "single"], name="alone")
+    pair = train(2, [*flags, "--strategy.name", "ddp"], name="pair")
+    for run in (alone, pair):
+        assert run.code == 0, run.output
+        assert run.summary()["samples_seen"] == 2 * 1003
+        assert run.summary()["eval"]["unique_samples"] == 1003
+        assert [line["samples"] for line in run.metrics()].count(43) == 2
+    for ours, theirs in zip(pair.metrics(), alone.metrics(), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-12)
+    assert pair.summary()["eval"]["loss"] == pytest.approx(alone.summary()["eval"]["loss"], rel=1e-12)
+
+
+def test_a_batch_smaller_than_the_ranks_can_share(train: Train) -> None:
+    """Epochs of 5 samples in batches of 4: in the last step a replica has nothing to do and must still take part."""
+    flags = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "5"]
+    flags += ["--train.global_batch", "4", "--train.epochs", "2", "--tracking.wandb", "false"]
+    run = train(4, [*flags, "--strategy.name", "split"])
+    assert run.code == 0, run.output
+    assert [line["samples"] for line in run.metrics()] == [4, 1, 4, 1]
+    assert run.summary()["eval"]["unique_samples"] == 5
+
+
+def test_ddp_and_split_learn_the_same(train: Train) -> None:
+    """200 steps in fp32 from one seed: equal at first, and equally good where correct programs have drifted apart."""
+    flags = [*SMOKE, "--train.max_steps", "200", "--tracking.wandb", "false", "--tracking.log_every", "50"]
+    runs = [train(2, [*flags, "--strategy.name", name], name=name) for name in ("ddp", "split")]
+    ddp, split = ([line["loss"] for line in run.metrics()] for run in runs)
+    assert max(abs(a - b) for a, b in zip(ddp[:20], split[:20], strict=True)) < 1e-4
+    assert abs(statistics.mean(ddp[180:]) - statistics.mean(split[180:])) < 0.03
+    assert statistics.mean(split[180:]) < 1.5 < split[0]
+    assert all(run.summary()["eval"]["top1"] > 0.6 for run in runs)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(train: Train) -> None:
+    flags = [*SMOKE, "--optim.name", "sgd", "--optim.lr", "1000", "--tracking.wandb", "false"]
+    run = train(2, flags)
+    assert run.code != 0
+    bad = next(line for line in run.metrics() if not math.isfinite(line["loss"]))
+    assert run.errors() == [f"error: the loss of step {bad['step']} is {bad['loss']}: lower optim.lr, or raise "
+                            "train.precision"]  # fmt: skip
+    assert run.exit()["code"] == 1 and f"step {bad['step']}" in run.exit()["reason"]
