@@ -18,13 +18,26 @@ def check_samples(layout: Layout, batches: list[MicroBatch], count: int) -> None
     """
     ids = [i for batch in batches for i in batch.ids.tolist()]
     checksum = sum(float(batch.images.double().sum()) for batch in batches)
-    seen: dict[int, tuple[list[int], float]] = {}
-    for rank, (dp_index, theirs) in enumerate(gather_objects(layout.world, (layout.dp_index, (ids, checksum)))):
-        if seen.setdefault(dp_index, theirs) != theirs:
-            raise RuntimeError(f"rank {rank} and another tower of replica {dp_index} were given different images")
-    everything = [i for part, _ in seen.values() for i in part]
+    problem = disagreement(gather_objects(layout.world, (layout.dp_index, ids, checksum)), count)
+    if problem:
+        raise RuntimeError(problem)
+
+
+def disagreement(held: list[tuple[int, list[int], float]], count: int) -> str | None:
+    """What is wrong with the samples of one step, or None.
+
+    Args:
+        held: by rank: its replica, the numbers of its samples, and a checksum of their images.
+        count: samples of the step over all ranks.
+    """
+    replicas: dict[int, tuple[list[int], float]] = {}
+    for rank, (replica, ids, checksum) in enumerate(held):
+        if replicas.setdefault(replica, (ids, checksum)) != (ids, checksum):
+            return f"rank {rank} and another tower of replica {replica} were given different images"
+    everything = [i for ids, _ in replicas.values() for i in ids]
     if len(everything) != count or len(set(everything)) != count:
-        raise RuntimeError(
-            f"replicas were given {len(everything)} samples, {len(set(everything))} of them "
-            f"different, of a global batch of {count}"
+        return (
+            f"replicas were given {len(everything)} samples, {len(set(everything))} of them different, "
+            f"of a global batch of {count}"
         )
+    return None

@@ -96,3 +96,31 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(train: Train)
     assert run.errors() == [f"error: the loss of step {bad['step']} is {bad['loss']}: lower optim.lr, or raise "
                             "train.precision"]  # fmt: skip
     assert run.exit()["code"] == 1 and f"step {bad['step']}" in run.exit()["reason"]
+
+
+@pytest.mark.parametrize(
+    "ranks, flags",
+    [
+        (2, ["--strategy.name", "ddp", "--strategy.gradient_dtype", "bf16", "--train.accumulate", "2"]),
+        (2, ["--strategy.name", "split", "--train.clip_norm", "1.0", "--train.accumulate", "2"]),
+        (2, ["--strategy.name", "split", "--train.precision", "bf16"]),
+        (4, ["--strategy.name", "split", "--strategy.gradient_dtype", "bf16", "--train.clip_norm", "1.0"]),
+    ],
+)
+def test_counted_traffic_is_what_the_layer_table_says_to_the_byte(train: Train, ranks: int, flags: list[str]) -> None:
+    short = ["--train.max_steps", "4", "--train.evaluate", "false", "--tracking.wandb", "false"]
+    run = train(ranks, [*SMOKE, *flags, *short])
+    assert run.code == 0, run.output
+    traffic = run.summary()["comm_bytes_per_step"]
+    assert traffic["counted"] == traffic["expected"] and sum(traffic["counted"].values()) > 0
+
+
+def test_the_bytes_of_the_faithful_net_are_the_published_ones(train: Train) -> None:
+    """61,172 values an image under split, whatever the batch; every gradient under ddp (alexnet-2012)."""
+    flags = ["--net.name", "alexnet_2012", "--data.name", "synthetic", "--data.samples", "16"]
+    flags += ["--train.global_batch", "4", "--train.max_steps", "3", "--train.evaluate", "false"]
+    flags += ["--tracking.wandb", "false"]
+    split = train(2, [*flags, "--strategy.name", "split"], name="split").summary()
+    ddp = train(2, [*flags, "--strategy.name", "ddp"], name="ddp").summary()
+    assert sum(split["comm_bytes_per_step"]["counted"].values()) == 4 * 61_172 * 4
+    assert ddp["comm_bytes_per_step"]["counted"] == {"all_reduce": 60_965_224 * 4}

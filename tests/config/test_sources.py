@@ -1,0 +1,124 @@
+"""Settings from files and flags: what is right is read, everything else is one clear line."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alexnet_dist.config.experiment import Experiment, OptimConfig, resolve, warnings
+from alexnet_dist.config.sources import describe, load, parse_yaml, read_file, save, validate
+from alexnet_dist.errors import Refusal
+
+FIELDS = [(group, field) for group, info in Experiment.model_fields.items() for field in info.annotation.model_fields]
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def refusal(action: Any, *arguments: Any) -> str:
+    with pytest.raises(Refusal) as caught:
+        action(*arguments)
+    line = str(caught.value)
+    assert "\n" not in line and line.count(": ") >= 2
+    return line
+
+
+@given(st.sampled_from(FIELDS), JUNK)
+def test_nonsense_is_one_line_and_sense_is_kept(field: tuple[str, str], value: Any) -> None:
+    group, name = field
+    try:
+        experiment = validate({group: {name: value}})
+    except Refusal as error:
+        line = str(error)
+        assert line.startswith(f"{group}.{name}") and "\n" not in line
+        return
+    kept = getattr(getattr(experiment, group), name)
+    assert kept == value and not (isinstance(kept, float) and not math.isfinite(kept))
+    assert not isinstance(kept, bool) or isinstance(value, bool)
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200))
+def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: str | bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+    try:
+        values = read_file(str(path))
+        validate(values)
+    except Refusal as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("train: &a {epochs: 2}\noptim: *a\n", "anchors"),
+        ("train: &a [*a]\n", "anchors"),
+        ("train: !!python/object/apply:os.system ['touch pwned']\n", "constructor"),
+        ("train: {epochs: 1}\ntrain: {epochs: 2}\n", "twice"),
+        ("train: {epochs: 1, epochs: 2}\n", "twice"),
+        ("[" * 5000, "nested"),
+        ("train: {epochs: [}\n", "not plain YAML in line 1"),
+        ("- train\n", "groups"),
+        ("train: 3\n", "a group holds fields"),
+        ("1: {epochs: 2}\n", "strings"),
+        ("? [a]\n: 1\n", "plain text"),
+    ],
+)
+def test_dangerous_and_broken_files(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    assert word in refusal(lambda: validate(read_file(str(path))))
+    assert not Path("pwned").exists()
+
+
+def test_a_huge_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("# " + "x" * 2_000_000)
+    assert "larger" in refusal(read_file, str(path))
+
+
+def test_a_later_source_wins(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("train: {epochs: 3, global_batch: 32}\noptim: {lr: 1e-2}\n")
+    experiment = load(["--config", str(path), "--train.epochs=5", "--optim.milestones", "[2, 4]"])
+    assert (experiment.train.epochs, experiment.train.global_batch) == (5, 32)
+    assert (experiment.optim.lr, experiment.optim.milestones) == (0.01, [2, 4])
+
+
+@pytest.mark.parametrize("text, value", [("1e-3", 1e-3), ("3", 3), ("-2.5E4", -2.5e4), ("1.", 1.0), ("1e", "1e")])
+def test_numbers_are_read_as_people_write_them(text: str, value: object) -> None:
+    assert parse_yaml(text, "x") == value and type(parse_yaml(text, "x")) is type(value)
+
+
+def test_a_saved_experiment_reads_back(tmp_path: Path) -> None:
+    experiment = resolve(load(["--net.name", "alexnet_2012", "--optim.milestones", "[25, 51]", "--run.seed", "9"]), 2)
+    save(experiment, tmp_path / "config.yaml")
+    assert load(["--config", str(tmp_path / "config.yaml")]) == experiment
+
+
+def test_what_differs_from_the_defaults_is_marked() -> None:
+    given = load(["--optim.lr", "0.5"])
+    shown = describe(resolve(given, 2), given)
+    assert "  lr: 0.5  # set; default: 0.001" in shown
+    assert "  name: ddp  # follows from the rest" in shown
+    assert "  epochs: 1\n" in shown
+    assert yaml.safe_load(shown)["net"]["classes"] == 10
+
+
+def test_settings_without_effect_are_named() -> None:
+    given = load(
+        ["--optim.momentum", "0.5", "--data.name", "synthetic", "--data.root", "/x", "--net.exchange", "[fc8]"]
+    )
+    assert [line.split(":")[0] for line in warnings(resolve(given, 1))] == [
+        "optim.momentum",
+        "net.exchange",
+        "data.root",
+    ]
+    assert warnings(resolve(load([]), 1)) == []
+    assert OptimConfig().momentum == 0.9

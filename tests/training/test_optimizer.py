@@ -1,0 +1,47 @@
+"""Learning rates by epoch and group, and the update rule of 2012."""
+
+import pytest
+import torch
+
+from alexnet_dist.config.experiment import OptimConfig
+from alexnet_dist.training.optimizer import learning_rates, make_optimizer
+
+RECIPE = OptimConfig(
+    name="sgd", lr=0.01, bias_lr=0.02, milestones=[25, 51, 79], lr_divisor=10, momentum=0.9, weight_decay=5e-4
+)
+
+
+@pytest.mark.parametrize(
+    "epoch, rate", [(0, 1e-2), (24, 1e-2), (25, 1e-3), (51, 1e-4), (78, 1e-4), (79, 1e-5), (90, 1e-5)]
+)
+def test_the_recipe_of_2012(epoch: int, rate: float) -> None:
+    assert learning_rates(RECIPE, epoch) == {"weights": pytest.approx(rate), "biases": 0.02}
+
+
+def test_biases_follow_the_weights_unless_told() -> None:
+    settings = RECIPE.model_copy(update={"bias_lr": None})
+    assert learning_rates(settings, 30) == {"weights": pytest.approx(1e-3), "biases": pytest.approx(1e-3)}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_weights_decay_and_biases_do_not(name: str) -> None:
+    weight, bias = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    settings = RECIPE.model_copy(update={"name": name, "weight_decay": 0.5, "lr": 0.1})
+    optimizer = make_optimizer(settings, [("fc6.weight", weight), ("fc6.bias", bias)])
+    for parameter in (weight, bias):
+        parameter.grad = torch.zeros(3)
+    optimizer.step()
+    assert torch.allclose(weight, torch.full((3,), 0.95)) and torch.equal(bias, torch.ones(3))
+
+
+def test_sgd_is_the_rule_of_2012_at_a_constant_rate() -> None:
+    """v <- .9 v + lr grad + lr wd w; w <- w - v (signs as in CHM, turned round)."""
+    weight = torch.nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+    optimizer = make_optimizer(RECIPE, [("conv1.weight", weight)])
+    w, v = 2.0, 0.0
+    for gradient in (0.3, -0.1, 0.7):
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.step()
+        v = 0.9 * v + 0.01 * gradient + 0.01 * 5e-4 * w
+        w -= v
+        assert weight.item() == pytest.approx(w, rel=1e-14)
