@@ -4,8 +4,9 @@ A file is data: no tags, no anchors, no duplicate names, at most a megabyte.
 """
 
 import re
+import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -163,12 +164,20 @@ def describe(resolved: Experiment, given: Experiment) -> str:
 
 
 def fields_help() -> str:
-    """Every dotted flag with its default and its meaning."""
+    """Every dotted flag with its meaning, its allowed values where they are few, and its default."""
     lines = []
     for group, info in Experiment.model_fields.items():
         assert isinstance(info.annotation, type) and issubclass(info.annotation, Group)
         for field, detail in info.annotation.model_fields.items():
             default = yaml.safe_dump(detail.default, default_flow_style=True).removesuffix("...\n").strip()
-            flag = f"--{group}.{field}"
-            lines.append(f"  {flag:<28} {detail.description} [{default}]")
+            choices = " | ".join(_choices(detail.annotation))
+            flag, meaning = f"--{group}.{field}", f"{detail.description}{choices and f' ({choices})'} [{default}]"
+            lines += textwrap.wrap(f"  {flag:<27} {meaning}", 100, subsequent_indent=" " * 30)
     return "\n".join(lines)
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The values of a Literal, also of one inside a union or a list."""
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    return [choice for inner in get_args(annotation) for choice in _choices(inner)]
