@@ -15,6 +15,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from alexnet_dist.errors import Refusal
 from alexnet_dist.layout.layout import World
 from alexnet_dist.strategies.base import EngineOptions
+from alexnet_dist.training.host_memory import keep_freed_memory
 
 _ENGINES = (
     "ACCELERATE_USE_DEEPSPEED",
@@ -96,6 +97,7 @@ def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[
     if accelerator.num_processes != promised:
         raise Refusal("accelerate launch", f"{promised} ranks promised", f"{accelerator.num_processes} came up")
     if on_cpu:
+        keep_freed_memory()
         # torchrun sets one thread per rank however many cores there are.
         cores = len(os.sched_getaffinity(0))
         torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
