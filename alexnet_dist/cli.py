@@ -1,5 +1,6 @@
 """The commands. Nothing but wiring: each finds its flags and calls one function."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -52,8 +53,29 @@ def parity(flags: Sequence[str]) -> int:
         return 0
     from alexnet_dist.parity import run
 
+    return _exit_code(lambda: run(flags))
+
+
+def data(flags: Sequence[str]) -> int:
+    """`alexnet-dist data fetch`."""
+    parser = argparse.ArgumentParser("alexnet-dist data", description="Get Fashion-MNIST where it is missing.")
+    parser.add_argument("action", choices=["fetch"])
+    parser.add_argument("--root", help="folder; default: a usual place that has it, else ~/Datasets/FashionMNIST")
+    parser.add_argument("--mirror", action="append", help="address of a folder with the files; may be repeated")
+    arguments = parser.parse_args(flags)
+    from alexnet_dist.data.fetch import fetch
+
+    def get() -> int:
+        print(f"Fashion-MNIST is in {fetch(arguments.root, *([arguments.mirror] if arguments.mirror else []))}")
+        return 0
+
+    return _exit_code(get)
+
+
+def _exit_code(action: Callable[[], int]) -> int:
+    """Run a command; what went wrong is one line."""
     try:
-        return run(flags)
+        return action()
     except Refusal as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
@@ -65,6 +87,7 @@ def parity(flags: Sequence[str]) -> int:
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train, "train one experiment on the ranks that the launcher started"),
     "parity": (parity, "hold strategies against one process, tensor by tensor"),
+    "data": (data, "fetch the images"),
 }
 
 
@@ -81,3 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {Refusal('command', name, 'there are: ' + ', '.join(COMMANDS))}", file=sys.stderr)
         return 2
     return COMMANDS[name][0](flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

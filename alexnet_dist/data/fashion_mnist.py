@@ -17,7 +17,7 @@ USUAL_PLACES = ("~/Datasets/FashionMNIST", "/usr/share/datasets/fashion-mnist")
 
 # Of the unpacked files, so that it does not matter who packed them. Debian's packed files differ from the
 # publisher's, their contents do not (MD5 of train-images-idx3-ubyte: f4a8712d7a061bf5bd6d2ca38dc4d50a in both).
-_SHA256 = {
+FILES = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -48,14 +48,11 @@ def find_folder(root: str | None) -> Path:
     places = [Path(place).expanduser() for place in ((root,) if root is not None else USUAL_PLACES)]
     for place in places:
         for folder in (place, place / "raw", place / "FashionMNIST" / "raw"):
-            if all(_path(folder, name) for name in _SHA256):
+            if all(_path(folder, name) for name in FILES):
                 return folder
     searched = ", ".join(map(str, places))
     raise Refusal(
-        "data.root",
-        searched,
-        "no Fashion-MNIST there: install Debian's package dataset-fashion-mnist, or "
-        "name the folder that holds train-images-idx3-ubyte.gz and its three companions",
+        "data.root", searched, "no Fashion-MNIST there: run alexnet-dist data fetch, with --root FOLDER if you like"
     )
 
 
@@ -66,11 +63,24 @@ def _path(folder: Path, name: str) -> Path | None:
 def _read(folder: Path, name: str) -> Tensor:
     path = _path(folder, name)
     assert path is not None, "find_folder saw it"
+    return torch.frombuffer(bytearray(read_published(path, name)), dtype=torch.uint8)
+
+
+def read_published(path: Path, name: str) -> bytes:
+    """Contents of a file, unpacked.
+
+    Args:
+        path: packed unless its name is `name`.
+        name: which of the four files it should be.
+
+    Raises:
+        Refusal: it cannot be read, or is not what was published under the name.
+    """
     try:
         raw = path.read_bytes()
-        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        raw = raw if path.name == name else gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
         raise Refusal("data.root", path, f"cannot be read ({error}): fetch it again") from None
-    if sha256(raw).hexdigest() != _SHA256[name]:
+    if sha256(raw).hexdigest() != FILES[name]:
         raise Refusal("data.root", path, "not the published file (its SHA-256 differs): fetch it again")
-    return torch.frombuffer(bytearray(raw), dtype=torch.uint8)
+    return raw

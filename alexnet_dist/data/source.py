@@ -7,6 +7,7 @@ from torch import Tensor
 
 from alexnet_dist.config.experiment import DataConfig
 from alexnet_dist.data.fashion_mnist import read_fashion_mnist
+from alexnet_dist.data.fetch import fetch
 from alexnet_dist.layout.draws import Draws
 from alexnet_dist.nets.table import Table
 
@@ -44,7 +45,9 @@ def open_data(data: DataConfig, table: Table, draws: Draws) -> DataSet:
         Refusal: files are missing or not the published ones.
     """
     if data.name == "fashion_mnist":
-        files = read_fashion_mnist(data.root)
+        # Every process asks; where nothing is there one fetches and the others wait for it. A folder that the user named
+        # is not filled: the name may be a slip.
+        files = read_fashion_mnist(data.root or str(fetch(None)))
         return DataSet(Images(*files["train"]), Images(*files["t10k"]))
     return DataSet(*(_synthetic(part, data.samples, table, draws) for part in ("train", "test")))
 

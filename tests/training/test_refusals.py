@@ -38,7 +38,7 @@ def refused(run: Finished, *words: str) -> None:
         (["--net.classes", "5"], ("net.classes", "5", "10 classes")),
         (["--net.channels", "3"], ("net.channels", "3", "leave it out")),
         (["--net.towers", "3"], ("net.towers", "3", "divide")),
-        (["--data.root", "/nowhere"], ("data.root", "/nowhere", "dataset-fashion-mnist")),
+        (["--data.root", "/nowhere"], ("data.root", "/nowhere", "alexnet-dist data fetch")),
         (["--config", "/nowhere.yaml"], ("--config", "/nowhere.yaml", "No such file")),
         (["--train.precision", "tf32"], ("train.precision", "tf32", "fp32")),
         (["--optim.lr"], ("--optim.lr", "needs a value")),
