@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from alexnet_dist.config.experiment import resolve
 from alexnet_dist.config.sources import describe, fields_help, load
@@ -72,6 +73,16 @@ def data(flags: Sequence[str]) -> int:
     return _exit_code(get)
 
 
+def runs(flags: Sequence[str]) -> int:
+    """`alexnet-dist runs`."""
+    parser = argparse.ArgumentParser("alexnet-dist runs", description="A table of finished runs.")
+    parser.add_argument("folder", nargs="+", help="a run's own folder, such as runs/alexnet_small-ddp")
+    arguments = parser.parse_args(flags)
+    from alexnet_dist.runs import show
+
+    return _exit_code(lambda: show([Path(folder) for folder in arguments.folder]))
+
+
 def _exit_code(action: Callable[[], int]) -> int:
     """Run a command; what went wrong is one line."""
     try:
@@ -88,6 +99,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train, "train one experiment on the ranks that the launcher started"),
     "parity": (parity, "hold strategies against one process, tensor by tensor"),
     "data": (data, "fetch the images"),
+    "runs": (runs, "a table of finished runs"),
 }
 
 

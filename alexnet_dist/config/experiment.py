@@ -81,7 +81,8 @@ class TrainConfig(Group):
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps, if epochs are not over before")
     precision: Precision = Field("fp32", description="arithmetic; bf16: autocast, weights stay fp32")
     clip_norm: float | None = Field(None, gt=0, le=1e9, description="limit of the gradient's norm over all ranks")
-    evaluate: bool = Field(True, description="evaluate on the test images after the last step")
+    evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
+    evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")
 
 
 class TrackingConfig(Group):
@@ -188,6 +189,8 @@ def warnings(experiment: Experiment) -> list[str]:
         found.append(f"data.root: {experiment.data.root} has no effect with data.name synthetic")
     if experiment.data.name != "synthetic" and experiment.data.samples != DataConfig().samples:
         found.append(f"data.samples: {experiment.data.samples} has no effect with data.name {experiment.data.name}")
+    if experiment.train.evaluate_samples is not None and not experiment.train.evaluate:
+        found.append("train.evaluate_samples has no effect with train.evaluate false")
     if experiment.tracking.group and not experiment.tracking.wandb:
         found.append(f"tracking.group: {experiment.tracking.group} has no effect with tracking.wandb false")
     return found

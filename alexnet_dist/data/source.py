@@ -28,6 +28,10 @@ class Images:
     def to(self, device: torch.device) -> "Images":
         return Images(self.pixels.to(device), self.labels.to(device))
 
+    def first(self, samples: int | None) -> "Images":
+        """The first `samples` of them; all where that is None."""
+        return Images(self.pixels[:samples], self.labels[:samples])
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -45,8 +49,8 @@ def open_data(data: DataConfig, table: Table, draws: Draws) -> DataSet:
         Refusal: files are missing or not the published ones.
     """
     if data.name == "fashion_mnist":
-        # Every process asks; where nothing is there one fetches and the others wait for it. A folder that the user named
-        # is not filled: the name may be a slip.
+        # Every process asks; where nothing is there one fetches and the others wait for it. A folder that the user
+        # named is not filled: the name may be a slip.
         files = read_fashion_mnist(data.root or str(fetch(None)))
         return DataSet(Images(*files["train"]), Images(*files["t10k"]))
     return DataSet(*(_synthetic(part, data.samples, table, draws) for part in ("train", "test")))
