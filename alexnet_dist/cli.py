@@ -73,6 +73,13 @@ def data(flags: Sequence[str]) -> int:
     return _exit_code(get)
 
 
+def bench(flags: Sequence[str]) -> int:
+    """`alexnet-dist bench`."""
+    from alexnet_dist.bench.runner import run
+
+    return _exit_code(lambda: run(flags))
+
+
 def runs(flags: Sequence[str]) -> int:
     """`alexnet-dist runs`."""
     parser = argparse.ArgumentParser("alexnet-dist runs", description="A table of finished runs.")
@@ -100,6 +107,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "parity": (parity, "hold strategies against one process, tensor by tensor"),
     "data": (data, "fetch the images"),
     "runs": (runs, "a table of finished runs"),
+    "bench": (bench, "how fast this machine trains, each case against a plain way of doing it"),
 }
 
 

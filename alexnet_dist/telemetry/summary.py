@@ -75,7 +75,7 @@ def machine(world: World) -> dict[str, Any]:
     if world.device.type == "cuda":
         name, peak = torch.cuda.get_device_name(world.device), torch.cuda.max_memory_allocated(world.device)
     else:
-        name, peak = _cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     ranks = gather_objects(world, (name, peak, platform.node()))
     return {
         "device_names": [name for name, _, _ in ranks],
@@ -88,7 +88,8 @@ def machine(world: World) -> dict[str, Any]:
     }
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """As the kernel tells it."""
     try:
         with open("/proc/cpuinfo") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]

@@ -33,12 +33,13 @@ def check_precision(precision: str, device: torch.device) -> list[str]:
     """
     if precision == "tf32" and device.type != "cuda":
         raise Refusal("train.precision", "tf32", "only NVIDIA GPUs have it: use fp32 here")
-    if precision == "bf16" and device.type == "cpu" and not _cpu_multiplies_bf16():
+    if precision == "bf16" and device.type == "cpu" and not cpu_multiplies_bf16():
         return ["train.precision: bf16 is emulated by this CPU (no AVX-512, no AMX): a hundred times slower than fp32"]
     return []
 
 
-def _cpu_multiplies_bf16() -> bool:
+def cpu_multiplies_bf16() -> bool:
+    """Whether this CPU has instructions for it; without, torch emulates."""
     # Torch before 2.14 cannot say: then nothing is claimed.
     capabilities = getattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})()
     return any(capabilities.get(name) for name in ("avx512_bw", "avx512_bf16", "amx_bf16", "bf16"))

@@ -1,0 +1,155 @@
+"""What others do, written out: the programs that ours is measured against.
+
+    python -m alexnet_dist.bench.baselines tutorial --batch 128 --steps 8 --precision fp32 --output rate.json
+
+writes images per second over all ranks to --output. Started by the bench; `usual` under a launcher.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+import torchvision
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from alexnet_dist.config.experiment import resolve, table_of
+from alexnet_dist.config.sources import load
+from alexnet_dist.data.fashion_mnist import read_fashion_mnist
+from alexnet_dist.layout.draws import Draws
+from alexnet_dist.nets.alexnet import AlexNet, initialise
+
+WARM_UP = 2
+MATRIX = 4096
+
+
+class PilImages(Dataset[tuple[Tensor, int]]):
+    """Fashion-MNIST as torchvision serves it: one PIL image at a time through the usual transforms."""
+
+    def __init__(self, channels: int) -> None:
+        self.pixels, self.labels = read_fashion_mnist(None)["train"]
+        self.transform = transforms.Compose(
+            [transforms.Grayscale(channels), transforms.Resize((224, 224)), transforms.ToTensor()]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = Image.fromarray(self.pixels[index, 0].numpy())
+        return self.transform(image), int(self.labels[index])
+
+
+def timed(step: Callable[[], None], batch: int, steps: int) -> float:
+    """Images per second over `steps` steps, warm-up left out."""
+    for _ in range(WARM_UP):
+        step()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return batch * steps / (time.perf_counter() - start)
+
+
+def tutorial(batch: int, steps: int, precision: str) -> float:
+    """The tutorials' loop: a plain nn.Sequential, PIL transforms in a DataLoader, fp32, Adam."""
+    net = nn.Sequential(
+        *(nn.Conv2d(1, 96, 11, stride=4, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(96, 256, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(384, 384, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten()),
+        *(nn.Linear(6400, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()),
+        nn.Linear(4096, 10),
+    )
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    batches = iter(DataLoader(PilImages(1), batch_size=batch, shuffle=True, num_workers=2))
+
+    def step() -> None:
+        images, labels = next(batches)
+        optimizer.zero_grad()
+        functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+
+    return timed(step, batch, steps)
+
+
+def bare(batch: int, steps: int, precision: str) -> float:
+    """Our net in the shortest loop there is: the same batch again and again, no record, no masks but torch's own."""
+    flags = ["--net.name", "alexnet_fashion", "--net.dropout", "0"]
+    net = AlexNet(table_of(resolve(load(flags), 1).net))
+    initialise(net, Draws(0))
+    net.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
+    images = torch.rand(batch, 1, 224, 224).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(batch) % 10
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            logits = net(images)
+        functional.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return timed(step, batch, steps)
+
+
+def usual(batch: int, steps: int, precision: str) -> float:
+    """The usual Accelerate loop: prepare everything, torchvision's AlexNet, PIL transforms. Under a launcher."""
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), mixed_precision="bf16" if precision == "bf16" else "no"
+    )
+    net = torchvision.models.alexnet(num_classes=10)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    loader = DataLoader(PilImages(3), batch_size=batch // accelerator.num_processes, shuffle=True, num_workers=1)
+    net, optimizer, loader = accelerator.prepare(net, optimizer, loader)
+    batches: Iterator[tuple[Tensor, Tensor]] = iter(loader)
+
+    def step() -> None:
+        images, labels = next(batches)
+        optimizer.zero_grad()
+        accelerator.backward(functional.cross_entropy(net(images), labels))
+        optimizer.step()
+
+    return timed(step, batch, steps)
+
+
+def matrix(batch: int, steps: int, precision: str) -> float:
+    """Not images but operations a second: the machine's rate at 4096 x 4096 matrix products."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = torch.randn(MATRIX, MATRIX, dtype=dtype), torch.randn(MATRIX, MATRIX, dtype=dtype)
+
+    def step() -> None:
+        torch.mm(a, b)
+
+    return timed(step, 2 * MATRIX**3, steps)
+
+
+PROGRAMS: dict[str, Callable[[int, int, str], float]] = {
+    "tutorial": tutorial,
+    "bare": bare,
+    "usual": usual,
+    "matrix": matrix,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program", choices=PROGRAMS)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--precision", required=True)
+    parser.add_argument("--output", required=True)
+    arguments = parser.parse_args()
+    rate = PROGRAMS[arguments.program](arguments.batch, arguments.steps, arguments.precision)
+    with open(arguments.output, "w") as file:
+        json.dump({"rate": rate}, file)
+
+
+if __name__ == "__main__":
+    main()
