@@ -32,6 +32,7 @@ TOLERANCES: dict[str, tuple[float, tuple[str, ...]]] = {
     "fp32": (1e-5, GRADIENTS),
     "tf32": (1e-2, GRADIENTS),
     "bf16": (3e-2, GRADIENTS),
+    "fp16": (1e-2, GRADIENTS),
 }
 
 

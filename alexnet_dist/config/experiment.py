@@ -15,7 +15,7 @@ from alexnet_dist.nets.table import Table
 NetName = Literal["alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_small"]
 Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 StrategyName = Literal["auto", "single", "ddp", "split"]
-Precision = Literal["fp64", "fp32", "tf32", "bf16"]
+Precision = Literal["fp64", "fp32", "tf32", "bf16", "fp16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 
 
@@ -79,7 +79,7 @@ class TrainConfig(Group):
     accumulate: int = Field(1, ge=1, le=100_000, description="micro-steps of one optimiser step")
     epochs: int = Field(1, ge=1, le=1_000_000, description="passes over the training images")
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps, if epochs are not over before")
-    precision: Precision = Field("fp32", description="arithmetic; bf16: autocast, weights stay fp32")
+    precision: Precision = Field("fp32", description="arithmetic; bf16, fp16: autocast, weights stay fp32")
     clip_norm: float | None = Field(None, gt=0, le=1e9, description="limit of the gradient's norm over all ranks")
     evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
     evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")

@@ -49,9 +49,11 @@ class Dtypes:
 class StepResult:
     """Attributes:
     norm: the gradient's norm over all ranks before clipping, a scalar on the device; None where nobody asked.
+    skipped: 1.0 where the step overflowed and changed nothing, else 0.0; None where that cannot be.
     """
 
     norm: Tensor | None
+    skipped: Tensor | None
 
 
 class Strategy(ABC):

@@ -17,6 +17,7 @@ from alexnet_dist.layout.layout import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
+from alexnet_dist.strategies.loss_scale import LossScale
 from alexnet_dist.strategies.replicas import expected_reduction, replicate
 from alexnet_dist.strategies.towers import cut, expected_exchanges, whole
 
@@ -46,6 +47,8 @@ class PlainStrategy(Strategy):
         self.layout = arrange(world, self.split_size)
         self.dtypes = dtypes
         wanted = experiment.strategy.gradient_dtype
+        # fp16 alone has too few exponents for small gradients.
+        self._scale = LossScale(world.device) if dtypes.compute == torch.float16 else None
         self._wire = dtypes.parameters if wanted is None else _WIRE[wanted]
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> nn.Module:
@@ -67,18 +70,24 @@ class PlainStrategy(Strategy):
         return nullcontext() if last or self._replicas is None else self._replicas.no_sync()
 
     def backward(self, loss: Tensor) -> None:
-        loss.backward()
+        (loss if self._scale is None else loss * self._scale.factor).backward()
 
     def apply(self, rates: Mapping[str, float], max_norm: float | None) -> StepResult:
-        norm = None
-        if max_norm is not None:
+        norm = skipped = None
+        if self._scale is not None:
+            scaled_norm, factor = self._norm(), self._scale.factor
+            norm, skipped = scaled_norm / factor, self._scale.update(scaled_norm)
+            # Fused optimisers divide gradients by the one and heed the other, on the device.
+            self._optimizer.grad_scale, self._optimizer.found_inf = factor, skipped  # type: ignore[attr-defined]
+        elif max_norm is not None:
             norm = self._norm()
+        if norm is not None and max_norm is not None:
             clip_grads_with_norm_(self._net.parameters(), max_norm, norm)
         for group in self._optimizer.param_groups:
             group["lr"] = rates[group["name"]]
         self._optimizer.step()
         self._optimizer.zero_grad()
-        return StepResult(norm)
+        return StepResult(norm, skipped)
 
     def _norm(self) -> Tensor:
         norm = get_total_norm(self._gradient(name) for name, _ in self._net.named_parameters())
@@ -95,7 +104,8 @@ class PlainStrategy(Strategy):
         return gradient
 
     def gradients(self) -> dict[str, Tensor]:
-        return {name: self._whole(self._gradient(name)) for name, _ in self._net.named_parameters()}
+        factor = 1.0 if self._scale is None else self._scale.factor
+        return {name: self._whole(self._gradient(name)) / factor for name, _ in self._net.named_parameters()}
 
     def weights(self) -> dict[str, Tensor]:
         return {name: self._whole(parameter.detach()) for name, parameter in self._net.named_parameters()}
@@ -110,6 +120,6 @@ class PlainStrategy(Strategy):
             back = "all_to_all" if dist.get_backend(layout.split_group) == "gloo" else "reduce_scatter"
             expected = {"all_gather": crossing["forward"], back: crossing["backward"]}
         reduced = expected_reduction(table.parameters // layout.split_size, layout, self._wire)
-        if clips and layout.split_size > 1:
+        if (clips or self._scale is not None) and layout.split_size > 1:
             reduced += 2 * self.dtypes.parameters.itemsize * (layout.split_size - 1) // layout.split_size
         return {**expected, "all_reduce": reduced} if reduced else expected

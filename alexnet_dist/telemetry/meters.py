@@ -26,7 +26,8 @@ class StepRecord:
         seconds: wall time, the slowest rank's, the wait for data included.
         data_wait: seconds in which the slowest rank's loop stood waiting for a batch.
         sent_bytes: by the rank that sent most.
-        norm: of the gradient before clipping; None where nothing is clipped.
+        norm: of the gradient before clipping; None where it was not taken.
+        skipped: the step overflowed (fp16) and changed nothing.
     """
 
     step: int
@@ -36,6 +37,7 @@ class StepRecord:
     data_wait: float
     sent_bytes: int
     norm: float | None
+    skipped: bool
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Local:
     data_wait: float
     sent_bytes: int
     norm: Tensor | None
+    skipped: Tensor | None
 
 
 class Meter:
@@ -77,7 +80,9 @@ class Meter:
         self._waited += time.perf_counter() - before
         return batch
 
-    def step(self, step: int, loss_sum: Tensor, samples: int, sent_bytes: int, norm: Tensor | None) -> None:
+    def step(
+        self, step: int, loss_sum: Tensor, samples: int, sent_bytes: int, norm: Tensor | None, skipped: Tensor | None
+    ) -> None:
         """A step is over.
 
         Args:
@@ -86,9 +91,10 @@ class Meter:
             samples: of this replica.
             sent_bytes: by this rank.
             norm: of the gradient, on the device, where it was taken.
+            skipped: whether the step overflowed, on the device, where it can.
         """
         self._clock.mark()
-        self._pending.append(_Local(step, loss_sum, samples, self._waited, sent_bytes, norm))
+        self._pending.append(_Local(step, loss_sum, samples, self._waited, sent_bytes, norm, skipped))
         self._waited = 0.0
 
     def flush(self) -> list[StepRecord]:
@@ -128,4 +134,5 @@ class Meter:
             data_wait=float(ranks[:, 2].max()),
             sent_bytes=int(ranks[:, 3].max()),
             norm=None if local.norm is None else float(local.norm),
+            skipped=local.skipped is not None and bool(local.skipped),
         )

@@ -10,6 +10,7 @@ _DTYPES = {
     "fp32": Dtypes(torch.float32, torch.float32),
     "tf32": Dtypes(torch.float32, torch.float32),
     "bf16": Dtypes(torch.float32, torch.bfloat16),
+    "fp16": Dtypes(torch.float32, torch.float16),
 }
 
 
@@ -19,7 +20,7 @@ def dtypes_of(precision: str) -> Dtypes:
 
 def mixed_precision_of(precision: str) -> str:
     """Accelerate's `mixed_precision`: which dtype autocast computes in, or "no"."""
-    return precision if precision == "bf16" else "no"
+    return precision if precision in ("bf16", "fp16") else "no"
 
 
 def check_precision(precision: str, device: torch.device) -> list[str]:
@@ -33,6 +34,10 @@ def check_precision(precision: str, device: torch.device) -> list[str]:
     """
     if precision == "tf32" and device.type != "cuda":
         raise Refusal("train.precision", "tf32", "only NVIDIA GPUs have it: use fp32 here")
+    if precision == "fp16" and device.type != "cuda":
+        raise Refusal(
+            "train.precision", "fp16", "Accelerate would silently train in fp32 on a CPU: use fp32 or bf16 here"
+        )
     if precision == "bf16" and device.type == "cpu" and not cpu_multiplies_bf16():
         return ["train.precision: bf16 is emulated by this CPU (no AVX-512, no AMX): a hundred times slower than fp32"]
     return []
@@ -46,5 +51,6 @@ def cpu_multiplies_bf16() -> bool:
 
 
 def set_switches(precision: str) -> None:
-    """Let fp32 mean fp32: torch multiplies convolutions in TF32 by default."""
+    """Let fp32 mean fp32 (torch multiplies convolutions in TF32 by default), and cuDNN choose by measuring."""
+    torch.backends.cudnn.benchmark = True
     setattr(torch.backends, "fp32_precision", "tf32" if precision == "tf32" else "ieee")  # noqa: B010 - untyped module

@@ -53,6 +53,6 @@ def training_step(
     rates = learning_rates(setup.experiment.optim, setup.order.epoch(step))
     result = setup.strategy.apply(rates, settings.clip_norm)
     counted = traffic_counter().take()
-    meter.step(step + 1, loss, samples, sum(counted.values()), result.norm)
+    meter.step(step + 1, loss, samples, sum(counted.values()), result.norm, result.skipped)
     clips = settings.clip_norm is not None
     return Traffic(counted, setup.strategy.expected_traffic(setup.table, samples, clips))
