@@ -9,6 +9,8 @@ from pathlib import Path
 from alexnet_dist.config.experiment import resolve
 from alexnet_dist.config.sources import describe, fields_help, load
 from alexnet_dist.errors import Refusal, RunFailed
+from alexnet_dist.training.ending import Ending, guarded, named_folder
+from alexnet_dist.training.launched import promised_world
 
 TRAIN_HELP = """Train as an experiment says: --config FILE, and a dotted flag for every field.
 
@@ -30,21 +32,21 @@ def train(flags: Sequence[str]) -> int:
     if "--help" in flags or "-h" in flags:
         print(TRAIN_HELP + fields_help())
         return 0
-    # Imported late: torch and Accelerate take seconds, help and mistakes in flags should not.
-    from alexnet_dist.training.environment import promised_world
-    from alexnet_dist.training.run import Ending, guarded, named_folder, run_training
+    given = [flag for flag in flags if flag != "--print_config"]
 
-    ending = Ending()
-    ending.folder = named_folder(flags)
-    if "--print_config" in flags:
-        given = [flag for flag in flags if flag != "--print_config"]
+    def run(ending: Ending) -> None:
+        experiment = load(given)
+        resolved = resolve(experiment, promised_world(os.environ))
+        if len(given) < len(flags):
+            ending.folder = None  # a look at the settings is no run
+            print(describe(resolved, experiment))
+            return
+        # Imported here: torch and Accelerate take seconds, a slip in a flag should not.
+        from alexnet_dist.training.run import run_training
 
-        def show(_: Ending) -> None:
-            experiment = load(given)
-            print(describe(resolve(experiment, promised_world(os.environ)), experiment))
+        run_training(resolved, ending)
 
-        return guarded(show, Ending())
-    return guarded(lambda ending: run_training(load(list(flags)), ending), ending)
+    return guarded(run, Ending(named_folder(given)))
 
 
 def parity(flags: Sequence[str]) -> int:

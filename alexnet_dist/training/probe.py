@@ -18,7 +18,8 @@ from alexnet_dist.config.experiment import Experiment, resolve
 from alexnet_dist.config.sources import load
 from alexnet_dist.layout.layout import World
 from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.training.run import Ending, bring_up, guarded
+from alexnet_dist.training.ending import Ending, guarded
+from alexnet_dist.training.run import bring_up
 from alexnet_dist.training.setup import build, check
 from alexnet_dist.training.step import training_step
 

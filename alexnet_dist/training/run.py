@@ -1,34 +1,28 @@
 """One training run from its flags to its exit code."""
 
 import os
-import sys
-import traceback
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from accelerate import Accelerator
 
 from alexnet_dist.config.experiment import Experiment, resolve, warnings
-from alexnet_dist.errors import Diverged, Refusal
 from alexnet_dist.layout.agreement import all_or_none, gather_objects
 from alexnet_dist.layout.layout import World
 from alexnet_dist.strategies import STRATEGIES
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.progress import RunProgress
-from alexnet_dist.telemetry.record import RunRecord, choose_folder, in_use, write_exit
+from alexnet_dist.telemetry.record import RunRecord, choose_folder
 from alexnet_dist.telemetry.summary import Totals, machine
 from alexnet_dist.telemetry.trackers import Tracking
-from alexnet_dist.training.environment import check_launcher, promised_world, start
+from alexnet_dist.training.ending import Ending
 from alexnet_dist.training.evaluate import Evaluation
+from alexnet_dist.training.launched import check_launcher, promised_world
 from alexnet_dist.training.loop import Outputs, total_steps, train
 from alexnet_dist.training.precision import check_precision, mixed_precision_of, set_switches
 from alexnet_dist.training.setup import Setup, build, check
-
-DONE, FAILED, REFUSED = 0, 1, 2
+from alexnet_dist.training.start import start
 
 
 def bring_up(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
@@ -42,27 +36,10 @@ def bring_up(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     check(experiment, promised)
     mixed_precision = mixed_precision_of(experiment.train.precision)
     options = STRATEGIES[experiment.strategy.name].engine_options(experiment)
-    check_launcher(os.environ, options, mixed_precision)
+    check_launcher(os.environ, options.environment, mixed_precision)
     set_switches(experiment.train.precision)
     accelerator, world = start(options, mixed_precision, promised)
     return experiment, accelerator, world
-
-
-class Ending:
-    """Where to write how a run ended; a refusal to touch an earlier run's folder is not written into it."""
-
-    folder: Path | None = None
-
-    def write(self, code: int, reason: str) -> None:
-        if self.folder is not None and int(os.environ.get("RANK", "0")) == 0:
-            write_exit(self.folder, code, reason)
-
-
-def named_folder(flags: Sequence[str]) -> Path | None:
-    """The free folder that --run.dir names, known even where the rest of the flags is nonsense."""
-    words = [word for flag in flags for word in flag.split("=", 1)]
-    names = [after for flag, after in pairwise(words) if flag == "--run.dir" and after]
-    return Path(names[-1]) if names and not in_use(Path(names[-1])) else None
 
 
 def run_training(given: Experiment, ending: Ending) -> None:
@@ -136,26 +113,3 @@ def _summary(setup: Setup, totals: Totals, evaluation: Evaluation | None) -> dic
         "eval": None if evaluation is None else asdict(evaluation),
         **hardware,
     }
-
-
-def guarded(action: Callable[[Ending], None], ending: Ending) -> int:
-    """Run, and turn what happens into an exit code, one line and exit.json."""
-    rank = int(os.environ.get("RANK", "0"))
-    try:
-        action(ending)
-        code, reason = DONE, "finished"
-    except Refusal as refusal:
-        code, reason = REFUSED, str(refusal)
-    except Diverged as diverged:
-        code, reason = FAILED, str(diverged)
-    except Exception as error:
-        traceback.print_exc()
-        print(f"error: rank {rank}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        ending.write(FAILED, f"rank {rank}: {error}")
-        return FAILED
-    if code != DONE and rank == 0:
-        print(f"error: {reason}", file=sys.stderr, flush=True)
-    ending.write(code, reason)
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
-    return code

@@ -1,0 +1,54 @@
+"""Brings the ranks up, and checks that they are those that the launcher promised."""
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator, InitProcessGroupKwargs
+
+from alexnet_dist.errors import Refusal
+from alexnet_dist.layout.layout import World
+from alexnet_dist.strategies.base import EngineOptions
+from alexnet_dist.training.host_memory import keep_freed_memory
+
+# A rank that another one waits for longer than this is taken for dead.
+COLLECTIVE_TIMEOUT = timedelta(minutes=10)
+
+
+def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[Accelerator, World]:
+    """Bring the ranks up: the Accelerator, and the world that it found. Collective.
+
+    Raises:
+        Refusal: other ranks came up than the launcher promised.
+    """
+    on_cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if not on_cpu and local_rank >= torch.cuda.device_count():
+        raise Refusal(
+            "accelerate launch",
+            f"local rank {local_rank}",
+            f"this machine shows {torch.cuda.device_count()} GPUs: launch one rank a GPU",
+        )
+    # Told for several ranks only: Accelerate would look for a process group even where there is just one.
+    group = [InitProcessGroupKwargs(timeout=COLLECTIVE_TIMEOUT, backend="gloo" if on_cpu else None)]
+    settings = {
+        "cpu": on_cpu,
+        "mixed_precision": mixed_precision,
+        "log_with": "wandb",
+        "kwargs_handlers": group if promised > 1 else [],
+    }
+    accelerator = Accelerator(**{**settings, **options.accelerator})
+    if accelerator.num_processes != promised:
+        raise Refusal("accelerate launch", f"{promised} ranks promised", f"{accelerator.num_processes} came up")
+    if on_cpu:
+        keep_freed_memory()
+        # torchrun sets one thread per rank however many cores there are.
+        cores = len(os.sched_getaffinity(0))
+        torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    control: dist.ProcessGroup | None = None
+    if promised > 1:
+        members = dist.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
+        assert isinstance(members, dist.ProcessGroup), "every rank is a member"
+        control = members
+    return accelerator, World(accelerator.process_index, promised, accelerator.device, control)
