@@ -69,7 +69,7 @@ def data(flags: Sequence[str]) -> int:
     from alexnet_dist.data.fetch import fetch
 
     def get() -> int:
-        print(f"Fashion-MNIST is in {fetch(arguments.root, *([arguments.mirror] if arguments.mirror else []))}")
+        print(f"Fashion-MNIST is in {fetch(arguments.root, arguments.mirror)}")
         return 0
 
     return _exit_code(get)

@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 from rich.progress import Progress
-from torchvision.datasets import FashionMNIST
 
 from alexnet_dist.data.fashion_mnist import FILES, USUAL_PLACES, find_folder, read_published
 from alexnet_dist.errors import Refusal
@@ -26,12 +25,12 @@ CHUNK_BYTES = 1 << 18
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
 
 
-def fetch(root: str | None, mirrors: Sequence[str] = tuple(FashionMNIST.mirrors)) -> Path:
+def fetch(root: str | None, mirrors: Sequence[str] | None = None) -> Path:
     """Make sure that the four files are there.
 
     Args:
         root: the folder wanted; None takes a usual place that has them, else the first one.
-        mirrors: addresses of folders that hold the packed files.
+        mirrors: addresses of folders that hold the packed files; None takes torchvision's.
 
     Returns:
         The folder that has them.
@@ -46,9 +45,17 @@ def fetch(root: str | None, mirrors: Sequence[str] = tuple(FashionMNIST.mirrors)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            return _fetch_locked(folder, mirrors)
+            return _fetch_locked(folder, _torchvisions_mirrors() if mirrors is None else mirrors)
     except OSError as error:
         raise Refusal("data.root", folder, f"cannot be written ({error.strerror or error})") from None
+
+
+def _torchvisions_mirrors() -> Sequence[str]:
+    # Imported here: it takes two seconds, and files are mostly there already.
+    from torchvision.datasets import FashionMNIST
+
+    mirrors: list[str] = FashionMNIST.mirrors
+    return mirrors
 
 
 def _fetch_locked(folder: Path, mirrors: Sequence[str]) -> Path:

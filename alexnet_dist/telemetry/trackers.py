@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import wandb
 from accelerate import Accelerator
 
 from alexnet_dist.config.experiment import Experiment
@@ -37,6 +36,8 @@ class Tracking:
                 say(f"W&B: {mode}" + (f"; upload with: wandb sync {folder}/wandb/*" if mode == "offline" else ""))
 
     def _start(self, experiment: Experiment, folder: Path, mode: str) -> None:
+        import wandb  # here and below: it takes most of a second, and only one rank needs it
+
         options = {
             "name": folder.name,
             "group": experiment.tracking.group,
@@ -79,6 +80,8 @@ def _mode() -> str:
     if "WANDB_MODE" in os.environ:
         return os.environ["WANDB_MODE"]
     try:
+        import wandb
+
         return "online" if wandb.login(prompt=False) else "offline"
     except Exception:
         return "offline"
