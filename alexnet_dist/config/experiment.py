@@ -81,6 +81,7 @@ class TrainConfig(Group):
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps, if epochs are not over before")
     precision: Precision = Field("fp32", description="arithmetic; bf16, fp16: autocast, weights stay fp32")
     clip_norm: float | None = Field(None, gt=0, le=1e9, description="limit of the gradient's norm over all ranks")
+    profile: int | None = Field(None, ge=1, le=1000, description="trace so many steps of rank 0, after the first two")
     evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
     evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")
 

@@ -11,6 +11,7 @@ from alexnet_dist.telemetry.summary import Totals
 from alexnet_dist.telemetry.trackers import Tracking
 from alexnet_dist.training.evaluate import Evaluation, evaluate
 from alexnet_dist.training.optimizer import WEIGHTS, learning_rates
+from alexnet_dist.training.profile import StepProfile
 from alexnet_dist.training.setup import Setup
 from alexnet_dist.training.step import training_step
 
@@ -22,6 +23,7 @@ class Outputs:
     record: RunRecord | None
     tracking: Tracking
     progress: RunProgress
+    profile: StepProfile
 
 
 def total_steps(setup: Setup) -> int:
@@ -47,6 +49,7 @@ def train(setup: Setup, outputs: Outputs) -> tuple[Totals, Evaluation | None]:
     for step in range(steps):
         traffic = training_step(setup, step, batches, meter)
         totals.sent(traffic.counted, traffic.expected)
+        outputs.profile.step()
         done = step + 1
         epoch_ends = done % setup.order.steps_per_epoch == 0 or done == steps
         if done % log_every == 0 or epoch_ends:

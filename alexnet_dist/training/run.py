@@ -21,6 +21,7 @@ from alexnet_dist.training.evaluate import Evaluation
 from alexnet_dist.training.launched import check_launcher, promised_world
 from alexnet_dist.training.loop import Outputs, total_steps, train
 from alexnet_dist.training.precision import check_precision, mixed_precision_of, set_switches
+from alexnet_dist.training.profile import StepProfile
 from alexnet_dist.training.setup import Setup, build, check
 from alexnet_dist.training.start import start
 
@@ -66,8 +67,8 @@ def run_training(given: Experiment, ending: Ending) -> None:
         progress.say(line)
     record = all_or_none(world, lambda: RunRecord(folder, experiment) if world.rank == 0 else None)
     tracking = Tracking(accelerator, experiment, folder, progress.say)
-    with progress:
-        totals, evaluation = train(setup, Outputs(record, tracking, progress))
+    with progress, StepProfile(experiment.train.profile, world, folder) as profile:
+        totals, evaluation = train(setup, Outputs(record, tracking, progress, profile))
     summary = _summary(setup, totals, evaluation)
     if record is not None:
         record.summary(summary)

@@ -1,5 +1,6 @@
 """Whole runs as a user starts them, and what they leave behind."""
 
+import json
 import math
 import statistics
 
@@ -124,3 +125,11 @@ def test_the_bytes_of_the_faithful_net_are_the_published_ones(train: Train) -> N
     ddp = train(2, [*flags, "--strategy.name", "ddp"], name="ddp").summary()
     assert sum(split["comm_bytes_per_step"]["counted"].values()) == 4 * 61_172 * 4
     assert ddp["comm_bytes_per_step"]["counted"] == {"all_reduce": 60_965_224 * 4}
+
+
+def test_a_profile_of_three_steps(train: Train) -> None:
+    run = train(2, [*SMOKE, "--train.profile", "3", "--train.evaluate", "false", "--tracking.wandb", "false"])
+    assert run.code == 0, run.output
+    events = json.loads((run.folder / "trace.json").read_text())["traceEvents"]
+    names = [event.get("name") for event in events]
+    assert names.count("aten::cross_entropy_loss") == 3 and "aten::convolution" in names
