@@ -4,14 +4,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from alexnet_dist.errors import RunFailed
+
+DEFAULTS = Path(__file__).with_name("launcher_defaults.yaml")
 
 
 def launch_line(ranks: int, program: Sequence[str], port: int) -> list[str]:
     """The `accelerate launch` command for ranks on this machine, right with and without GPUs.
 
-    Everything that a user's own `accelerate config` could change without a word is said.
+    It names a config file of its own: the one that a user's `accelerate config` wrote would apply without a word.
 
     Args:
         ranks: processes to start.
@@ -21,9 +24,9 @@ def launch_line(ranks: int, program: Sequence[str], port: int) -> list[str]:
     several = ["--multi_gpu"] if ranks > 1 else []
     return [
         *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--config_file", str(DEFAULTS)),
         *several,
-        *("--num_processes", str(ranks), "--num_machines", "1"),
-        *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)),
+        *("--num_processes", str(ranks), "--main_process_port", str(port)),
         *program,
     ]
 

@@ -135,10 +135,9 @@ def _own_options(flags: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             options[word[2:]] = words.pop(0)
         else:
             rest.append(word)
-    for name in ("ranks", "steps"):
-        for number in options[name].split(","):
-            if not number.isdecimal() or not 1 <= int(number) <= 10_000:
-                raise Refusal(f"--{name}", options[name], "must be a whole number from 1 (--ranks: several, as in 2,4)")
+    for name, numbers in (("ranks", options["ranks"].split(",")), ("steps", [options["steps"]])):
+        if not all(number.isdecimal() and 1 <= int(number) <= 10_000 for number in numbers):
+            raise Refusal(f"--{name}", options[name], "must be a whole number from 1 (--ranks: several, as in 2,4)")
     return options, rest
 
 

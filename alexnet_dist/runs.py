@@ -24,7 +24,10 @@ def show(folders: Sequence[Path]) -> int:
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "run" else "right", no_wrap=True)
     for name, summary in summaries:
-        table.add_row(name, *_cells(summary))
+        try:
+            table.add_row(name, *_cells(summary))
+        except (KeyError, TypeError) as error:
+            raise Refusal("summary.json", name, f"is not one of this program's ({error} is missing)") from None
     # Wide enough for the columns also where nobody watches.
     Console(width=None if Console().is_terminal else 100).print(table)
     return 0

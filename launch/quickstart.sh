@@ -17,7 +17,6 @@ if [ "$gpus" -lt 2 ]; then
   flags+=(--train.max_steps 40 --train.evaluate_samples 2000)
   export ACCELERATE_USE_CPU=true
 fi
-.venv/bin/alexnet-dist data fetch
 port=$(.venv/bin/python -c 'from alexnet_dist.launcher import free_port; print(free_port())')
 for strategy in ddp split; do
   .venv/bin/accelerate launch --config_file configs/accelerate/plain.yaml --main_process_port "$port" launch/train.py \

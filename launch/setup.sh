@@ -32,6 +32,4 @@ if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
   echo "$wanted" > .venv/installed
 fi
 
-if ! .venv/bin/python -c 'from alexnet_dist.data.fashion_mnist import find_folder; find_folder(None)' 2>/dev/null; then
-  system_packages dataset-fashion-mnist
-fi
+.venv/bin/alexnet-dist data fetch || system_packages dataset-fashion-mnist

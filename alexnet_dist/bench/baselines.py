@@ -24,6 +24,7 @@ from alexnet_dist.config.sources import load
 from alexnet_dist.data.fashion_mnist import read_fashion_mnist
 from alexnet_dist.layout.draws import Draws
 from alexnet_dist.nets.alexnet import AlexNet, initialise
+from alexnet_dist.training.host import use_own_cores
 
 WARM_UP = 2
 MATRIX = 4096
@@ -101,9 +102,7 @@ def bare(batch: int, steps: int, precision: str) -> float:
 
 def usual(batch: int, steps: int, precision: str) -> float:
     """The usual Accelerate loop: prepare everything, torchvision's AlexNet, PIL transforms. Under a launcher."""
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), mixed_precision="bf16" if precision == "bf16" else "no"
-    )
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16" if precision == "bf16" else "no")
     net = torchvision.models.alexnet(num_classes=10)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     loader = DataLoader(PilImages(3), batch_size=batch // accelerator.num_processes, shuffle=True, num_workers=1)
@@ -146,6 +145,7 @@ def main() -> None:
     parser.add_argument("--precision", required=True)
     parser.add_argument("--output", required=True)
     arguments = parser.parse_args()
+    use_own_cores()
     rate = PROGRAMS[arguments.program](arguments.batch, arguments.steps, arguments.precision)
     with open(arguments.output, "w") as file:
         json.dump({"rate": rate}, file)

@@ -1,6 +1,6 @@
 """What is measured against what, and how good it should be on two CPU cores."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 FASHION = ("--net.name", "alexnet_fashion")
 OF_2012 = ("--net.name", "alexnet_2012", "--data.name", "synthetic", "--optim.name", "sgd", "--optim.lr", "0.01")
@@ -38,7 +38,7 @@ class Case:
     against: Ours | Baseline
     must: float
     aim: float
-    scale: float = field(default=1.0)
+    scale: float = 1.0
 
 
 def cases(flops_of_2012: int) -> list[Case]:

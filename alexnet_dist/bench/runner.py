@@ -6,6 +6,7 @@ alexnet-dist bench --only norm --rounds 5 --steps 10     the cases whose name ha
 
 import argparse
 import json
+import os
 import platform
 import statistics
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from alexnet_dist.launcher import launch
 from alexnet_dist.telemetry.summary import cpu_name
 from alexnet_dist.training.precision import cpu_multiplies_bf16
 
+FASHION_MNIST_IMAGES = 60_000
+
 
 def run(flags: Sequence[str]) -> int:
     """`alexnet-dist bench`: measures, prints and returns 0, whatever the ratios; a benchmark is no test."""
@@ -38,6 +41,10 @@ def run(flags: Sequence[str]) -> int:
     usable = "bf16" if cpu_multiplies_bf16() else "fp32"
     parser.add_argument("--precision", default=usable, choices=["fp32", "bf16"], help=f"default here: {usable}")
     settings = parser.parse_args(flags)
+    # On a GPU machine, too: the bars are for two CPU cores, and both sides must run on the same device.
+    os.environ["ACCELERATE_USE_CPU"] = "true"
+    if settings.batch * (settings.steps + WARM_UP) > FASHION_MNIST_IMAGES:
+        raise Refusal("bench", f"{settings.steps} steps of {settings.batch}", "are more than an epoch: take fewer")
     chosen = [case for case in cases(_flops_of_2012()) if settings.only in case.name]
     if not chosen or min(settings.rounds, settings.steps, settings.batch) < 1:
         raise Refusal("bench", flags, "no such case, or a number below 1; see alexnet-dist bench --help")
@@ -76,6 +83,8 @@ def _rate(program: Ours | Baseline, settings: argparse.Namespace, folder: Path) 
         "--train.precision": settings.precision, "--train.evaluate": "false", "--tracking.wandb": "false",
         "--tracking.log_every": settings.steps + WARM_UP, "--run.dir": run_folder, "--run.overwrite": "true",
     }  # fmt: skip
+    if "synthetic" in program.flags:
+        shared["--data.samples"] = settings.batch * (settings.steps + WARM_UP)
     words = [str(word) for pair in shared.items() for word in pair]
     launch(program.ranks, ["-m", "alexnet_dist.cli", "train", *program.flags, *words])
     steps = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()][WARM_UP:]
@@ -83,7 +92,7 @@ def _rate(program: Ours | Baseline, settings: argparse.Namespace, folder: Path) 
 
 
 def _show(results: list[tuple[Case, list[tuple[float, float]]]], settings: argparse.Namespace) -> None:
-    machine = f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {platform.system()}"
+    machine = f"{cpu_name()}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, {platform.system()}"
     table = Table(title=f"{machine}, {date.today()}\n{settings.precision}, global batch {settings.batch}, median of "
                         f"{settings.rounds} rounds of {settings.steps} steps")  # fmt: skip
     for column in ("case", "ours", "other", "ratio", "range", "must", "aim", ""):

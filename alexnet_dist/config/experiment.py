@@ -184,6 +184,9 @@ def warnings(experiment: Experiment) -> list[str]:
         found.append(f"optim.momentum: {optim.momentum} has no effect with optim.name adam")
     if optim.lr_divisor != OptimConfig().lr_divisor and not optim.milestones:
         found.append(f"optim.lr_divisor: {optim.lr_divisor} has no effect without optim.milestones")
+    late = [milestone for milestone in optim.milestones if milestone >= experiment.train.epochs]
+    if late:
+        found.append(f"optim.milestones: {late} lie behind the last epoch and have no effect")
     if experiment.net.towers == 1 and experiment.net.exchange != sorted(NETS[experiment.net.name].defaults.exchange):
         found.append(f"net.exchange: {experiment.net.exchange} has no effect with one tower")
     if experiment.data.name == "synthetic" and experiment.data.root is not None:

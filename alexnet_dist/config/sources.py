@@ -96,17 +96,30 @@ def read_flags(flags: list[str]) -> tuple[str | None, dict[str, dict[str, Any]]]
         if not flag.startswith("--"):
             raise Refusal("command line", flag, "expected --config FILE or --group.field VALUE")
         if not equals:
-            if not rest:
-                raise Refusal(flag, "", "needs a value")
+            if not rest or rest[0].startswith("--"):
+                raise Refusal(flag, rest[0] if rest else "", "needs a value first")
             value = rest.pop(0)
         group, dot, field = flag[2:].partition(".")
         if flag == "--config":
             config = value
         elif dot:
-            values.setdefault(group, {})[field] = parse_yaml(value, flag)
+            values.setdefault(group, {})[field] = value if _is_text(group, field, value) else parse_yaml(value, flag)
         else:
             raise Refusal("command line", flag, f"unknown flag; groups are {', '.join(Experiment.model_fields)}")
     return config, values
+
+
+def _is_text(group: str, field: str, value: str) -> bool:
+    """Whether a field takes the word as it stands: a run may be called 2012, or no."""
+    info = Experiment.model_fields.get(group)
+    fields = info.annotation.model_fields if info is not None and info.annotation is not None else {}
+    return field in fields and _has_text(fields[field].annotation) and value != "null"
+
+
+def _has_text(annotation: Any) -> bool:
+    return annotation is str or (
+        get_origin(annotation) is not list and any(_has_text(inner) for inner in get_args(annotation))
+    )
 
 
 def load(flags: list[str]) -> Experiment:

@@ -1,11 +1,15 @@
 """The first step's samples, compared over the ranks: the check that would have caught silent double sharding."""
 
+from collections.abc import Iterable
+
+import torch
+
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.layout.agreement import gather_objects
 from alexnet_dist.layout.layout import Layout
 
 
-def check_samples(layout: Layout, batches: list[MicroBatch], count: int) -> None:
+def check_samples(layout: Layout, batches: Iterable[MicroBatch], count: int) -> None:
     """Replicas must hold disjoint parts of the global batch, towers of one replica the same images. Collective.
 
     Args:
@@ -16,8 +20,10 @@ def check_samples(layout: Layout, batches: list[MicroBatch], count: int) -> None
     Raises:
         RuntimeError: they do not; a defect of this program or of its set-up, never the user's.
     """
-    ids = [i for batch in batches for i in batch.ids.tolist()]
-    checksum = sum(float(batch.images.double().sum()) for batch in batches)
+    ids, checksum = list[int](), 0.0
+    for batch in batches:
+        ids += batch.ids.tolist()
+        checksum += float(batch.images.sum(dtype=torch.float64))
     problem = disagreement(gather_objects(layout.world, (layout.dp_index, ids, checksum)), count)
     if problem:
         raise RuntimeError(problem)

@@ -74,17 +74,24 @@ class Loader:
             for step in range(start, stop)
             for rows in self.order.rows(step, self.layout.dp_size, self.layout.dp_index, self.accumulate)
         )
-        return _ahead(work, self.workers) if self.workers else (load() for load in work)
+        return _ahead(work, self.workers, self.layout.world.device) if self.workers else (load() for load in work)
 
     def _load(self, ids: Tensor, rows: Rows) -> MicroBatch:
-        index = ids.to(self.images.labels.device)
+        device = self.images.labels.device
+        # From pinned memory: an ordinary copy would wait for all work that the device has queued.
+        index = ids.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else ids
         pixels = prepare(self.images.pixels[index], self.size, self.dtype)
         return MicroBatch(pixels, self.images.labels[index], ids, rows)
 
 
-def _ahead(work: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
+def _ahead(work: Iterable[Callable[[], T]], workers: int, device: torch.device) -> Iterator[T]:
     """Results in order, with one more piece of work under way than there are threads."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
+
+    def start() -> None:
+        if device.type == "cuda":  # a new thread works on the first device, whoever's that is
+            torch.cuda.set_device(device)
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="loader", initializer=start)
     rest = iter(work)
     pending: deque[Future[T]] = deque(pool.submit(load) for load in islice(rest, workers + 1))
     try:

@@ -1,4 +1,4 @@
-"""Counts what every collective of this process sends, whoever calls it.
+"""Counts what the collectives of this process send, whoever calls them.
 
 The count is taken where torch hands a collective to a process group (the dispatcher ops of the `c10d` namespace),
 so all-reduces that DDP issues from C++ are seen as well as our own. It reads tensors only: it never asks a
@@ -49,7 +49,9 @@ class TrafficCounter:
     """
 
     def __init__(self) -> None:
-        self._sent: dict[str, int] = {}
+        # Full buffers times passes, by collective and group size: divided only when taken, so that nothing is rounded
+        # bucket by bucket.
+        self._passed: dict[tuple[str, int], int] = {}
         # Kernels live as long as the library object.
         self._library = torch.library.Library("c10d", "IMPL")
         for op, (name, passes, full) in _OPS.items():
@@ -59,8 +61,8 @@ class TrafficCounter:
     def _counting(self, op: Callable[..., Any], name: str, passes: int, full: int) -> Callable[..., Any]:
         def kernel(*args: Any) -> Any:
             group = next(ProcessGroup.unbox(a) for a in args if isinstance(a, torch.ScriptObject))
-            sent = passes * _bytes(args[full]) * (group.size() - 1) // group.size()
-            self._sent[name] = self._sent.get(name, 0) + sent
+            key = name, group.size()
+            self._passed[key] = self._passed.get(key, 0) + passes * _bytes(args[full])
             with torch._C._AutoDispatchBelowAutograd():
                 return op(*args)
 
@@ -68,7 +70,10 @@ class TrafficCounter:
 
     def take(self) -> dict[str, int]:
         """Bytes by collective since the last call, which are then forgotten."""
-        sent, self._sent = self._sent, {}
+        passed, self._passed = self._passed, {}
+        sent: dict[str, int] = {}
+        for (name, ranks), size in passed.items():
+            sent[name] = sent.get(name, 0) + size * (ranks - 1) // ranks
         return sent
 
 

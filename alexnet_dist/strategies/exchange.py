@@ -23,12 +23,6 @@ def _dense(x: Tensor) -> Tensor:
     return x.movedim(1, -1).contiguous() if x.dim() == 4 else x.contiguous()
 
 
-def _join(parts: Tensor, dim: int) -> Tensor:
-    """Concatenate (ranks, …) parts of dense tensors along `dim` and return to (B, C, …) order."""
-    whole = torch.cat(parts.unbind(0), dim)
-    return whole.movedim(-1, 1)
-
-
 class _Gather(torch.autograd.Function):
     """All towers' channels from each tower's; `sums` tells which of the two backward rules holds."""
 
@@ -38,7 +32,7 @@ class _Gather(torch.autograd.Function):
         dense = _dense(x)
         parts = dense.new_empty((group.size(), *dense.shape))
         _all_gather(parts.flatten(0, 1), dense, group=group)
-        return _join(parts, -1)
+        return torch.cat(parts.unbind(0), -1).movedim(-1, 1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

@@ -24,6 +24,7 @@ class StepRecord:
         loss: mean over the samples of the global batch.
         samples: of the global batch.
         seconds: wall time, the slowest rank's, the wait for data included.
+        rank_seconds: of every rank.
         data_wait: seconds in which the slowest rank's loop stood waiting for a batch.
         sent_bytes: by the rank that sent most.
         norm: of the gradient before clipping; None where it was not taken.
@@ -34,6 +35,7 @@ class StepRecord:
     loss: float
     samples: int
     seconds: float
+    rank_seconds: tuple[float, ...]
     data_wait: float
     sent_bytes: int
     norm: float | None
@@ -62,7 +64,6 @@ class Meter:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.rank_seconds = torch.zeros(0, layout.world.size, dtype=torch.float64)
         self._clock = clock_of(layout.world.device)
         self._pending: list[_Local] = []
         self._waited = 0.0
@@ -111,7 +112,6 @@ class Meter:
         )
         losses = torch.stack([p.loss_sum for p in pending]).double().cpu()
         ranks = self._by_rank(torch.cat([own, losses.unsqueeze(1)], dim=1))
-        self.rank_seconds = torch.cat([self.rank_seconds, ranks[:, :, 1].T])
         return [self._record(p, ranks[:, i]) for i, p in enumerate(pending)]
 
     def _by_rank(self, own: Tensor) -> Tensor:
@@ -131,6 +131,7 @@ class Meter:
             loss=float(replicas[:, 4].sum()) / samples,
             samples=samples,
             seconds=float(ranks[:, 1].max()),
+            rank_seconds=tuple(ranks[:, 1].tolist()),
             data_wait=float(ranks[:, 2].max()),
             sent_bytes=int(ranks[:, 3].max()),
             norm=None if local.norm is None else float(local.norm),

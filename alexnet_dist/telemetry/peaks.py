@@ -1,16 +1,21 @@
 """Peak arithmetic of known devices, from their makers' data sheets (dense, without sparsity)."""
 
-# By a part of the name torch reports: TFLOP/s in fp64, fp32, tf32 and bf16; a longer name comes before its prefix.
+_H100_SXM = {"fp64": 67.0, "fp32": 67.0, "tf32": 494.7, "bf16": 989.4, "fp16": 989.4}
+_A100 = {"fp64": 19.5, "fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}
+_V100_SXM2 = {"fp64": 7.8, "fp32": 15.7, "fp16": 125.0}
+
+# By the name that torch reports: TFLOP/s by precision.
 _PEAK_TFLOPS: dict[str, dict[str, float]] = {
-    "H200": {"fp64": 67, "fp32": 67, "tf32": 494.7, "bf16": 989.4},
-    "H100 PCIe": {"fp64": 51, "fp32": 51, "tf32": 378, "bf16": 756},
-    "H100": {"fp64": 67, "fp32": 67, "tf32": 494.7, "bf16": 989.4},
-    "A100": {"fp64": 19.5, "fp32": 19.5, "tf32": 156, "bf16": 312},
-    "A10G": {"fp32": 31.2, "tf32": 70, "bf16": 70},
-    "V100": {"fp64": 7.8, "fp32": 15.7},
-    "L40S": {"fp32": 91.6, "tf32": 183, "bf16": 362},
-    "RTX 4090": {"fp32": 82.6, "tf32": 82.6, "bf16": 165.2},
-    "RTX 3090": {"fp32": 35.6, "tf32": 35.6, "bf16": 71},
+    "NVIDIA H200": _H100_SXM,
+    "NVIDIA H100 80GB HBM3": _H100_SXM,
+    "NVIDIA H100 PCIe": {"fp64": 51.0, "fp32": 51.0, "tf32": 378.0, "bf16": 756.0, "fp16": 756.0},
+    "NVIDIA A100-SXM4-40GB": _A100,
+    "NVIDIA A100-SXM4-80GB": _A100,
+    "NVIDIA A100-PCIE-40GB": _A100,
+    "NVIDIA A100 80GB PCIe": _A100,
+    "Tesla V100-SXM2-16GB": _V100_SXM2,
+    "Tesla V100-SXM2-32GB": _V100_SXM2,
+    "NVIDIA L40S": {"fp32": 91.6, "tf32": 183.0, "bf16": 362.0, "fp16": 362.0},
 }
 
 
@@ -22,8 +27,6 @@ def model_flops_utilisation(flops_per_second: float, devices: list[str], precisi
         devices: name of each rank's device.
         precision: as in `train.precision`.
     """
-    peaks = [
-        next((peaks.get(precision) for part, peaks in _PEAK_TFLOPS.items() if part in name), None) for name in devices
-    ]
+    peaks = [_PEAK_TFLOPS.get(name, {}).get(precision) for name in devices]
     known = [peak for peak in peaks if peak is not None]
     return flops_per_second / (sum(known) * 1e12) if len(known) == len(peaks) else None

@@ -1,6 +1,7 @@
 """A run's own folder: config.yaml, metrics.jsonl, summary.json, exit.json."""
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,64 +11,90 @@ from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.config.sources import save
 from alexnet_dist.errors import Refusal
 
-METRICS, SUMMARY, EXIT, CONFIG = "metrics.jsonl", "summary.json", "exit.json", "config.yaml"
+METRICS, SUMMARY, EXIT, CONFIG, TRACE = "metrics.jsonl", "summary.json", "exit.json", "config.yaml", "trace.json"
+OURS = {METRICS, SUMMARY, EXIT, CONFIG, TRACE, "wandb"}
 
 
-def choose_folder(experiment: Experiment) -> Path:
-    """The run's folder: what the user named, else runs/NET-STRATEGY with the next free number.
+def check_folder(experiment: Experiment) -> None:
+    """Refuse a folder that the user named and that holds a run, or something else.
 
     Raises:
-        Refusal: the folder that the user named holds a run, or something else.
+        Refusal: what is in the way.
     """
+    folder, field = _named(experiment)
+    if folder is None:
+        return
+    try:
+        found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise Refusal(field, folder, f"is not a folder that can be read ({error.strerror})") from None
+    others = sorted(found - OURS)
+    if others or (found - {EXIT} and CONFIG not in found):
+        # Also with run.overwrite: what is in there is not ours to delete.
+        raise Refusal(
+            field, folder, f"is no run's folder (it holds {', '.join(others or sorted(found))}): choose another"
+        )
+    if CONFIG in found and not experiment.run.overwrite:
+        raise Refusal(field, folder, "holds a run already: choose another name, or pass --run.overwrite true")
+
+
+def claim_folder(experiment: Experiment) -> Path:
+    """Make the run's folder this run's alone: what the user named, else runs/NET-STRATEGY with the next free number.
+
+    Raises:
+        Refusal: the named folder holds a run by now, or cannot be written.
+    """
+    folder, field = _named(experiment)
+    try:
+        if folder is not None:
+            check_folder(experiment)
+            if folder.exists():
+                shutil.rmtree(folder)
+            if not _claim(folder):
+                raise Refusal(field, folder, "was taken by another run just now: choose another name")
+            return folder
+        stem, number = f"{experiment.net.name}-{experiment.strategy.name}", 1
+        while not _claim(free := Path("runs", stem if number == 1 else f"{stem}-{number}")):
+            number += 1
+        return free
+    except OSError as error:
+        raise Refusal(field, folder or "runs", f"cannot be written ({error.strerror})") from None
+
+
+def _named(experiment: Experiment) -> tuple[Path | None, str]:
+    """The folder that the user chose, and the field that did."""
     run = experiment.run
-    if run.dir is not None or run.name is not None:
-        folder = Path(run.dir if run.dir is not None else f"runs/{run.name}")
-        _check_free(folder, "run.dir" if run.dir is not None else "run.name", run.overwrite)
-        return folder
-    stem, number = f"{experiment.net.name}-{experiment.strategy.name}", 1
-    while in_use(folder := Path("runs", stem if number == 1 else f"{stem}-{number}")):
-        number += 1
-    return folder
+    if run.dir is not None:
+        return Path(run.dir), "run.dir"
+    return (Path("runs", run.name), "run.name") if run.name is not None else (None, "run.dir")
 
 
-def in_use(folder: Path) -> bool:
-    """Whether a folder holds anything but the reason why a run was refused."""
-    return folder.exists() and (not folder.is_dir() or any(path.name != EXIT for path in folder.iterdir()))
-
-
-def _check_free(folder: Path, field: str, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise Refusal(field, folder, "is not a folder")
-    if (folder / CONFIG).exists():
-        if not overwrite:
-            raise Refusal(field, folder, "holds a run already: choose another name, or pass --run.overwrite true")
-    elif in_use(folder):
-        # Also with run.overwrite: what is in there is not a run of ours to delete.
-        raise Refusal(field, folder, "exists and is not a run's folder: choose another")
+def _claim(folder: Path) -> bool:
+    """Create the folder's config file; False where somebody else has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / CONFIG).open("x").close()
+    except FileExistsError:
+        return False
+    return True
 
 
 class RunRecord:
     """Writes the files of a run; one rank owns it.
 
     Args:
-        folder: created; an earlier run in it is deleted (see `choose_folder` for who allows that).
+        folder: claimed.
         experiment: resolved.
     """
 
     def __init__(self, folder: Path, experiment: Experiment) -> None:
         self.folder = folder
-        try:
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True)
-            save(experiment, folder / CONFIG)
-            self._metrics = (folder / METRICS).open("a", buffering=1)
-        except OSError as error:
-            raise Refusal("run.dir", folder, f"cannot be written ({error.strerror})") from None
+        save(experiment, folder / CONFIG)
+        self._metrics = (folder / METRICS).open("a", buffering=1)
 
     def metrics(self, values: Mapping[str, Any]) -> None:
         """Append one step's line."""
-        self._metrics.write(json.dumps(values) + "\n")
+        self._metrics.write(json.dumps(finite(values)) + "\n")
 
     def summary(self, values: Mapping[str, Any]) -> None:
         write_json(self.folder / SUMMARY, values)
@@ -76,10 +103,19 @@ class RunRecord:
         self._metrics.close()
 
 
+def finite(value: Any) -> Any:
+    """The same with null for NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write whole or not at all: into a temporary file beside it, then renamed."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n")
+    temporary.write_text(json.dumps(finite(values), indent=2) + "\n")
     temporary.replace(path)
 
 

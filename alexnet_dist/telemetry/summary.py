@@ -27,6 +27,7 @@ class Totals:
         self.samples_seen = 0
         self.last_loss = float("nan")
         self._seconds: list[float] = []
+        self._rank_seconds: list[tuple[float, ...]] = []
         self._waits: list[float] = []
         self._samples: list[int] = []
         self._traffic: dict[str, dict[str, int]] = {}
@@ -35,6 +36,7 @@ class Totals:
         """Steps of one window, in order."""
         for record in window:
             self._seconds.append(record.seconds)
+            self._rank_seconds.append(record.rank_seconds)
             self._waits.append(record.data_wait)
             self._samples.append(record.samples)
         self.samples_seen += sum(record.samples for record in window)
@@ -57,7 +59,8 @@ class Totals:
         warm_up = min(WARM_UP_STEPS, self.steps // 4)
         seconds = torch.tensor(self._seconds[warm_up:], dtype=torch.float64)
         median, p5, p95 = (float(seconds.quantile(q)) for q in (0.5, 0.05, 0.95))
-        total = float(seconds.sum())
+        # The slowest rank's whole time: not the sum of each step's slowest, which would be longer.
+        total = max(sum(rank) for rank in zip(*self._rank_seconds[warm_up:], strict=True))
         return {
             "steps": self.steps,
             "samples_seen": self.samples_seen,

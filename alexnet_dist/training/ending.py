@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from alexnet_dist.errors import Diverged, Refusal
-from alexnet_dist.telemetry.record import in_use, write_exit
+from alexnet_dist.telemetry.record import CONFIG, EXIT, write_exit
 
 DONE, FAILED, REFUSED = 0, 1, 2
 
@@ -20,7 +20,10 @@ class Ending:
         self.folder = folder
 
     def write(self, code: int, reason: str) -> None:
-        if self.folder is not None and int(os.environ.get("RANK", "0")) == 0:
+        """The first rank writes; another one only what the first cannot know: that it crashed."""
+        if self.folder is None or (code != FAILED and int(os.environ.get("RANK", "0")) != 0):
+            return
+        if not (self.folder / EXIT).exists() or code != FAILED:
             write_exit(self.folder, code, reason)
 
 
@@ -28,7 +31,7 @@ def named_folder(flags: Sequence[str]) -> Path | None:
     """The free folder that --run.dir names, known even where the rest of the flags is nonsense."""
     words = [word for flag in flags for word in flag.split("=", 1)]
     names = [after for flag, after in pairwise(words) if flag == "--run.dir" and after]
-    return Path(names[-1]) if names and not in_use(Path(names[-1])) else None
+    return Path(names[-1]) if names and not os.path.lexists(Path(names[-1], CONFIG)) else None
 
 
 def guarded(action: Callable[[Ending], None], ending: Ending) -> int:

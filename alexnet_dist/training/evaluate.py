@@ -41,7 +41,8 @@ def evaluate(setup: Setup) -> Evaluation:
     """
     images, layout = setup.data.test, setup.layout
     mine = share(len(images), layout.dp_size, layout.dp_index)
-    size = max(1, setup.experiment.train.global_batch // layout.dp_size)
+    train = setup.experiment.train
+    size = max(1, train.global_batch // (layout.dp_size * train.accumulate))
     # Every rank runs as many batches as the one with most, an empty one if need be: a strategy may talk in forward.
     longest = -(-len(images) // layout.dp_size)
     sums = torch.zeros(3, dtype=torch.float64, device=layout.world.device)

@@ -87,7 +87,8 @@ def report(setup: Setup, outputs: Outputs, totals: Totals, window: list[StepReco
 
 def window_figures(window: list[StepRecord]) -> dict[str, float]:
     """Mean loss over samples, throughput, mean step time, and the share of it that waited for data."""
-    seconds, samples = sum(r.seconds for r in window), sum(r.samples for r in window)
+    seconds = max(sum(rank) for rank in zip(*(r.rank_seconds for r in window), strict=True))
+    samples = sum(r.samples for r in window)
     return {
         "loss": sum(r.loss * r.samples for r in window) / samples,
         "images_per_second": samples / seconds,

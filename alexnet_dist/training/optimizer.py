@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import torch
 from torch import nn, optim
 from torch.optim import Optimizer
 
@@ -29,7 +30,12 @@ def make_optimizer(settings: OptimConfig, named: Iterable[tuple[str, nn.Paramete
     if settings.name == "adam":
         # AdamW's decay is the one that does not go through the moments; without decay it is Adam.
         return optim.AdamW(groups, lr=settings.lr, fused=True)
-    return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
+    sgd = optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
+    if settings.momentum:
+        # Torch's fused step would make them uninitialised, and leave them so where fp16's first step overflows.
+        for parameter in members[WEIGHTS] + members[BIASES]:
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return sgd
 
 
 def learning_rates(settings: OptimConfig, epoch: int) -> dict[str, float]:

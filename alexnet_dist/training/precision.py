@@ -23,23 +23,27 @@ def mixed_precision_of(precision: str) -> str:
     return precision if precision in ("bf16", "fp16") else "no"
 
 
-def check_precision(precision: str, device: torch.device) -> list[str]:
-    """What the device makes of a precision.
-
-    Returns:
-        Warnings, one line each.
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse arithmetic that the device does not have.
 
     Raises:
-        Refusal: the device has no such arithmetic.
+        Refusal: with what to use instead.
     """
-    if precision == "tf32" and device.type != "cuda":
-        raise Refusal("train.precision", "tf32", "only NVIDIA GPUs have it: use fp32 here")
-    if precision == "fp16" and device.type != "cuda":
-        raise Refusal(
-            "train.precision", "fp16", "Accelerate would silently train in fp32 on a CPU: use fp32 or bf16 here"
-        )
-    if precision == "bf16" and device.type == "cpu" and not cpu_multiplies_bf16():
+    on_gpu = device.type == "cuda"
+    if precision == "tf32" and not (on_gpu and torch.cuda.get_device_capability(device) >= (8, 0)):
+        raise Refusal("train.precision", "tf32", "only NVIDIA GPUs since Ampere have it: use fp32 here")
+    if precision == "fp16" and not on_gpu:
+        raise Refusal("train.precision", "fp16", "on a CPU Accelerate silently trains in fp32: use fp32 or bf16 here")
+
+
+def precision_warnings(precision: str, device: torch.device) -> list[str]:
+    """What is possible on the device but slow, one line each."""
+    if precision != "bf16":
+        return []
+    if device.type == "cpu" and not cpu_multiplies_bf16():
         return ["train.precision: bf16 is emulated by this CPU (no AVX-512, no AMX): a hundred times slower than fp32"]
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return ["train.precision: bf16 is emulated by this GPU: fp16 or fp32 is faster"]
     return []
 
 
@@ -51,6 +55,15 @@ def cpu_multiplies_bf16() -> bool:
 
 
 def set_switches(precision: str) -> None:
-    """Let fp32 mean fp32 (torch multiplies convolutions in TF32 by default), and cuDNN choose by measuring."""
+    """Let fp32 mean fp32 (torch multiplies convolutions in TF32 by default), and cuDNN choose by measuring.
+
+    Raises:
+        RuntimeError: torch did not take the setting.
+    """
     torch.backends.cudnn.benchmark = True
-    setattr(torch.backends, "fp32_precision", "tf32" if precision == "tf32" else "ieee")  # noqa: B010 - untyped module
+    wanted = "tf32" if precision == "tf32" else "ieee"
+    # Each by name: before torch 2.14 the general switch did not reach convolutions.
+    for operation in (torch.backends.cuda.matmul, torch.backends.cudnn.conv):  # type: ignore[attr-defined]
+        operation.fp32_precision = wanted
+        if operation.fp32_precision != wanted:
+            raise RuntimeError(f"torch {torch.__version__} does not take fp32_precision {wanted}")

@@ -74,6 +74,7 @@ def main(cases_file: str) -> int:
             experiment = resolve(load(case["flags"]), world.size)
             check(experiment, world.size)
             result = probe(experiment, case["steps"], accelerator, world)
+            accelerator.free_memory()
             if world.rank == 0:
                 result.save(Path(case["output"]))
 

@@ -13,14 +13,14 @@ from alexnet_dist.layout.layout import World
 from alexnet_dist.strategies import STRATEGIES
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.progress import RunProgress
-from alexnet_dist.telemetry.record import RunRecord, choose_folder
+from alexnet_dist.telemetry.record import RunRecord, check_folder, claim_folder
 from alexnet_dist.telemetry.summary import Totals, machine
 from alexnet_dist.telemetry.trackers import Tracking
 from alexnet_dist.training.ending import Ending
 from alexnet_dist.training.evaluate import Evaluation
 from alexnet_dist.training.launched import check_launcher, promised_world
 from alexnet_dist.training.loop import Outputs, total_steps, train
-from alexnet_dist.training.precision import check_precision, mixed_precision_of, set_switches
+from alexnet_dist.training.precision import check_precision, mixed_precision_of, precision_warnings, set_switches
 from alexnet_dist.training.profile import StepProfile
 from alexnet_dist.training.setup import Setup, build, check
 from alexnet_dist.training.start import start
@@ -40,6 +40,7 @@ def bring_up(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     check_launcher(os.environ, options.environment, mixed_precision)
     set_switches(experiment.train.precision)
     accelerator, world = start(options, mixed_precision, promised)
+    check_precision(experiment.train.precision, world.device)
     return experiment, accelerator, world
 
 
@@ -54,18 +55,18 @@ def run_training(given: Experiment, ending: Ending) -> None:
         Refusal, Diverged: see there.
     """
     experiment, accelerator, world = bring_up(given)
-    folder = _agree_on_folder(experiment, world)
-    ending.folder = folder
+    all_or_none(world, lambda: check_folder(experiment) if world.rank == 0 else None)
     lines = [
         *warnings(experiment),
         *STRATEGIES[experiment.strategy.name].warnings(experiment, world.size),
-        *check_precision(experiment.train.precision, world.device),
+        *precision_warnings(experiment.train.precision, world.device),
     ]
     setup = build(experiment, accelerator, world)
+    folder = ending.folder = _claim_on_first_rank(experiment, world)
     progress = RunProgress(total_steps(setup), shown=world.rank == 0)
     for line in (*(f"warning: {text}" for text in lines), _headline(setup), f"run folder: {folder}"):
         progress.say(line)
-    record = all_or_none(world, lambda: RunRecord(folder, experiment) if world.rank == 0 else None)
+    record = RunRecord(folder, experiment) if world.rank == 0 else None
     tracking = Tracking(accelerator, experiment, folder, progress.say)
     with progress, StepProfile(experiment.train.profile, world, folder) as profile:
         totals, evaluation = train(setup, Outputs(record, tracking, progress, profile))
@@ -77,9 +78,10 @@ def run_training(given: Experiment, ending: Ending) -> None:
     progress.say(f"done: {summary['images_per_second']:.1f} images/s, summary in {folder / 'summary.json'}")
 
 
-def _agree_on_folder(experiment: Experiment, world: World) -> Path:
-    chosen = all_or_none(world, lambda: str(choose_folder(experiment)) if world.rank == 0 else None)
-    folder: str = gather_objects(world, chosen)[0]
+def _claim_on_first_rank(experiment: Experiment, world: World) -> Path:
+    """The run's folder, on every rank. Collective."""
+    claimed = all_or_none(world, lambda: str(claim_folder(experiment)) if world.rank == 0 else None)
+    folder: str = gather_objects(world, claimed)[0]
     return Path(folder)
 
 

@@ -116,5 +116,5 @@ def build(experiment: Experiment, accelerator: Accelerator, world: World) -> Set
     data = DataSet(data.train.to(world.device), test.to(world.device))
     order = Order(draws, len(data.train), experiment.train.global_batch)
     setup = Setup(experiment, table, strategy, placed, draws, order, data, dtypes)
-    check_samples(strategy.layout, list(setup.micro_batches(0, 1)), order.count(0))
+    check_samples(strategy.layout, setup.micro_batches(0, 1), order.count(0))
     return setup

@@ -10,7 +10,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from alexnet_dist.errors import Refusal
 from alexnet_dist.layout.layout import World
 from alexnet_dist.strategies.base import EngineOptions
-from alexnet_dist.training.host_memory import keep_freed_memory
+from alexnet_dist.training.host import keep_freed_memory, use_own_cores
 
 # A rank that another one waits for longer than this is taken for dead.
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
@@ -23,13 +23,10 @@ def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[
         Refusal: other ranks came up than the launcher promised.
     """
     on_cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if not on_cpu and local_rank >= torch.cuda.device_count():
-        raise Refusal(
-            "accelerate launch",
-            f"local rank {local_rank}",
-            f"this machine shows {torch.cuda.device_count()} GPUs: launch one rank a GPU",
-        )
+    local_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if not on_cpu and local_ranks > torch.cuda.device_count():
+        gpus = torch.cuda.device_count()
+        raise Refusal("accelerate launch", f"{local_ranks} ranks", f"this machine shows {gpus} GPUs: one rank a GPU")
     # Told for several ranks only: Accelerate would look for a process group even where there is just one.
     group = [InitProcessGroupKwargs(timeout=COLLECTIVE_TIMEOUT, backend="gloo" if on_cpu else None)]
     settings = {
@@ -43,9 +40,7 @@ def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[
         raise Refusal("accelerate launch", f"{promised} ranks promised", f"{accelerator.num_processes} came up")
     if on_cpu:
         keep_freed_memory()
-        # torchrun sets one thread per rank however many cores there are.
-        cores = len(os.sched_getaffinity(0))
-        torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+        use_own_cores()
     control: dist.ProcessGroup | None = None
     if promised > 1:
         members = dist.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet_dist.config.experiment import Experiment, OptimConfig, resolve, warnings
+from alexnet_dist.config.experiment import Experiment, resolve, warnings
 from alexnet_dist.config.sources import describe, load, parse_yaml, read_file, save, validate
 from alexnet_dist.errors import Refusal
 
@@ -96,6 +96,16 @@ def test_numbers_are_read_as_people_write_them(text: str, value: object) -> None
     assert parse_yaml(text, "x") == value and type(parse_yaml(text, "x")) is type(value)
 
 
+def test_a_name_is_the_word_as_it_stands() -> None:
+    experiment = load(["--run.name", "2012", "--tracking.group", "no", "--run.dir", "null"])
+    assert (experiment.run.name, experiment.tracking.group, experiment.run.dir) == ("2012", "no", None)
+
+
+def test_a_flag_without_its_value_does_not_swallow_the_next() -> None:
+    assert refusal(load, ["--optim.lr", "--run.dir", "x"]).startswith("--optim.lr: --run.dir: needs a value first")
+    assert refusal(load, ["--optim.lr"]).startswith("--optim.lr: empty: needs a value first")
+
+
 def test_a_saved_experiment_reads_back(tmp_path: Path) -> None:
     experiment = resolve(load(["--net.name", "alexnet_2012", "--optim.milestones", "[25, 51]", "--run.seed", "9"]), 2)
     save(experiment, tmp_path / "config.yaml")
@@ -121,4 +131,3 @@ def test_settings_without_effect_are_named() -> None:
         "data.root",
     ]
     assert warnings(resolve(load([]), 1)) == []
-    assert OptimConfig().momentum == 0.9

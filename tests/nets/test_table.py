@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexnet_dist.config.experiment import NetConfig, resolve, table_of
+from alexnet_dist.config.experiment import resolve, table_of
 from alexnet_dist.config.sources import load
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.catalogue import NETS
@@ -21,6 +21,9 @@ def test_the_net_of_2012_has_the_published_figures() -> None:
     # Per image and rank, each direction (alexnet-2012, "what crosses"): and the logits, forward only.
     assert [values // 2 for _, values in net.exchanges()] == [21_632, 4_608, 2_048, 2_048, 500]
     assert net.training_flops == pytest.approx(4.136e9, rel=1e-3)
+    # conv1 to fc8 as the table lists them.
+    convolutions_out = 96 * 55 * 55 + 256 * 27 * 27 + (384 + 384 + 256) * 13 * 13
+    assert net.activation_values == convolutions_out + 4096 + 4096 + 1000
     # NIPS 2012, section 3.5: the neurons of the layers behind the input.
     sizes = [site.outputs for site in net.sites() if site.weight]
     assert sizes[:5] == [(96, 55, 55), (256, 27, 27), (384, 13, 13), (384, 13, 13), (256, 13, 13)]
@@ -69,4 +72,3 @@ def test_the_paper_and_the_code_differ_in_order_and_initial_weights() -> None:
 def test_resolving_twice_changes_nothing() -> None:
     once = resolve(load(["--net.name", "alexnet_2012"]), 2)
     assert resolve(once, 2) == once
-    assert NetConfig().towers is None

@@ -45,3 +45,20 @@ def test_sgd_is_the_rule_of_2012_at_a_constant_rate() -> None:
         v = 0.9 * v + 0.01 * gradient + 0.01 * 5e-4 * w
         w -= v
         assert weight.item() == pytest.approx(w, rel=1e-14)
+
+
+def test_momentum_starts_at_zero_where_the_first_step_is_skipped() -> None:
+    """fp16 may overflow in the first step: fused SGD then returns before it has written its buffers."""
+    weight, fresh = (torch.nn.Parameter(torch.ones(64)) for _ in range(2))
+    settings = RECIPE.model_copy(update={"weight_decay": 0.0})
+    skipping, plain = make_optimizer(settings, [("w.weight", weight)]), make_optimizer(settings, [("w.weight", fresh)])
+    weight.grad = torch.full((64,), float("inf"))
+    skipping.grad_scale, skipping.found_inf = torch.tensor(1.0), torch.tensor(1.0)  # type: ignore[attr-defined]
+    skipping.step()
+    assert torch.equal(weight, torch.ones(64))
+    skipping.found_inf = torch.tensor(0.0)  # type: ignore[attr-defined]
+    for parameter in (weight, fresh):
+        parameter.grad = torch.full((64,), 0.5)
+    skipping.step()
+    plain.step()
+    assert torch.equal(weight, fresh)

@@ -34,17 +34,20 @@ ADAM = ["--optim.name", "adam", "--optim.lr", "1e-3"]
 TRAINING = [(optimizer, accumulate) for optimizer in (SGD, ADAM) for accumulate in ("1", "2")]
 SYNTHETIC = ["--data.name", "synthetic", "--data.samples", "64"]
 WORLDS = {1: ["single"], 2: ["ddp", "split"], 4: ["split"]}
+MORE_WORLDS = {1: ["single"], 3: ["ddp"], 4: ["ddp", "split"]}
 
 
-def hold(cases: dict[str, list[str]], precision: str, steps: int, folder: Path) -> None:
+def hold(
+    cases: dict[str, list[str]], precision: str, steps: int, folder: Path, worlds: dict[int, list[str]] = WORLDS
+) -> None:
     """All cases in one launch per world, every strategy of it against one process, traffic included."""
     flags = {name: [*case, *SYNTHETIC, "--train.precision", precision] for name, case in cases.items()}
     probes: dict[int, dict[tuple[str, str], Path]] = {}
-    for ranks, strategies in WORLDS.items():
+    for ranks, strategies in worlds.items():
         runs = list(product(flags, strategies))
         lines = [[*flags[case], "--strategy.name", strategy] for case, strategy in runs]
         probes[ranks] = dict(zip(runs, parity.measure(lines, steps, ranks, folder), strict=True))
-    for ranks in (2, 4):
+    for ranks in set(worlds) - {1}:
         for (case, strategy), path in probes[ranks].items():
             ours, reference = Probe.read(path), Probe.read(probes[1][case, "single"])
             assert all(float(gradient.norm()) > 0 for gradient in reference.gradients.values())
@@ -66,6 +69,12 @@ def test_the_small_net_in_every_combination(tmp_path: Path) -> None:
     cases["tanh"] = [*SMALL["small"], *SGD, "--net.activation", "tanh", "--train.global_batch", "8"]
     hold(cases, "fp64", 10, tmp_path)
     hold(cases, "fp32", 1, tmp_path)
+
+
+def test_three_and_four_replicas(tmp_path: Path) -> None:
+    """Shares that are no powers of two: traffic must not be rounded bucket by bucket."""
+    cases = {"small": [*SMALL["small"], *SGD, "--train.global_batch", "12"]}
+    hold(cases, "fp64", 4, tmp_path, MORE_WORLDS)
 
 
 @pytest.mark.parametrize("name", NETS)

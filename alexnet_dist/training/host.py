@@ -1,9 +1,18 @@
-"""The C library's memory allocator, told that this process will want its memory again."""
+"""A CPU as a rank's device: its share of the cores, and memory that it need not ask for twice."""
 
 import ctypes
+import os
 import sys
 
+import torch
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
+
+
+def use_own_cores() -> None:
+    """Share the process's cores evenly among a machine's ranks: launchers set one thread a rank, whatever there is."""
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def keep_freed_memory() -> None:
