@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import sys
 
 import pytest
 from conftest import SMOKE, Train
@@ -131,3 +132,11 @@ def test_a_profile_of_three_steps(train: Train) -> None:
     events = json.loads((run.folder / "trace.json").read_text())["traceEvents"]
     names = [event.get("name") for event in events]
     assert names.count("aten::cross_entropy_loss") == 3 and "aten::convolution" in names
+
+
+def test_wandb_out_of_reach_neither_hangs_nor_fails_a_run(train: Train) -> None:
+    """Somebody is logged in, but the server does not answer."""
+    away = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
+    run = train(1, [*SMOKE, "--train.evaluate", "false"], launcher=[sys.executable], environment=away)
+    assert run.code == 0, run.output
+    assert run.output.count("warning: W&B stopped") == 1 and len(run.metrics()) == 20
