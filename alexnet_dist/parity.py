@@ -9,19 +9,18 @@ value is near zero.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from alexnet_dist.config.experiment import Experiment, resolve
 from alexnet_dist.config.sources import load
 from alexnet_dist.errors import Refusal
 from alexnet_dist.launcher import launch
-from alexnet_dist.training.probe import Probe
+from alexnet_dist.training.probe import Comparison
 from alexnet_dist.training.setup import check
 
 # What must hold, by precision: fp64 over all steps; coarser arithmetic on the first step's gradients only, since later
@@ -59,20 +58,9 @@ class Verdict:
     same: bool
 
 
-def difference(ours: Tensor, reference: Tensor) -> float:
-    """||ours - reference|| / ||reference||, in fp64; absolute where the reference is zero."""
-    norm = float(reference.double().norm())
-    return float((ours.double() - reference.double()).norm()) / (norm or 1.0)
-
-
-def judge(strategy: str, ranks: int, ours: Probe, reference: Probe, precision: str) -> Verdict:
-    """Hold one probe against the one process's."""
-    losses = enumerate(zip(ours.losses, reference.losses, strict=True), start=1)
-    worst = {
-        "loss": _worst({f"step {step}": abs(a - b) / abs(b) for step, (a, b) in losses}),
-        "gradient": _worst({n: difference(ours.gradients[n], b) for n, b in reference.gradients.items()}),
-        "weight": _worst({n: difference(ours.weights[n], b) for n, b in reference.weights.items()}),
-    }
+def judge(strategy: str, ranks: int, compared: Comparison, precision: str) -> Verdict:
+    """Whether what was compared is the same training."""
+    worst = {kind: _worst(differences) for kind, differences in compared.differences.items()}
     tolerance, kinds = TOLERANCES[precision]
     return Verdict(strategy, ranks, worst, all(worst[kind].difference <= tolerance for kind in kinds))
 
@@ -83,22 +71,43 @@ def _worst(differences: Mapping[str, float]) -> Worst:
     return Worst(differences[where], where)
 
 
-def measure(flags: Sequence[Sequence[str]], steps: int, ranks: int, folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Case:
+    """One experiment to probe.
+
+    Attributes:
+        flags: of the experiment.
+        steps: to train.
+        reference: the probe to compare with; None keeps the probe itself.
+    """
+
+    flags: Sequence[str]
+    steps: int
+    reference: Path | None = None
+
+
+def measure(cases: Sequence[Case], ranks: int, folder: Path) -> list[Path]:
     """Probe experiments, all in one launch of `ranks` ranks.
 
     Returns:
-        The probes' files, in the experiments' order.
+        In the cases' order: a probe's file, or a comparison's where there is a reference.
 
     Raises:
-        Refusal: an experiment was refused.
         RunFailed: the ranks failed.
     """
-    outputs = [folder / f"probe-{ranks}-{i}.pt" for i in range(len(flags))]
-    cases = [{"flags": list(f), "steps": steps, "output": str(o)} for f, o in zip(flags, outputs, strict=True)]
+    outputs = [folder / f"probe-{ranks}-{i}" for i in range(len(cases))]
+    listed = [
+        {**asdict(case), "reference": case.reference and str(case.reference), "output": str(output)}
+        for case, output in zip(cases, outputs, strict=True)
+    ]
     cases_file = folder / f"cases-{ranks}.json"
-    cases_file.write_text(json.dumps(cases))
+    cases_file.write_text(json.dumps(listed))
     launch(ranks, ["-m", "alexnet_dist.training.probe", str(cases_file)])
     return outputs
+
+
+def read_comparison(path: Path) -> Comparison:
+    return Comparison(**json.loads(path.read_text()))
 
 
 def run(flags: Sequence[str]) -> int:
@@ -109,16 +118,13 @@ def run(flags: Sequence[str]) -> int:
     for ranks in rank_counts:
         for strategy in strategies:
             check(resolve(load([*rest, "--strategy.name", strategy]), ranks), ranks)
-    verdicts = []
+    verdicts, steps = [], int(options["steps"])
     with TemporaryDirectory(prefix="alexnet-parity-") as folder:
-        steps = int(options["steps"])
-        (one,) = measure([[*rest, "--strategy.name", "single"]], steps, 1, Path(folder))
-        reference = Probe.read(one)
+        (reference,) = measure([Case([*rest, "--strategy.name", "single"], steps)], 1, Path(folder))
         for ranks in rank_counts:
-            cases = [[*rest, "--strategy.name", strategy] for strategy in strategies]
-            for strategy, path in zip(strategies, measure(cases, steps, ranks, Path(folder)), strict=True):
-                verdicts.append(judge(strategy, ranks, Probe.read(path), reference, experiment.train.precision))
-                path.unlink()
+            cases = [Case([*rest, "--strategy.name", strategy], steps, reference) for strategy in strategies]
+            for strategy, path in zip(strategies, measure(cases, ranks, Path(folder)), strict=True):
+                verdicts.append(judge(strategy, ranks, read_comparison(path), experiment.train.precision))
     show(experiment, verdicts, steps)
     return 0 if all(verdict.same for verdict in verdicts) else 1
 

@@ -1,6 +1,7 @@
 """The mesh: how ranks are arranged on the axes `dp` (replicas) and `split` (towers)."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch.distributed import ProcessGroup
@@ -67,8 +68,9 @@ class Layout:
         return slice(self.split_index * share, (self.split_index + 1) * share)
 
 
+@cache
 def arrange(world: World, split_size: int = 1) -> Layout:
-    """Put all ranks on a mesh of world / split_size replicas. Collective: every rank calls it."""
+    """Put all ranks on a mesh of world / split_size replicas. Collective the first time: every rank calls it."""
     assert world.size % split_size == 0, "strategies check this before they arrange"
     mesh = None
     if world.size > 1:

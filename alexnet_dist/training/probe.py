@@ -1,9 +1,10 @@
 """Trains a few steps and keeps what parity is judged by: losses, the first step's gradients, the last weights.
 
-Run under a launcher: `python -m alexnet_dist.training.probe CASES.json`, which lists flags and a file to write for each
-case; all cases of one call share the ranks.
+Run under a launcher: `python -m alexnet_dist.training.probe CASES.json`. The file lists, for each case, its flags, its steps,
+a file to write, and where there is one the probe to compare with; all cases of one call share the ranks.
 """
 
+import gc
 import json
 import sys
 from collections.abc import Mapping
@@ -64,21 +65,67 @@ def probe(experiment: Experiment, steps: int, accelerator: Accelerator, world: W
     return Probe(losses, gradients, weights, asdict(traffic))
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """How far one probe lies from another, as ||a - b|| / ||b|| by step or tensor name.
+
+    Attributes:
+        differences: by kind ("loss", "gradient", "weight"), by name.
+        traffic: as in the first probe.
+    """
+
+    differences: Mapping[str, Mapping[str, float]]
+    traffic: Mapping[str, Mapping[str, int]]
+
+
+def compare(ours: Probe, reference: Probe) -> Comparison:
+    """Hold one probe against another, tensor by tensor.
+
+    Raises:
+        RuntimeError: a gradient of the reference is zero, so that nothing would be compared.
+    """
+    still = [name for name, gradient in reference.gradients.items() if not bool(gradient.any())]
+    if still:
+        raise RuntimeError(f"the first step's gradient of {still[0]} is zero")
+    losses = enumerate(zip(ours.losses, reference.losses, strict=True), start=1)
+    differences = {
+        "loss": {f"step {step}": abs(a - b) / abs(b) for step, (a, b) in losses},
+        "gradient": {name: difference(ours.gradients[name], b) for name, b in reference.gradients.items()},
+        "weight": {name: difference(ours.weights[name], b) for name, b in reference.weights.items()},
+    }
+    return Comparison(differences, ours.traffic)
+
+
+def difference(ours: Tensor, reference: Tensor) -> float:
+    """||ours - reference|| / ||reference||, in fp64; absolute where the reference is zero."""
+    norm = float(reference.double().norm())
+    return float((ours.double() - reference.double()).norm()) / (norm or 1.0)
+
+
 def main(cases_file: str) -> int:
-    """Probe every case of a file: a list of {"flags": […], "steps": n, "output": path}."""
+    """Probe every case of a file: a list of {"flags": […], "steps": n, "output": path, "reference": path or null}."""
     cases = json.loads(Path(cases_file).read_text())
 
     def all_cases(_: Ending) -> None:
         experiment, accelerator, world = bring_up(load(cases[0]["flags"]))
+        gc.freeze()  # free_memory collects after each case: let it not look at all that was imported
         for case in cases:
             experiment = resolve(load(case["flags"]), world.size)
             check(experiment, world.size)
             result = probe(experiment, case["steps"], accelerator, world)
             accelerator.free_memory()
             if world.rank == 0:
-                result.save(Path(case["output"]))
+                _write(result, Path(case["output"]), case["reference"])
 
     return guarded(all_cases, Ending())
+
+
+def _write(result: Probe, output: Path, reference: str | None) -> None:
+    if reference is None:
+        result.save(output)
+    else:
+        # Compared here, where the tensors are: a large net's would be a gigabyte to write and read.
+        output.write_text(json.dumps(asdict(compare(result, Probe.read(Path(reference))))))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def refused(run: Finished, *words: str) -> None:
         (["--data.root", "/nowhere"], ("data.root", "/nowhere", "alexnet-dist data fetch")),
         (["--config", "/nowhere.yaml"], ("--config", "/nowhere.yaml", "No such file")),
         (["--train.precision", "tf32"], ("train.precision", "tf32", "fp32")),
-        (["--train.precision", "fp16"], ("train.precision", "fp16", "silently train in fp32")),
+        (["--train.precision", "fp16"], ("train.precision", "fp16", "silently trains in fp32")),
         (["--optim.lr"], ("--optim.lr", "needs a value first")),
     ],
 )
