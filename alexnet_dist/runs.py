@@ -10,11 +10,12 @@ from rich.table import Table
 
 from alexnet_dist.errors import Refusal
 
-COLUMNS = ("run", "ranks", "images/s", "step, s", "sent/step", "memory", "loss", "test accuracy")
+COLUMNS = ("run", "ranks", "images/s", "s/step", "MB sent", "GiB", "loss", "top-1", "of images")
 
 
 def show(folders: Sequence[Path]) -> int:
-    """Print one row a run.
+    """Print one row a run: throughput, median step, bytes sent per rank and step, peak memory of the fullest rank,
+    last training loss, accuracy and the number of test images it was taken on.
 
     Raises:
         Refusal: a folder holds no summary.
@@ -53,8 +54,8 @@ def _cells(summary: dict[str, Any]) -> list[str]:
         str(summary["world_size"]),
         f"{summary['images_per_second']:.1f}",
         f"{summary['step_seconds']['median']:.3f}",
-        f"{sent / 1e6:.1f} MB",
-        f"{max(summary['peak_memory_bytes']) / 2**30:.2f} GiB",
+        f"{sent / 1e6:.1f}",
+        f"{max(summary['peak_memory_bytes']) / 2**30:.2f}",
         f"{summary['train_loss']:.4f}",
-        "-" if accuracy is None else f"{accuracy['top1']:.1%} of {accuracy['unique_samples']:,}",
+        *(("-", "-") if accuracy is None else (f"{accuracy['top1']:.1%}", f"{accuracy['unique_samples']:,}")),
     ]

@@ -1,7 +1,7 @@
 """Trains a few steps and keeps what parity is judged by: losses, the first step's gradients, the last weights.
 
-Run under a launcher: `python -m alexnet_dist.training.probe CASES.json`. The file lists, for each case, its flags, its steps,
-a file to write, and where there is one the probe to compare with; all cases of one call share the ranks.
+Run under a launcher: `python -m alexnet_dist.training.probe CASES.json`. The file lists, for each case, its flags,
+its steps, a file to write, and where there is one the probe to compare with; all cases of a call share the ranks.
 """
 
 import gc

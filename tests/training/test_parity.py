@@ -87,8 +87,8 @@ def test_three_and_four_replicas(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NETS if FULL else ["2012", "owt", "fashion, two towers"])
 def test_a_large_net(name: str, tmp_path: Path) -> None:
-    # Each net meets another pair of optimiser and accumulation; in the full form both optimisers and accumulations. (The
-    # small net meets every combination.)
+    # Each net meets another pair of optimiser and accumulation, in the full form each optimiser and accumulation; the
+    # small net meets every combination.
     chosen = [(SGD, "2"), (ADAM, "1")] if FULL else [TRAINING[list(NETS).index(name) % len(TRAINING)]]
     steps, worlds = (10, WORLDS) if FULL else (3, {1: ["single"], 2: ["ddp", "split"]})
     cases = {

@@ -1,0 +1,53 @@
+"""The commands, as a user types them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from alexnet_dist.cli import COMMANDS
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "alexnet_dist.cli", *words]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_help_names_every_command_and_every_field() -> None:
+    assert all(f"  {name} " in command("--help").stdout for name in COMMANDS)
+    shown = command("train", "--help").stdout
+    assert "--strategy.name" in shown and "auto | single | ddp | split" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 105
+
+
+@pytest.mark.parametrize(
+    "words", [["tain"], ["runs", "/nowhere"], ["parity", "--steps", "1,2"], ["bench", "--only", "nothing"]]
+)
+def test_a_slip_is_one_line(words: list[str]) -> None:
+    done = command(*words)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+
+
+def test_a_table_of_runs_fits_100_columns(tmp_path: Path) -> None:
+    summary = {
+        "net": "alexnet_2012", "precision": "fp32", "global_batch": 128, "device_names": ["NVIDIA H100 80GB HBM3"],
+        "world_size": 2, "images_per_second": 12345.6, "step_seconds": {"median": 0.0123}, "train_loss": 2.3,
+        "comm_bytes_per_step": {"counted": {"all_reduce": 243_860_896}}, "peak_memory_bytes": [2**31, 2**32],
+        "eval": {"top1": 0.859, "unique_samples": 10_000},
+    }  # fmt: skip
+    for name in ("a-run-of-a-long-name", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
+    shown = command("runs", str(tmp_path / "a-run-of-a-long-name"), str(tmp_path / "b")).stdout
+    assert max(map(len, shown.splitlines())) <= 100
+    for cell in ("12345.6", "0.012", "243.9", "4.00", "85.9%", "10,000", "alexnet_2012, fp32, global batch 128"):
+        assert cell in shown
+
+
+def test_configs_are_valid() -> None:
+    for path in (ROOT / "configs").glob("*.yaml"):
+        done = command("train", "--config", str(path), "--print_config")
+        assert done.returncode == 0 and "net:" in done.stdout, done.stderr
