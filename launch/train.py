@@ -1,9 +1,10 @@
 """Train AlexNet on the ranks that a launcher started.
 
-accelerate launch launch/train.py                                              # one process
-accelerate launch --multi_gpu --num_processes 2 launch/train.py                # ddp, on two GPUs or on the CPU
+python launch/train.py                                                  # one process
+accelerate launch launch/train.py                                       # one rank a GPU; one on a CPU
+accelerate launch --multi_gpu --num_processes 2 launch/train.py         # two ranks: ddp; also without a GPU
 accelerate launch --multi_gpu --num_processes 2 launch/train.py --strategy.name split
-python launch/train.py --help                                                  # every setting
+python launch/train.py --help                                           # every setting
 """
 
 import sys
