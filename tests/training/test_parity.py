@@ -31,6 +31,9 @@ SMALL = {
 }
 SGD = ["--optim.name", "sgd", "--optim.lr", "0.01", "--optim.weight_decay", "5e-4", "--optim.bias_lr", "0.02"]
 ADAM = ["--optim.name", "adam", "--optim.lr", "1e-3"]
+# At 1e-3 a large net's first steps are so violent that Adam, which divides by gradients near zero, makes 4e-12 of fp64's
+# rounding in ten steps (the gradients of the first agree to 4e-15).
+CALM_ADAM = ["--optim.name", "adam", "--optim.lr", "1e-4"]
 TRAINING = [(optimizer, accumulate) for optimizer in (SGD, ADAM) for accumulate in ("1", "2")]
 SYNTHETIC = ["--data.name", "synthetic", "--data.samples", "64"]
 WORLDS = {1: ["single"], 2: ["ddp", "split"], 4: ["split"]}
@@ -87,9 +90,8 @@ def test_three_and_four_replicas(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NETS if FULL else ["2012", "owt"])
 def test_a_large_net(name: str, tmp_path: Path) -> None:
-    # Each net meets another pair of optimiser and accumulation, in the full form each optimiser and accumulation; the
-    # small net meets every combination.
-    chosen = [(SGD, "2"), (ADAM, "1")] if FULL else [TRAINING[list(NETS).index(name) % len(TRAINING)]]
+    # In the full form each optimiser and accumulation; the small net meets every combination.
+    chosen = [(SGD, "2"), (CALM_ADAM, "1")] if FULL else [(SGD, "2") if name == "2012" else (CALM_ADAM, "1")]
     steps, worlds = (10, WORLDS) if FULL else (3, {1: ["single"], 2: ["ddp", "split"]})
     cases = {
         f"{name}, {optimizer[1]}, {accumulate} micro-steps": [
