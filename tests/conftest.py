@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from alexnet_dist.data.fashion_mnist import find_folder
 from alexnet_dist.errors import Refusal
 from alexnet_dist.launcher import free_port, launch_line
+
+# A loaded machine is no defect of a property.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ["--config", str(ROOT / "configs/smoke.yaml")]
