@@ -82,7 +82,7 @@ def _denominator(constants: Constants, band: Tensor, x: Tensor) -> Tensor:
 
 
 def _scale(constants: Constants, denominator: Tensor) -> Tensor:
-    if constants.beta == 0.75:  # two square roots cost a third of a power
+    if constants.beta == 0.75:  # two square roots instead of a power
         root = denominator.rsqrt()
         return root.sqrt().mul_(root)
     return denominator.pow(-constants.beta)

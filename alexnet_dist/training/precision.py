@@ -41,7 +41,7 @@ def precision_warnings(precision: str, device: torch.device) -> list[str]:
     if precision != "bf16":
         return []
     if device.type == "cpu" and not cpu_multiplies_bf16():
-        return ["train.precision: bf16 is emulated by this CPU (no AVX-512, no AMX): a hundred times slower than fp32"]
+        return ["train.precision: bf16 is emulated by this CPU (no AVX-512, no AMX): very much slower than fp32"]
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return ["train.precision: bf16 is emulated by this GPU: fp16 or fp32 is faster"]
     return []
