@@ -19,7 +19,8 @@ def keep_freed_memory() -> None:
     """Let glibc keep large blocks that torch frees instead of handing them back to the kernel.
 
     A step on a CPU frees and allocates the same activations over and over; by default each comes back as fresh pages
-    that the kernel zeroes at first touch: a tenth to a third of a step of alexnet_2012. Other C libraries are left alone.
+    that the kernel zeroes at first touch: a tenth to a third of a step of alexnet_2012. Other C libraries
+    are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
