@@ -43,7 +43,8 @@ write_files() {
   sed "s|@DIR@|$dir|" "$(dirname "$self")/slurm.conf" >"$SLURM_CONF"
   echo "Name=gpu File=$dir/dev/gpu[0-1]" >"$dir/gres.conf"
   touch "$dir/dev/gpu0" "$dir/dev/gpu1" "$dir/resolv.conf"
-  printf '%s\n' "127.0.0.1 localhost" "$network.254 ctl" "$network.1 n1" "$network.2 n2" >"$dir/hosts"
+  # The IPv6 form of a node's address is what torch looks a caller's name up by.
+  printf '%s\n' "127.0.0.1 localhost" "$network.254 ctl" {,::ffff:}"$network.1 n1" {,::ffff:}"$network.2 n2" >"$dir/hosts"
   (umask 077 && head -c 64 /dev/urandom >"$dir/run/munge.key")
 }
 
