@@ -12,13 +12,14 @@ if ((nodes * on_node != ranks || nodes > SLURM_JOB_NUM_NODES)); then
   exit 2
 fi
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n "$nodes")
-export RANKS=$ranks MASTER_ADDR=${hosts[0]}
-export MASTER_PORT=${MASTER_PORT:-$((10000 + SLURM_JOB_ID % 20000))}
+several=""
+if ((ranks > 1)); then several=--multi_gpu; fi
+export SEVERAL=$several RANKS=$ranks MASTER_ADDR=${hosts[0]}
 
 # Single quotes: each node puts its own SLURM_NODEID in. Double ones would make all of them node 0, and the job would hang.
 # shellcheck disable=SC2016
 exec srun --nodelist="$(IFS=, && echo "${hosts[*]}")" --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 \
   --kill-on-bad-exit=1 bash -c '
-    exec $CONTAINER accelerate launch --config_file configs/accelerate/plain.yaml --multi_gpu --num_processes "$RANKS" \
+    exec $CONTAINER accelerate launch --config_file alexnet_dist/launcher_defaults.yaml $SEVERAL --num_processes "$RANKS" \
       --num_machines "$SLURM_STEP_NUM_NODES" --machine_rank "$SLURM_NODEID" --rdzv_backend static \
       --main_process_ip "$MASTER_ADDR" --main_process_port "$MASTER_PORT" "$@"' start "$@"

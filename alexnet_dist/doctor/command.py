@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from alexnet_dist.config.sources import load
 from alexnet_dist.errors import Refusal
 from alexnet_dist.launcher import free_port
 
@@ -24,9 +25,12 @@ def run(flags: Sequence[str]) -> int:
     ranks, rest = _own_options(flags)
     if ranks > 1 and "RANK" not in os.environ:
         return _start_here(ranks, rest)
+    experiment = load(rest)
+    # What torch would log, with pages of stack, is told in one line.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     from alexnet_dist.doctor.examination import examine
 
-    return examine(rest)
+    return examine(experiment)
 
 
 def _own_options(flags: Sequence[str]) -> tuple[int, list[str]]:

@@ -7,22 +7,21 @@ import torch
 import torch.distributed as dist
 
 from alexnet_dist.config.experiment import Experiment, resolve
-from alexnet_dist.config.sources import load
 from alexnet_dist.doctor.checks import common_problems, own_problems
 from alexnet_dist.doctor.facts import Facts, own_facts
 from alexnet_dist.doctor.links import Speed, links, measure
-from alexnet_dist.doctor.meeting import Meeting
+from alexnet_dist.doctor.meeting import Meeting, first_line
 from alexnet_dist.doctor.report import report
 from alexnet_dist.errors import Refusal
 
 GROUP_TIMEOUT = timedelta(seconds=30)
 
 
-def examine(flags: Sequence[str]) -> int:
+def examine(experiment: Experiment) -> int:
     """Examine this rank, and with it all others of its world. Collective.
 
     Args:
-        flags: of the experiment.
+        experiment: unresolved.
 
     Returns:
         0 where all is well, else 2.
@@ -31,7 +30,7 @@ def examine(flags: Sequence[str]) -> int:
         Refusal: the flags are wrong, or the ranks cannot meet.
     """
     facts = own_facts()
-    experiment = resolve(load(list(flags)), facts.size)
+    experiment = resolve(experiment, facts.size)
     if facts.size == 1:
         return report([facts], own_problems(facts, experiment), [])
     return _together(facts, experiment)
@@ -61,11 +60,10 @@ def _measured(meeting: Meeting, facts: Facts, ranks: Sequence[Facts]) -> list[Sp
         speeds = [measure(link, facts.rank, device) for link in links(ranks)]
         dist.destroy_process_group()
     except (dist.DistError, RuntimeError) as error:
-        reason = str(error).split("\n")[0]
         raise Refusal(
             facts.backend,
             f"rank {facts.rank} on {facts.host} over {facts.interface or 'loopback'}",
             f"does not reach the other ranks: name the interface (GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME) and let "
-            f"nodes talk on any port ({reason})",
+            f"nodes talk on any port ({first_line(error)})",
         ) from None
     return speeds

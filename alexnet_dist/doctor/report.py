@@ -33,7 +33,8 @@ def report(ranks: Sequence[Facts], problems: Sequence[Refusal], speeds: Sequence
         print(f"error: {problem}", file=sys.stderr, flush=True)
     if not problems:
         nodes = len({facts.host for facts in ranks})
-        console.print(f"ready: {len(ranks)} ranks on {nodes} nodes" if len(ranks) > 1 else "ready: one rank")
+        where = f"{nodes} nodes" if nodes > 1 else "one machine"
+        console.print(f"ready: {len(ranks)} rank{'s' if len(ranks) > 1 else ''} on {where}")
     sys.stdout.flush()
     return 2 if problems else 0
 
