@@ -7,6 +7,7 @@ if [ ! -f slurm/site.sh ]; then
 fi
 source slurm/site.sh
 ranks=$((RANKS_PER_NODE * SLURM_JOB_NUM_NODES))
+export MASTER_PORT=${MASTER_PORT:-$((10000 + SLURM_JOB_ID % 20000))} # another one for each job of a node
 all_nodes=(--nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1)
 
 # Before anything long: copy the data where site.sh says so, and let every rank tell what is wrong. Takes train flags.
@@ -15,9 +16,9 @@ prepare() {
     # shellcheck disable=SC2016  # each node expands them
     srun "${all_nodes[@]}" bash -c 'mkdir -p "$STAGE_TO" && cp -ru "$STAGE_FROM/." "$STAGE_TO"'
   fi
-  # Here the tasks are the ranks themselves: that is faster than launchers. The port is the one that training will use.
+  # Here the tasks are the ranks themselves: that is faster than launchers.
   # shellcheck disable=SC2086  # CONTAINER is several words
-  MASTER_PORT=$((10000 + SLURM_JOB_ID % 20000)) srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$ranks" \
+  srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$ranks" \
     --ntasks-per-node="$RANKS_PER_NODE" --cpus-per-task=1 --overcommit --kill-on-bad-exit=1 \
     $CONTAINER alexnet-dist doctor "$@"
 }
@@ -32,7 +33,7 @@ train() {
   trap 'start_again "stopped before it began"' USR1 TERM
   prepare "$@" || if nodes_answer; then exit 2; else start_again "a node is gone"; fi
   rm -f "$run_dir/exit.json"
-  slurm/start.sh "$ranks" launch/train.py "$@" &
+  slurm/start.sh "$ranks" train "$@" &
   child=$!
   trap 'kill -USR1 "$child"' USR1
   trap 'kill -TERM "$child"' TERM

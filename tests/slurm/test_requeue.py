@@ -1,0 +1,71 @@
+"""A job that is cut short, in every way that a cluster knows, comes back and ends as if it had not been."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+from conftest import SMOKE, Train
+from slurm_bed import Bed, until
+
+pytestmark = pytest.mark.usefixtures("fashion_mnist")
+STEPS = 400
+FLAGS = [
+    *SMOKE, "--train.max_steps", str(STEPS), "--train.evaluate", "false", "--tracking.wandb", "false",
+    "--checkpoint.every_steps", "20",
+]  # fmt: skip
+
+
+def steps(folder: Path) -> int:
+    """Steps that are written down so far."""
+    metrics = folder / "metrics.jsonl"
+    return metrics.read_text().count("\n") if metrics.exists() else 0
+
+
+def is_training(bed: Bed, job: str, folder: Path, start: int, before: int) -> bool:
+    """Whether a job's start number `start` has added to the `before` steps that there were."""
+    of_job = bed.job(job)
+    return (of_job["JobState"], of_job["Restarts"]) == ("RUNNING", str(start)) and steps(folder) > before
+
+
+def preempt(bed: Bed, job: str) -> None:
+    """A job of the partition `high` wants the nodes."""
+    done = bed.run("srun", "--partition=high", "--nodes=2", "--cpus-per-task=8", "true")
+    assert done.returncode == 0, done.stdout
+
+
+def reach_the_time_limit(bed: Bed, job: str) -> None:
+    """USR1 comes the asked-for time before the end."""
+    ran = bed.run("squeue", "--noheader", "--job", job, "--format", "%M").stdout.strip()
+    minutes = int(ran.split(":")[0]) + 2
+    bed.run("scontrol", "update", f"jobid={job}", f"timelimit={minutes}")
+    until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    bed.run("scontrol", "update", f"jobid={job}", "timelimit=60")
+
+
+def requeue(bed: Bed, job: str) -> None:
+    bed.run("scontrol", "requeue", job)
+
+
+def cut_a_node(bed: Bed, job: str) -> None:
+    bed.cut("n2")
+    until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    bed.boot("n2")
+
+
+def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path, train: Train) -> None:
+    folder, log = tmp_path / "disturbed", tmp_path / "log"
+    job = bed.submit(
+        log, "--signal=B:USR1@90", "slurm/train.sbatch", *FLAGS,
+        environment={"RUN_DIR": folder, "RANKS_PER_NODE": 1},
+    )  # fmt: skip
+    for start, cut_short in enumerate((preempt, reach_the_time_limit, requeue, cut_a_node)):
+        until(partial(is_training, bed, job, folder, start, steps(folder)))
+        cut_short(bed, job)
+        until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    assert bed.wait(job) == "COMPLETED", log.read_text()
+    assert bed.job(job)["Restarts"] == "4"
+    undisturbed = train(2, FLAGS, environment={"ACCELERATE_USE_CPU": "true"}).metrics()
+    ours = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in ours] == list(range(1, STEPS + 1))
+    assert [line["loss"] for line in ours] == [line["loss"] for line in undisturbed]
