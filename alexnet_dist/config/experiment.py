@@ -55,6 +55,9 @@ class StrategyConfig(Group):
     gradient_dtype: Literal["fp32", "bf16"] | None = Field(
         None, description="dtype of gradients on the wire between replicas; default: the parameters' own"
     )
+    communicate: bool = Field(
+        True, description="false: a control run that sends nothing, to see what sending costs; it does not learn right"
+    )
 
 
 class OptimConfig(Group):

@@ -26,6 +26,7 @@ class StepRecord:
         seconds: wall time, the slowest rank's, the wait for data included.
         rank_seconds: of every rank.
         data_wait: seconds in which the slowest rank's loop stood waiting for a batch.
+        optimizer_seconds: from the whole gradients to the new weights, clipping included, of the slowest rank.
         sent_bytes: by the rank that sent most.
         norm: of the gradient before clipping; None where it was not taken.
         skipped: the step overflowed (fp16) and changed nothing.
@@ -37,6 +38,7 @@ class StepRecord:
     seconds: float
     rank_seconds: tuple[float, ...]
     data_wait: float
+    optimizer_seconds: float
     sent_bytes: int
     norm: float | None
     skipped: bool
@@ -81,6 +83,10 @@ class Meter:
         self._waited += time.perf_counter() - before
         return batch
 
+    def applies(self) -> None:
+        """The step's gradients are whole: what follows is the optimiser's."""
+        self._clock.mark()
+
     def step(
         self, step: int, loss_sum: Tensor, samples: int, sent_bytes: int, norm: Tensor | None, skipped: Tensor | None
     ) -> None:
@@ -103,10 +109,11 @@ class Meter:
         pending, self._pending = self._pending, []
         if not pending:
             return []
+        lapses = self._clock.lapse()
         own = torch.tensor(
             [
-                (p.samples, seconds, p.data_wait, p.sent_bytes)
-                for p, seconds in zip(pending, self._clock.lapse(), strict=True)
+                (p.samples, gradients + optimizer, p.data_wait, p.sent_bytes, optimizer)
+                for p, gradients, optimizer in zip(pending, lapses[::2], lapses[1::2], strict=True)
             ],
             dtype=torch.float64,
         )
@@ -128,11 +135,12 @@ class Meter:
         samples = int(replicas[:, 0].sum())
         return StepRecord(
             step=local.step,
-            loss=float(replicas[:, 4].sum()) / samples,
+            loss=float(replicas[:, 5].sum()) / samples,
             samples=samples,
             seconds=float(ranks[:, 1].max()),
             rank_seconds=tuple(ranks[:, 1].tolist()),
             data_wait=float(ranks[:, 2].max()),
+            optimizer_seconds=float(ranks[:, 4].max()),
             sent_bytes=int(ranks[:, 3].max()),
             norm=None if local.norm is None else float(local.norm),
             skipped=local.skipped is not None and bool(local.skipped),

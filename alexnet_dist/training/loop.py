@@ -48,7 +48,7 @@ def train(setup: Setup, outputs: Outputs) -> tuple[Totals, Evaluation | None]:
     meter.start()
     for step in range(steps):
         traffic = training_step(setup, step, batches, meter)
-        totals.sent(traffic.counted, traffic.expected)
+        totals.sent(traffic.counted, traffic.expected, traffic.dtypes)
         outputs.profile.step()
         done = step + 1
         epoch_ends = done % setup.order.steps_per_epoch == 0 or done == steps

@@ -15,10 +15,15 @@ from alexnet_dist.training.setup import Setup
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes that this rank sent in a step, by collective: what was counted, and what the layer table says."""
+    """Bytes that this rank sent in a step, by collective: what was counted, and what the layer table says.
+
+    Attributes:
+        dtypes: the counted ones by dtype instead.
+    """
 
     counted: dict[str, int]
     expected: dict[str, int]
+    dtypes: dict[str, int]
 
 
 def training_step(
@@ -50,9 +55,10 @@ def training_step(
         loss = loss + loss_sum.detach()
         samples += len(batch.rows)
     inspect()
+    meter.applies()
     rates = learning_rates(setup.experiment.optim, setup.order.epoch(step))
     result = setup.strategy.apply(rates, settings.clip_norm)
-    counted = traffic_counter().take()
+    dtypes, counted = traffic_counter().dtypes(), traffic_counter().take()
     meter.step(step + 1, loss, samples, sum(counted.values()), result.norm, result.skipped)
     clips = settings.clip_norm is not None
-    return Traffic(counted, setup.strategy.expected_traffic(setup.table, samples, clips))
+    return Traffic(counted, setup.strategy.expected_traffic(setup.table, samples, clips), dtypes)
