@@ -101,7 +101,7 @@ def _summary(setup: Setup, totals: Totals, evaluation: Evaluation | None) -> dic
     """The contents of summary.json. Collective."""
     experiment, layout = setup.experiment, setup.layout
     figures, hardware = totals.figures(), machine(layout.world)
-    precision = experiment.train.precision
+    precision, clips = experiment.train.precision, experiment.train.clip_norm is not None
     flops = figures["images_per_second"] * setup.table.training_flops
     return {
         "net": setup.table.name,
@@ -111,7 +111,9 @@ def _summary(setup: Setup, totals: Totals, evaluation: Evaluation | None) -> dic
         "precision": precision,
         "global_batch": experiment.train.global_batch,
         "parameters": setup.table.parameters,
+        "parameters_per_rank": sum(parameter.numel() for parameter in setup.net.parameters()),
         **figures,
+        "comm_bytes_constant": sum(setup.strategy.expected_traffic(setup.table, 0, clips).values()),
         "mfu": model_flops_utilisation(flops, hardware["device_names"], precision),
         "eval": None if evaluation is None else asdict(evaluation),
         **hardware,
