@@ -30,7 +30,7 @@ class Tracking:
         self._say = say
         self._alive = experiment.tracking.wandb and accelerator.is_main_process
         if self._alive:
-            mode = _mode()
+            mode = wandb_mode()
             self._guarded(lambda: self._start(experiment, folder, mode))
             if self._alive:
                 say(f"W&B: {mode}" + (f"; upload with: wandb sync {folder}/wandb/*" if mode == "offline" else ""))
@@ -75,7 +75,7 @@ class Tracking:
             self._say(f"warning: W&B stopped ({' '.join(str(error).split())[:200]}); metrics.jsonl has everything")
 
 
-def _mode() -> str:
+def wandb_mode() -> str:
     """What the user's environment says, else online where somebody is logged in."""
     if "WANDB_MODE" in os.environ:
         return os.environ["WANDB_MODE"]
