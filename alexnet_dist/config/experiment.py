@@ -4,7 +4,7 @@ Fields that are None by default take the value that belongs to the rest (the net
 set's number of classes); `resolve` fills them in, so that a run's `config.yaml` has no gaps.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +54,9 @@ class StrategyConfig(Group):
     name: StrategyName = Field("auto", description="how the net lies on the ranks; auto: ddp, or single for one rank")
     gradient_dtype: Literal["fp32", "bf16"] | None = Field(
         None, description="dtype of gradients on the wire between replicas; default: the parameters' own"
+    )
+    communicate: bool = Field(
+        True, description="false: a control run that sends nothing, to see what sending costs; it does not learn right"
     )
 
 
@@ -123,7 +126,7 @@ class Experiment(Group):
     tracking: TrackingConfig = TrackingConfig()
     run: RunConfig = RunConfig()
 
-    def replace(self, group: str, **values: Any) -> "Experiment":
+    def replace(self, group: str, **values: Any) -> Self:
         """A copy in which fields of one group have other values."""
         return self.model_copy(update={group: getattr(self, group).model_copy(update=values)})
 

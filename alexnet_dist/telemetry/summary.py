@@ -32,7 +32,9 @@ class Totals:
         self._rank_seconds: list[tuple[float, ...]] = []
         self._waits: list[float] = []
         self._samples: list[int] = []
+        self._optimizer: list[float] = []
         self._traffic: dict[str, dict[str, int]] = {}
+        self._dtypes: dict[str, int] = {}
 
     def add(self, window: list[StepRecord]) -> None:
         """Steps of one window, in order."""
@@ -40,6 +42,7 @@ class Totals:
             self._seconds.append(record.seconds)
             self._rank_seconds.append(record.rank_seconds)
             self._waits.append(record.data_wait)
+            self._optimizer.append(record.optimizer_seconds)
             self._samples.append(record.samples)
         self.samples_seen += sum(record.samples for record in window)
         self.last_loss = window[-1].loss
@@ -51,13 +54,17 @@ class Totals:
         if records and len(records[-1].rank_seconds) == self.layout.world.size:
             self.add([record for record in records if len(record.rank_seconds) == self.layout.world.size])
 
-    def sent(self, counted: dict[str, int], expected: dict[str, int]) -> None:
+    def sent(self, counted: dict[str, int], expected: dict[str, int], dtypes: dict[str, int]) -> None:
         """Bytes of a step on this rank; kept for the fullest step, the latest of equals.
 
         Not the first: DDP's first steps also agree on their buckets.
+
+        Args:
+            counted, expected: by collective.
+            dtypes: the counted ones by dtype.
         """
         if sum(expected.values()) >= sum(self._traffic.get("expected", {}).values()):
-            self._traffic = {"counted": counted, "expected": expected}
+            self._traffic, self._dtypes = {"counted": counted, "expected": expected}, dtypes
 
     @property
     def steps(self) -> int:
@@ -77,7 +84,9 @@ class Totals:
             "images_per_second": sum(self._samples[warm_up:]) / total,
             "step_seconds": {"median": median, "p5": p5, "p95": p95},
             "data_wait_fraction": sum(self._waits[warm_up:]) / total,
+            "optimizer_fraction": sum(self._optimizer[warm_up:]) / total,
             "comm_bytes_per_step": self._traffic,
+            "comm_dtypes": self._dtypes,
             "train_loss": self.last_loss,
         }
 
@@ -90,6 +99,7 @@ def machine(world: World) -> dict[str, Any]:
         name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     ranks = gather_objects(world, (name, peak, platform.node()))
     return {
+        "device_type": world.device.type,
         "device_names": [name for name, _, _ in ranks],
         "peak_memory_bytes": [peak for _, peak, _ in ranks],
         "hosts": [host for _, _, host in ranks],

@@ -30,7 +30,7 @@ class Tracking:
         self._say = say
         self._alive = experiment.tracking.wandb and accelerator.is_main_process
         if self._alive:
-            mode = _mode()
+            mode = wandb_mode()
             self._guarded(lambda: self._start(experiment, folder, mode))
             if self._alive:
                 say(f"W&B: {mode}" + (f"; upload with: wandb sync {folder}/wandb/*" if mode == "offline" else ""))
@@ -82,7 +82,7 @@ def _earlier(folder: Path) -> dict[str, str]:
     return {"id": runs[-1].name.rsplit("-", 1)[1], "resume": "allow"} if runs else {}
 
 
-def _mode() -> str:
+def wandb_mode() -> str:
     """What the user's environment says, else online where somebody is logged in."""
     if "WANDB_MODE" in os.environ:
         return os.environ["WANDB_MODE"]

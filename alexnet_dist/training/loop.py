@@ -71,7 +71,7 @@ def train(setup: Setup, start: int, totals: Totals, outputs: Outputs, safety: Sa
     for step in range(start, steps):
         safety.at(f"step {step + 1}")
         traffic = training_step(setup, step, batches, meter)
-        totals.sent(traffic.counted, traffic.expected)
+        totals.sent(traffic.counted, traffic.expected, traffic.dtypes)
         outputs.profile.step()
         if step == start:
             _limit_waiting(setup, time.perf_counter() - began)

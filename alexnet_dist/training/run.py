@@ -145,7 +145,7 @@ def _headline(setup: Setup) -> str:
 def _summary(setup: Setup, totals: Totals, hardware: dict[str, Any]) -> dict[str, Any]:
     """The contents of summary.json."""
     experiment, layout, figures = setup.experiment, setup.layout, totals.figures()
-    precision = experiment.train.precision
+    precision, clips = experiment.train.precision, experiment.train.clip_norm is not None
     flops = figures["images_per_second"] * setup.table.training_flops
     return {
         "net": setup.table.name,
@@ -155,7 +155,9 @@ def _summary(setup: Setup, totals: Totals, hardware: dict[str, Any]) -> dict[str
         "precision": precision,
         "global_batch": experiment.train.global_batch,
         "parameters": setup.table.parameters,
+        "parameters_per_rank": sum(parameter.numel() for parameter in setup.net.parameters()),
         **figures,
+        "comm_bytes_constant": sum(setup.strategy.expected_traffic(setup.table, 0, clips).values()),
         "mfu": model_flops_utilisation(flops, hardware["device_names"], precision),
         "eval": None if totals.evaluation is None else asdict(totals.evaluation),
         **hardware,
