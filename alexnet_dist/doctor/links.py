@@ -10,9 +10,9 @@ from torch import Tensor
 
 from alexnet_dist.doctor.facts import Facts
 
-# Bytes of the full buffer: a few gradients' worth on fast links, a second's worth at most on slow ones.
-LARGE = {"gloo": 16 * 2**20, "nccl": 128 * 2**20}
-SMALL = 64
+# Bytes of the full buffer. The large one grows until a call takes long enough to be told from latency.
+SMALL, LARGE, LARGEST, GROWTH = 64, 2**18, 2**28, 4
+LONG_ENOUGH = 0.03
 SECONDS_PER_LINK, MOST_CALLS = 0.2, 100
 
 Collective = Callable[[Tensor, dist.ProcessGroup], None]
@@ -78,9 +78,11 @@ def measure(link: Link, rank: int, device: torch.device) -> Speed:
             own = group
     size = len(link.groups[0])
     collective, passes = (_all_reduce, 2) if link.what == "all-reduce" else (_exchange, 1)
-    large = LARGE[dist.get_backend()]
     latency = _seconds(collective, torch.zeros(SMALL // 4, device=device), own)
-    busy = _seconds(collective, torch.zeros(large // 4, device=device), own)
+    large, busy = LARGE, 0.0
+    while busy < LONG_ENOUGH and large < LARGEST:
+        large *= GROWTH
+        busy = _seconds(collective, torch.zeros(large // 4, device=device), own)
     return Speed(link, latency, passes * (size - 1) / size * large / busy)
 
 

@@ -94,3 +94,14 @@ def test_a_sweep_is_an_array_of_runs_in_one_group(bed: Bed, tmp_path: Path) -> N
     logged = [contents(next(folder.glob("wandb/offline-run-*/run-*.wandb"))) for folder in folders]
     assert {run["group"] for run in logged} == {f"sweep-{job}"}
     assert [run["config"]["optim"]["lr"] for run in logged] == [1e-2, 3e-3, 1e-3, 3e-4]
+
+
+def test_a_comparison_inside_one_job_is_reported_as_on_one_machine(bed: Bed, tmp_path: Path) -> None:
+    flags = ["--config", "configs/compare/smoke.yaml", "--ranks", "2,4", "--strategies", "ddp", "--rounds", "1"]
+    flags += ["--control-rounds", "0", "--steps", "2", "--warm-up", "2", "--peak", "false"]
+    job = bed.submit(tmp_path / "log", "slurm/compare.sbatch", *flags, environment={"RUN_DIR": tmp_path / "compared"})
+    assert bed.wait(job) == "COMPLETED", (tmp_path / "log").read_text()
+    assert "│ pair exchange │ between nodes │" in (tmp_path / "log").read_text()
+    assert (tmp_path / "compared/report.md").exists()
+    hosts = {tuple(json.loads(path.read_text())["hosts"]) for path in (tmp_path / "compared").rglob("summary.json")}
+    assert hosts == {("n1", "n1"), ("n1", "n1", "n2", "n2")}

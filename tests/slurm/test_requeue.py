@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from conftest import SMOKE
 from slurm_bed import Bed, until
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
-STEPS = 400
+STEPS = 600
 FLAGS = [
     *SMOKE, "--train.max_steps", str(STEPS), "--train.evaluate", "false", "--tracking.wandb", "false",
     "--checkpoint.every_steps", "20",
@@ -59,7 +60,15 @@ def cut_a_node(bed: Bed, job: str) -> None:
     bed.boot("n2")
 
 
-def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path) -> None:
+@pytest.fixture
+def restore_link(bed: Bed) -> Callable[[], None]:
+    """Steps take a fifth of a second, most of it on the wire, so that a job is caught while it trains."""
+    qdisc = ("dev", "eth0", "root", "tbf", "rate", "8mbit", "burst", "32kb", "latency", "400ms")
+    bed.on("n1", "tc", "qdisc", "add", *qdisc)
+    return lambda: bed.on("n1", "tc", "qdisc", "del", "dev", "eth0", "root")
+
+
+def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path, restore_link: Callable[[], None]) -> None:
     folder, log = tmp_path / "disturbed", tmp_path / "log"
     job = bed.submit(
         log, "--signal=B:USR1@90", "slurm/train.sbatch", *FLAGS,
@@ -69,6 +78,7 @@ def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path) -> None:
         until(partial(is_training, bed, job, folder, start, steps(folder)))
         cut_short(bed, job)
         until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    restore_link()
     assert bed.wait(job) == "COMPLETED", log.read_text()
     assert bed.job(job)["Restarts"] == "4"
     alone = tmp_path / "undisturbed"
