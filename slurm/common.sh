@@ -36,7 +36,7 @@ train() {
   slurm/start.sh "$ranks" train "$@" &
   child=$!
   trap 'kill -USR1 "$child"' USR1
-  trap 'kill -TERM "$child"' TERM
+  trap : TERM # Slurm tells the ranks itself; a second time they would end at once
   # A signal ends `wait`, not the child.
   while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
   case $(ending "$run_dir") in
