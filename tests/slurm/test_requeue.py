@@ -19,20 +19,14 @@ FLAGS = [
 ]  # fmt: skip
 
 
-def steps(folder: Path) -> int:
-    """Steps that are written down so far."""
-    metrics = folder / "metrics.jsonl"
-    return metrics.read_text().count("\n") if metrics.exists() else 0
-
-
 def metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def is_training(bed: Bed, job: str, folder: Path, start: int, before: int) -> bool:
-    """Whether a job's start number `start` has added to the `before` steps that there were."""
-    of_job = bed.job(job)
-    return (of_job["JobState"], of_job["Restarts"]) == ("RUNNING", str(start)) and steps(folder) > before
+def is_training(log: Path, start: int) -> bool:
+    """Whether start number `start` of a job has come to its first steps."""
+    parts = log.read_text().split("run folder:") if log.exists() else []
+    return len(parts) == start + 2 and "\nstep " in parts[-1]
 
 
 def preempt(bed: Bed, job: str) -> None:
@@ -75,7 +69,7 @@ def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path, restore_link: Callabl
         environment={"RUN_DIR": folder, "RANKS_PER_NODE": 1},
     )  # fmt: skip
     for start, cut_short in enumerate((preempt, reach_the_time_limit, requeue, cut_a_node)):
-        until(partial(is_training, bed, job, folder, start, steps(folder)))
+        until(partial(is_training, log, start))
         cut_short(bed, job)
         until(lambda: bed.job(job)["JobState"] != "RUNNING")
     restore_link()
