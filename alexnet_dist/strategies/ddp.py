@@ -3,9 +3,9 @@
 from typing import final
 
 from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.errors import Refusal
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.plain import PlainStrategy
+from alexnet_dist.strategies.settings import needs_several_ranks
 
 
 @final
@@ -15,10 +15,4 @@ class Ddp(PlainStrategy):
 
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
-        if world_size < 2:
-            raise Refusal(
-                "strategy.name",
-                "ddp",
-                "needs two ranks or more, one was launched: "
-                "accelerate launch --multi_gpu --num_processes 2, or strategy.name single",
-            )
+        needs_several_ranks(cls.name, world_size)

@@ -18,10 +18,10 @@ from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
 from alexnet_dist.strategies.loss_scale import LossScale
+from alexnet_dist.strategies.memory import Memory, held_bytes, optimizer_bytes
 from alexnet_dist.strategies.replicas import expected_reduction, replicate
+from alexnet_dist.strategies.settings import WIRE, without_effect
 from alexnet_dist.strategies.towers import cut, expected_exchanges, whole
-
-_WIRE = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class PlainStrategy(Strategy):
@@ -33,15 +33,15 @@ class PlainStrategy(Strategy):
     _replicas: DistributedDataParallel | None = None
 
     @classmethod
-    def engine_options(cls, experiment: Experiment) -> EngineOptions:
+    def engine_options(cls, experiment: Experiment, world_size: int) -> EngineOptions:
         return EngineOptions()
 
     @classmethod
     def warnings(cls, experiment: Experiment, world_size: int) -> list[str]:
-        dtype = experiment.strategy.gradient_dtype
+        found, dtype = without_effect(experiment, {"gradient_dtype"}), experiment.strategy.gradient_dtype
         if dtype is not None and world_size == cls.split_size:
-            return [f"strategy.gradient_dtype: {dtype} has no effect: there is one replica, no gradient travels"]
-        return []
+            found.append(f"strategy.gradient_dtype: {dtype} has no effect: there is one replica, no gradient travels")
+        return found
 
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         self.layout = arrange(world, self.split_size)
@@ -49,7 +49,7 @@ class PlainStrategy(Strategy):
         wanted = experiment.strategy.gradient_dtype
         # fp16 alone has too few exponents for small gradients.
         self._scale = LossScale(world.device) if dtypes.compute == torch.float16 else None
-        self._wire = dtypes.parameters if wanted is None else _WIRE[wanted]
+        self._wire = dtypes.parameters if wanted is None else WIRE[wanted]
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> nn.Module:
         # The order matters: parameters are cut on the host, so that a device never holds the whole net, and DDP
@@ -123,3 +123,15 @@ class PlainStrategy(Strategy):
         if (clips or self._scale is not None) and layout.split_size > 1:
             reduced += 2 * self.dtypes.parameters.itemsize * (layout.split_size - 1) // layout.split_size
         return {**expected, "all_reduce": reduced} if reduced else expected
+
+    @classmethod
+    def expected_memory(cls, experiment: Experiment, table: Table, world_size: int, dtypes: Dtypes) -> Memory:
+        part = table.parameters // cls.split_size * dtypes.parameters.itemsize
+        return Memory(part, part, optimizer_bytes(experiment.optim, part))
+
+    def held_memory(self) -> Memory:
+        return Memory(
+            held_bytes(self._net.parameters()),
+            held_bytes(parameter.grad for parameter in self._net.parameters()),
+            held_bytes(value for state in self._optimizer.state.values() for value in state.values()),
+        )
