@@ -88,7 +88,9 @@ def engine_config(
         if key in ours:
             _agree(f"{path}: {key}", value, ours[key])
         elif key.split(".")[0] in ("optimizer", "scheduler"):
-            raise Refusal(f"{path}: {key}", value, "optimiser and learning rate are the experiment's (optim.*): remove it")
+            raise Refusal(
+                f"{path}: {key}", value, "optimiser and learning rate are the experiment's (optim.*): remove it"
+            )
     flat = {**_OURS, **{key: value for key, value in given.items() if value != "auto"}}
     return _nested({**flat, **{key: own.value for key, own in ours.items()}})
 

@@ -10,7 +10,6 @@ from functools import cache
 from math import prod
 from typing import final
 
-import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from torch import Tensor, nn

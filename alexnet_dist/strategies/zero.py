@@ -25,12 +25,21 @@ from alexnet_dist.strategies.deepspeed_config import engine_config
 from alexnet_dist.strategies.memory import Memory, held_bytes, state_values
 from alexnet_dist.strategies.settings import WIRE, needs_several_ranks, without_effect
 
+_GROUPS = 2  # of the optimiser: weights and biases
 _FP32 = 4  # bytes: DeepSpeed keeps the weights that it updates in fp32
 
 
 class _Plugin(DeepSpeedPlugin):
     def set_deepspeed_weakref(self) -> None:
         """Does nothing: it tells the library `transformers`, of which no net is used here, and needs it installed."""
+
+
+def _settle_on_cpu() -> None:
+    os.environ["DS_ACCELERATOR"] = "cpu"  # read at import: it would guess the same, with a warning
+    import deepspeed.ops
+
+    # Serves inference alone, but DeepSpeed would compile it at start-up: so neither a compiler nor ninja is needed.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
 class ZeroStrategy(Strategy):
@@ -47,7 +56,9 @@ class ZeroStrategy(Strategy):
         needs_several_ranks(cls.name, world_size)
         precision = experiment.train.precision
         if precision == "fp64":
-            raise Refusal("train.precision", precision, "DeepSpeed updates weights in fp32: use fp32, or another strategy")
+            raise Refusal(
+                "train.precision", precision, "DeepSpeed updates weights in fp32: use fp32, or another strategy"
+            )
         if precision == "fp16":
             raise Refusal("train.precision", precision, f"{cls.name} computes in fp32, tf32 or bf16 here: use bf16")
 
@@ -59,7 +70,7 @@ class ZeroStrategy(Strategy):
     def engine_options(cls, experiment: Experiment, world_size: int) -> EngineOptions:
         config = engine_config(experiment, cls.stage, world_size, os.environ)
         if not torch.cuda.is_available():
-            os.environ["DS_ACCELERATOR"] = "cpu"
+            _settle_on_cpu()
         # Checked above, key by key; Accelerate would refuse a config file's fields even where they say the same.
         os.environ.pop("ACCELERATE_CONFIG_DS_FIELDS", None)
         settings = {
@@ -74,6 +85,7 @@ class ZeroStrategy(Strategy):
         self.layout = arrange(world)
         self.dtypes = dtypes
         self._accumulate = experiment.train.accumulate
+        self._norm_itemsize = 8 if self.stage == 3 and not experiment.strategy.offload_optimizer else 4
         self._wire = WIRE[experiment.strategy.gradient_dtype or "fp32"]
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> nn.Module:
@@ -126,14 +138,75 @@ class ZeroStrategy(Strategy):
         return safe_get_full_grad(parameter)
 
     def expected_traffic(self, table: Table, samples: int, clips: bool) -> dict[str, int]:
-        return {}
+        ranks = self.layout.dp_size
+        cut, others = _cut_values(table, ranks, self.stage), ranks - 1
+
+        def passed(times: int, values: int, itemsize: int) -> int:
+            return times * values * itemsize * others // ranks
+
+        # The norm, clipped or not: a value for each parameter group.
+        norm = {"all_reduce": passed(2, _GROUPS, self._norm_itemsize)}
+        if self.stage == 3:
+            gathers = 2 * self._accumulate  # for forward, and again for backward
+            scattered = passed(self._accumulate, cut, self._wire.itemsize)
+            return {"all_gather": passed(gathers, cut, _FP32), "reduce_scatter": scattered, **norm}
+        times = self._accumulate if self.stage == 2 else 1
+        reduced = passed(times, table.parameters, self._wire.itemsize)
+        return {"reduce": reduced, "all_gather": passed(1, cut, _FP32), **norm}
 
     @classmethod
     def expected_memory(cls, experiment: Experiment, table: Table, world_size: int, dtypes: Dtypes) -> Memory:
-        return Memory(0, 0, 0)
+        whole = _cut_values(table, world_size, cls.stage) * _FP32
+        part = whole // world_size
+        copy_and_state = (1 + state_values(experiment.optim)) * part
+        if cls.stage == 3:
+            return Memory(part, part, copy_and_state)
+        # Stage 1 sums over ranks in the last micro-step only, and until then keeps what it has.
+        accumulates = cls.stage == 1 and experiment.train.accumulate > 1
+        gradients = table.parameters if accumulates else _touched_values(table, world_size)
+        return Memory(whole, gradients * _FP32, copy_and_state)
 
     def held_memory(self) -> Memory:
-        return Memory(0, 0, 0)
+        engine, parameters = self._engine.optimizer, list(self._net.parameters())
+        if self.stage == 3:
+            weights, copies = [p.ds_tensor for p in parameters], engine.fp32_partitioned_groups_flat
+        else:
+            weights, copies = parameters, engine.single_partition_of_fp32_groups
+        parts = [part for group in engine.averaged_gradients.values() for part in group or ()]
+        state = [value for values in engine.optimizer.state.values() for value in values.values()]
+        return Memory(
+            held_bytes(weights), held_bytes([*parts, *(p.grad for p in parameters)]), held_bytes([*copies, *state])
+        )
+
+
+def _groups(table: Table) -> tuple[list[int], list[int]]:
+    """Values of each parameter in the optimiser's groups: weights, biases."""
+    shapes = [site.weight for site in table.sites() if site.weight]
+    return [prod(shape) for shape in shapes], [shape[0] for shape in shapes]
+
+
+def _cut_values(table: Table, ranks: int, stage: int) -> int:
+    """Values of the whole net as DeepSpeed lays them out, padded so that every rank's part is as long."""
+    if stage == 3:  # each parameter for itself
+        return sum(_padded(values, ranks) for group in _groups(table) for values in group)
+    return sum(_padded(sum(group), 2 * ranks) for group in _groups(table))
+
+
+def _padded(values: int, multiple: int) -> int:
+    return -(-values // multiple) * multiple
+
+
+def _touched_values(table: Table, ranks: int) -> int:
+    """Values of the gradients that stages 1 and 2 keep on the fullest rank: of each parameter that its part touches,
+    however little, the whole."""
+    kept = [0] * ranks
+    for group in _groups(table):
+        part, start = _padded(sum(group), 2 * ranks) // ranks, 0
+        for values in group:
+            for rank in range(start // part, (start + values - 1) // part + 1):
+                kept[rank] += values
+            start += values
+    return max(kept)
 
 
 @final
