@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
@@ -28,6 +28,7 @@ from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
 from alexnet_dist.strategies.memory import Memory, held_bytes, optimizer_bytes
 from alexnet_dist.strategies.settings import WIRE, needs_several_ranks, without_effect
+from alexnet_dist.strategies.state import live_state, part_of, set_steps
 
 _REPLICATE, _SHARD = "replicate", "shard"
 
@@ -147,6 +148,17 @@ class Fsdp(Strategy):
     def weights(self) -> dict[str, Tensor]:
         return {name: _whole(sharded.detach()) for name, sharded in self._sharded.items()}
 
+    def state(self) -> dict[str, Tensor]:
+        return live_state(self._parts.items(), self._optimizer, self._shown)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        # Weights and moments are shown as the live tensors: what was written into them is there already.
+        set_steps(self._optimizer, state)
+
+    def _shown(self, name: str, part: Tensor) -> Tensor:
+        placements = [Shard(0)] if self._mesh.ndim == 1 else [Replicate(), Shard(0)]
+        return part_of(part, self._mesh, placements, self._sharded[name].shape)
+
     def expected_traffic(self, table: Table, samples: int, clips: bool) -> dict[str, int]:
         shards, replicas = self._shards, self._replicas
         # Dim 0 is cut into equal parts: where it does not divide, padding travels, too.
@@ -187,7 +199,8 @@ def _mesh(world: World, shards: int) -> DeviceMesh:
 
 def _local(tensor: Tensor) -> Tensor:
     assert isinstance(tensor, DTensor), "fully_shard makes every parameter a DTensor"
-    return tensor.detach().to_local()
+    part: Tensor = tensor.to_local().detach()
+    return part
 
 
 def _whole(tensor: Tensor) -> Tensor:

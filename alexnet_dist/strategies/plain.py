@@ -18,9 +18,6 @@ from alexnet_dist.layout.layout import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import (
-    OPTIMIZER,
-    STEPS,
-    WEIGHT,
     Dtypes,
     EngineOptions,
     MakeOptimizer,
@@ -31,6 +28,7 @@ from alexnet_dist.strategies.loss_scale import LossScale
 from alexnet_dist.strategies.memory import Memory, held_bytes, optimizer_bytes
 from alexnet_dist.strategies.replicas import expected_reduction, replicate
 from alexnet_dist.strategies.settings import WIRE, without_effect
+from alexnet_dist.strategies.state import live_state, set_steps
 from alexnet_dist.strategies.towers import cut, expected_exchanges, whole
 
 
@@ -121,25 +119,16 @@ class PlainStrategy(Strategy):
         return {name: self._whole(parameter.detach()) for name, parameter in self._net.named_parameters()}
 
     def state(self) -> dict[str, Tensor]:
-        state: dict[str, Tensor] = {} if self._scale is None else self._scale.state()
-        for name, parameter in self._net.named_parameters():
-            state[WEIGHT + name] = self._shown(parameter.detach())
-            for kind, value in self._optimizer.state[parameter].items():
-                if value.shape == parameter.shape:
-                    state[f"{OPTIMIZER}{kind}.{name}"] = self._shown(value)
-                else:
-                    state[STEPS] = value.reshape(1).clone()
-        return state
+        state = live_state(self._net.named_parameters(), self._optimizer, self._shown)
+        return state if self._scale is None else {**state, **self._scale.state()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         # Weights and moments are shown as the live tensors: what was written into them is there already.
         if self._scale is not None:
             self._scale.load_state(state)
-        if STEPS in state:
-            for of_parameter in self._optimizer.state.values():
-                of_parameter["step"].copy_(state[STEPS].reshape(()))
+        set_steps(self._optimizer, state)
 
-    def _shown(self, part: Tensor) -> Tensor:
+    def _shown(self, _: str, part: Tensor) -> Tensor:
         """A part as what it is a part of: each tower holds its chunk along dim 0, replicas hold the same."""
         mesh = self.layout.mesh
         if mesh is None or self.layout.split_size == 1:

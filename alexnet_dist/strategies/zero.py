@@ -5,6 +5,7 @@ DeepSpeed owns backward, clipping and the update; here is how the loop's words t
 """
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
@@ -14,12 +15,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DeepSpeedPlugin
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.errors import Refusal
 from alexnet_dist.layout.layout import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies import zero_state
 from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
 from alexnet_dist.strategies.deepspeed_config import engine_config
 from alexnet_dist.strategies.memory import Memory, held_bytes, state_values
@@ -71,6 +74,8 @@ class ZeroStrategy(Strategy):
         config = engine_config(experiment, cls.stage, world_size, os.environ)
         if not torch.cuda.is_available():
             _settle_on_cpu()
+        # DeepSpeed calls collectives by names that torch 2.14 has replaced, in every step.
+        warnings.filterwarnings("ignore", r"`torch.distributed\.\w+` is deprecated", FutureWarning)
         # Checked above, key by key; Accelerate would refuse a config file's fields even where they say the same.
         os.environ.pop("ACCELERATE_CONFIG_DS_FIELDS", None)
         settings = {
@@ -93,9 +98,11 @@ class ZeroStrategy(Strategy):
         if self.dtypes.compute != self.dtypes.parameters:
             net.forward = torch.autocast(device.type, self.dtypes.compute)(net.forward)  # type: ignore[method-assign]
         optimizer = make_optimizer(net.named_parameters())
+        made: dict[str, Tensor] = next(iter(optimizer.state.values()), {})
         optimizer.state.clear()  # of whole parameters: DeepSpeed puts its parts in their place
         self._net = net
         self._engine, _ = accelerator.prepare(net.to(device), optimizer)
+        zero_state.fill(self._engine, made)
         return self._engine
 
     def micro_step(self, last: bool) -> AbstractContextManager[None]:
@@ -125,6 +132,17 @@ class ZeroStrategy(Strategy):
         from deepspeed.utils import safe_get_full_fp32_param
 
         return self._by_name(safe_get_full_fp32_param)
+
+    def state(self) -> dict[str, Tensor]:
+        return zero_state.show(self._net, self._engine, self._mesh)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        zero_state.take(self._net, self._engine, state)
+
+    @property
+    def _mesh(self) -> DeviceMesh:
+        assert self.layout.mesh is not None, "there are several ranks"
+        return self.layout.mesh["dp"]
 
     def _by_name(self, read: Callable[[nn.Parameter], Tensor]) -> dict[str, Tensor]:
         return {name: read(parameter) for name, parameter in self._net.named_parameters()}
@@ -168,10 +186,8 @@ class ZeroStrategy(Strategy):
 
     def held_memory(self) -> Memory:
         engine, parameters = self._engine.optimizer, list(self._net.parameters())
-        if self.stage == 3:
-            weights, copies = [p.ds_tensor for p in parameters], engine.fp32_partitioned_groups_flat
-        else:
-            weights, copies = parameters, engine.single_partition_of_fp32_groups
+        weights = [getattr(parameter, "ds_tensor", parameter) for parameter in parameters]
+        copies = zero_state.flat_copies(self._engine)
         parts = [part for group in engine.averaged_gradients.values() for part in group or ()]
         state = [value for values in engine.optimizer.state.values() for value in values.values()]
         return Memory(
