@@ -13,7 +13,7 @@ from typing import Any, ClassVar, final
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DeepSpeedPlugin
+from accelerate.utils import DeepSpeedPlugin, convert_outputs_to_fp32
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
@@ -96,7 +96,8 @@ class ZeroStrategy(Strategy):
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> nn.Module:
         device = self.layout.world.device
         if self.dtypes.compute != self.dtypes.parameters:
-            net.forward = torch.autocast(device.type, self.dtypes.compute)(net.forward)  # type: ignore[method-assign]
+            computing = torch.autocast(device.type, self.dtypes.compute)(net.forward)
+            net.forward = convert_outputs_to_fp32(computing)  # type: ignore[method-assign]
         optimizer = make_optimizer(net.named_parameters())
         made: dict[str, Tensor] = next(iter(optimizer.state.values()), {})
         optimizer.state.clear()  # of whole parameters: DeepSpeed puts its parts in their place
