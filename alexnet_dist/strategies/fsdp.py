@@ -76,22 +76,23 @@ class Fsdp(Strategy):
         # look to for their order.
         for layer in (*(child for child in net.children() if list(child.parameters())), net):
             fully_shard(layer, mesh=self._mesh, reshard_after_forward=self._reshard, mp_policy=policy)
-            assert isinstance(layer, FSDPModule)
-            # Sums, where the default averages: a loss is already divided by the global batch's count.
-            layer.set_gradient_divide_factor(1.0)
-            layer.set_force_sum_reduction_for_comms(True)
         self._net = net
         self._sharded = dict(net.named_parameters())
-        self._check_shards()
+        self._check_shards(net.table)
+        for layer in net.modules():
+            if isinstance(layer, FSDPModule):
+                # Sums, where the default averages: a loss is already divided by the global batch's count.
+                layer.set_gradient_divide_factor(1.0)
+                layer.set_force_sum_reduction_for_comms(True)
         # The optimiser works on the local parts, as plain tensors: torch's fused SGD takes no DTensor.
         self._parts = {name: nn.Parameter(_local(sharded)) for name, sharded in self._sharded.items()}
         self._optimizer = make_optimizer(self._parts.items())
         return accelerator.prepare_model(net, evaluation_mode=True)
 
-    def _check_shards(self) -> None:
+    def _check_shards(self, table: Table) -> None:
         """Hold what this rank really has against its share: an engine that falls back to whole copies says nothing."""
-        held = sum(_local(sharded).numel() for sharded in self._sharded.values())
-        share = sum(_rows(p.shape[0], self._shards) * prod(p.shape[1:]) for p in self._sharded.values())
+        parts = (_local(p) if isinstance(p, DTensor) else p for p in self._sharded.values())
+        held, share = sum(part.numel() for part in parts), sum(_own_values(table, self._shards))
         if held > share:
             raise RuntimeError(f"fsdp does not shard: this rank holds {held:,} values, its share is {share:,}")
 
