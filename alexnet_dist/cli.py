@@ -27,6 +27,17 @@ PARITY_HELP = """Train under each strategy and in one process from the same star
 """
 
 
+COMPARE_HELP = """Which strategy is faster here, by how much and why, and is it still the same training?
+
+alexnet-dist compare --strategies single,ddp,ddp:bf16,split --ranks 2 --global-batches 32,128 --net.name alexnet_2012
+alexnet-dist compare --config configs/compare/NAME.yaml   the same from a file; interrupted, the same command goes on
+alexnet-dist compare --from runs/compare/NAME             draw the report again without running
+
+  --print-command              show the line that starts each run, and stop
+  --compare.FIELD              as below, also without "compare.": --rounds 5
+"""
+
+
 def train(flags: Sequence[str]) -> int:
     """`launch/train.py` and `alexnet-dist train`."""
     if "--help" in flags or "-h" in flags:
@@ -49,12 +60,31 @@ def train(flags: Sequence[str]) -> int:
     return guarded(run, Ending(named_folder(given)))
 
 
+def launch(flags: Sequence[str]) -> int:
+    """`alexnet-dist launch`."""
+    from alexnet_dist.supervisor import run
+
+    return _exit_code(lambda: run(flags))
+
+
 def parity(flags: Sequence[str]) -> int:
     """`alexnet-dist parity`."""
     if "--help" in flags or "-h" in flags:
         print(PARITY_HELP + fields_help())
         return 0
     from alexnet_dist.parity import run
+
+    return _exit_code(lambda: run(flags))
+
+
+def compare(flags: Sequence[str]) -> int:
+    """`launch/compare.py` and `alexnet-dist compare`."""
+    if "--help" in flags or "-h" in flags:
+        from alexnet_dist.compare.settings import Comparison
+
+        print(COMPARE_HELP + fields_help(Comparison))
+        return 0
+    from alexnet_dist.compare.command import run
 
     return _exit_code(lambda: run(flags))
 
@@ -106,7 +136,9 @@ def _exit_code(action: Callable[[], int]) -> int:
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train, "train one experiment on the ranks that the launcher started"),
+    "launch": (launch, "start ranks, pass signals on, return the run's own exit code"),
     "parity": (parity, "hold strategies against one process, tensor by tensor"),
+    "compare": (compare, "which strategy is faster here, and is it the same training: runs, a table, a report"),
     "data": (data, "fetch the images"),
     "runs": (runs, "a table of finished runs"),
     "bench": (bench, "how fast this machine trains, each case against a plain way of doing it"),

@@ -8,7 +8,7 @@ value is near zero.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,8 +86,13 @@ class Case:
     reference: Path | None = None
 
 
-def measure(cases: Sequence[Case], ranks: int, folder: Path) -> list[Path]:
+def measure(
+    cases: Sequence[Case], ranks: int, folder: Path, start: Callable[[int, Sequence[str]], None] = launch
+) -> list[Path]:
     """Probe experiments, all in one launch of `ranks` ranks.
+
+    Args:
+        start: starts ranks with a program and waits for them.
 
     Returns:
         In the cases' order: a probe's file, or a comparison's where there is a reference.
@@ -102,7 +107,7 @@ def measure(cases: Sequence[Case], ranks: int, folder: Path) -> list[Path]:
     ]
     cases_file = folder / f"cases-{ranks}.json"
     cases_file.write_text(json.dumps(listed))
-    launch(ranks, ["-m", "alexnet_dist.training.probe", str(cases_file)])
+    start(ranks, ["-m", "alexnet_dist.training.probe", str(cases_file)])
     return outputs
 
 

@@ -6,13 +6,15 @@ A file is data: no tags, no anchors, no duplicate names, at most a megabyte.
 import re
 import textwrap
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
 
 from alexnet_dist.config.experiment import Experiment, Group
 from alexnet_dist.errors import Refusal
+
+Kind = TypeVar("Kind", bound=Experiment)
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
@@ -83,8 +85,11 @@ def read_file(path: str) -> dict[str, Any]:
     return values
 
 
-def read_flags(flags: list[str]) -> tuple[str | None, dict[str, dict[str, Any]]]:
+def read_flags(flags: list[str], kind: type[Experiment] = Experiment) -> tuple[str | None, dict[str, dict[str, Any]]]:
     """Split `--config FILE` and `--group.field value` (or `--group.field=value`) flags.
+
+    Args:
+        kind: whose groups and fields there may be.
 
     Returns:
         The config file, and the values by group and field.
@@ -103,15 +108,17 @@ def read_flags(flags: list[str]) -> tuple[str | None, dict[str, dict[str, Any]]]
         if flag == "--config":
             config = value
         elif dot:
-            values.setdefault(group, {})[field] = value if _is_text(group, field, value) else parse_yaml(value, flag)
+            values.setdefault(group, {})[field] = (
+                value if _is_text(kind, group, field, value) else parse_yaml(value, flag)
+            )
         else:
-            raise Refusal("command line", flag, f"unknown flag; groups are {', '.join(Experiment.model_fields)}")
+            raise Refusal("command line", flag, f"unknown flag; groups are {', '.join(kind.model_fields)}")
     return config, values
 
 
-def _is_text(group: str, field: str, value: str) -> bool:
+def _is_text(kind: type[Experiment], group: str, field: str, value: str) -> bool:
     """Whether a field takes the word as it stands: a run may be called 2012, or no."""
-    info = Experiment.model_fields.get(group)
+    info = kind.model_fields.get(group)
     fields = info.annotation.model_fields if info is not None and info.annotation is not None else {}
     return field in fields and _has_text(fields[field].annotation) and value != "null"
 
@@ -122,37 +129,59 @@ def _has_text(annotation: Any) -> bool:
     )
 
 
+def as_flags(experiment: Experiment) -> list[str]:
+    """The fields that somebody set, as the flags of a training run that set them so."""
+    words = []
+    for group in Experiment.model_fields:
+        for field in sorted(getattr(experiment, group).model_fields_set):
+            value = getattr(getattr(experiment, group), field)
+            if not isinstance(value, str):
+                value = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
+            words += [f"--{group}.{field}", value]
+    return words
+
+
 def load(flags: list[str]) -> Experiment:
     """The experiment that the flags (and the file they name) describe, validated but not yet resolved.
 
     Raises:
         Refusal: the first thing that is wrong.
     """
-    config, overrides = read_flags(flags)
+    return load_as(Experiment, flags)
+
+
+def load_as(kind: type[Kind], flags: list[str]) -> Kind:
+    """The same for an experiment with more groups."""
+    config, overrides = read_flags(flags, kind)
     values = read_file(config) if config is not None else {}
     for group, fields in overrides.items():
         values[group] = {**values.get(group, {}), **fields}
-    return validate(values)
+    return validate_as(kind, values)
 
 
 def validate(values: dict[str, Any]) -> Experiment:
     """An experiment from plain values."""
+    return validate_as(Experiment, values)
+
+
+def validate_as(kind: type[Kind], values: dict[str, Any]) -> Kind:
+    """The same for an experiment with more groups."""
     try:
-        return Experiment.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         remedy = first["msg"]
         if first["type"] == "extra_forbidden":
-            remedy = f"no such field; there are: {', '.join(_siblings(first['loc']))}"
+            remedy = f"no such field; there are: {', '.join(_siblings(kind, first['loc']))}"
         raise Refusal(field, first["input"], remedy) from None
 
 
-def _siblings(path: tuple[int | str, ...]) -> list[str]:
-    group = Experiment.model_fields.get(str(path[0])) if len(path) > 1 else None
-    kind = group.annotation if group is not None else Experiment
-    assert isinstance(kind, type) and issubclass(kind, Group)
-    return list(kind.model_fields)
+def _siblings(kind: type[Experiment], path: tuple[int | str, ...]) -> list[str]:
+    group = kind.model_fields.get(str(path[0])) if len(path) > 1 else None
+    place = group.annotation if group is not None else kind
+    assert isinstance(place, type) and issubclass(place, Group)
+    return list(place.model_fields)
 
 
 def save(experiment: Experiment, path: Path) -> None:
@@ -176,10 +205,10 @@ def describe(resolved: Experiment, given: Experiment) -> str:
     return "\n".join(lines)
 
 
-def fields_help() -> str:
+def fields_help(kind: type[Experiment] = Experiment) -> str:
     """Every dotted flag with its meaning, its allowed values where they are few, and its default."""
     lines = []
-    for group, info in Experiment.model_fields.items():
+    for group, info in kind.model_fields.items():
         assert isinstance(info.annotation, type) and issubclass(info.annotation, Group)
         for field, detail in info.annotation.model_fields.items():
             default = yaml.safe_dump(detail.default, default_flow_style=True).removesuffix("...\n").strip()

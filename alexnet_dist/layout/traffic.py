@@ -21,6 +21,10 @@ def _bytes(tensors: Tensor | Sequence[Any]) -> int:
     return sum(_bytes(t) for t in tensors)
 
 
+def _dtype(tensors: Tensor | Sequence[Any]) -> str:
+    return str(tensors.dtype).removeprefix("torch.") if isinstance(tensors, Tensor) else _dtype(tensors[0])
+
+
 # By op: the collective's name, how often the full buffer S passes a rank in an N-rank ring (times (N-1)/N), and
 # which argument is S.
 _OPS: dict[str, tuple[str, int, int]] = {
@@ -45,13 +49,17 @@ class TrafficCounter:
     With S the full buffer and N the group's size, an all-reduce sends 2(N-1)/N S per rank, a gather, scatter,
     all-to-all, broadcast or reduce (N-1)/N S: what a ring or a direct exchange moves. A backend may move more.
 
+    Attributes:
+        last: the name of the collective that was begun last, for the last words of a rank that waits in vain.
+
     There is one per process, because the ops it listens to are the process's: use `traffic_counter()`.
     """
 
     def __init__(self) -> None:
-        # Full buffers times passes, by collective and group size: divided only when taken, so that nothing is rounded
-        # bucket by bucket.
-        self._passed: dict[tuple[str, int], int] = {}
+        # Full buffers times passes, by collective, group size and dtype: divided only when taken, so that nothing is
+        # rounded bucket by bucket.
+        self._passed: dict[tuple[str, int, str], int] = {}
+        self.last = "no collective"
         # Kernels live as long as the library object.
         self._library = torch.library.Library("c10d", "IMPL")
         for op, (name, passes, full) in _OPS.items():
@@ -61,7 +69,8 @@ class TrafficCounter:
     def _counting(self, op: Callable[..., Any], name: str, passes: int, full: int) -> Callable[..., Any]:
         def kernel(*args: Any) -> Any:
             group = next(ProcessGroup.unbox(a) for a in args if isinstance(a, torch.ScriptObject))
-            key = name, group.size()
+            key = name, group.size(), _dtype(args[full])
+            self.last = name
             self._passed[key] = self._passed.get(key, 0) + passes * _bytes(args[full])
             with torch._C._AutoDispatchBelowAutograd():
                 return op(*args)
@@ -72,8 +81,15 @@ class TrafficCounter:
         """Bytes by collective since the last call, which are then forgotten."""
         passed, self._passed = self._passed, {}
         sent: dict[str, int] = {}
-        for (name, ranks), size in passed.items():
+        for (name, ranks, _), size in passed.items():
             sent[name] = sent.get(name, 0) + size * (ranks - 1) // ranks
+        return sent
+
+    def dtypes(self) -> dict[str, int]:
+        """Bytes by dtype, such as "bfloat16", since the last `take`, which would forget them."""
+        sent: dict[str, int] = {}
+        for (_, ranks, dtype), size in self._passed.items():
+            sent[dtype] = sent.get(dtype, 0) + size * (ranks - 1) // ranks
         return sent
 
 

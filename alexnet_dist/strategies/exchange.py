@@ -62,14 +62,18 @@ class Exchange(nn.Module):
         group: the ranks of one replica, in tower order.
         dtype: what crosses, both ways.
         logits: this is the last exchange, before the loss.
+        communicates: false repeats own maps in the place of the others': shapes without a collective.
     """
 
-    def __init__(self, group: ProcessGroup, dtype: torch.dtype, logits: bool) -> None:
+    def __init__(self, group: ProcessGroup, dtype: torch.dtype, logits: bool, communicates: bool) -> None:
         super().__init__()
         self.group = group
         self.dtype = dtype
         self.logits = logits
+        self.communicates = communicates
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.communicates:
+            return torch.cat([x.to(self.dtype)] * self.group.size(), 1)
         gathered: Tensor = _Gather.apply(x.to(self.dtype), self.group, not self.logits)
         return gathered

@@ -27,7 +27,7 @@ from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
 from alexnet_dist.strategies.memory import Memory, held_bytes, optimizer_bytes
-from alexnet_dist.strategies.settings import WIRE, needs_several_ranks, without_effect
+from alexnet_dist.strategies.settings import WIRE, check_engine, without_effect
 from alexnet_dist.strategies.state import live_state, part_of, set_steps
 
 _REPLICATE, _SHARD = "replicate", "shard"
@@ -45,12 +45,10 @@ class Fsdp(Strategy):
 
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
-        needs_several_ranks(cls.name, world_size)
+        check_engine(experiment, world_size)
         wanted = experiment.strategy.shard_ranks
         if wanted is not None and world_size % wanted:
             raise Refusal("strategy.shard_ranks", wanted, f"{world_size} ranks do not divide into groups of {wanted}")
-        if experiment.train.precision == "fp16":
-            raise Refusal("train.precision", "fp16", "fsdp has no loss scale: use bf16, or fp16 with ddp or split")
 
     @classmethod
     def warnings(cls, experiment: Experiment, world_size: int) -> list[str]:

@@ -46,14 +46,18 @@ class PlainStrategy(Strategy):
 
     @classmethod
     def warnings(cls, experiment: Experiment, world_size: int) -> list[str]:
-        found, dtype = without_effect(experiment, {"gradient_dtype"}), experiment.strategy.gradient_dtype
+        dtype = experiment.strategy.gradient_dtype
+        found = without_effect(experiment, {"gradient_dtype", "communicate"})
         if dtype is not None and world_size == cls.split_size:
             found.append(f"strategy.gradient_dtype: {dtype} has no effect: there is one replica, no gradient travels")
+        if not experiment.strategy.communicate:
+            found.append("strategy.communicate: false: NOTHING IS SENT, this run measures and its training is WRONG")
         return found
 
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         self.layout = arrange(world, self.split_size)
         self.dtypes = dtypes
+        self._communicates = experiment.strategy.communicate
         wanted = experiment.strategy.gradient_dtype
         # fp16 alone has too few exponents for small gradients.
         self._scale = LossScale(world.device) if dtypes.compute == torch.float16 else None
@@ -63,7 +67,7 @@ class PlainStrategy(Strategy):
         # The order matters: parameters are cut on the host, so that a device never holds the whole net, and DDP
         # takes hold of the parameters where they finally lie.
         if self.layout.split_size > 1:
-            cut(net, self.layout, self.dtypes.compute)
+            cut(net, self.layout, self.dtypes.compute, self._communicates)
         net.to(device=self.layout.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net = net
         module: nn.Module = net
@@ -75,7 +79,8 @@ class PlainStrategy(Strategy):
         return accelerator.prepare_model(module, evaluation_mode=True)
 
     def micro_step(self, last: bool) -> AbstractContextManager[None]:
-        return nullcontext() if last or self._replicas is None else self._replicas.no_sync()
+        talks = last and self._communicates
+        return nullcontext() if talks or self._replicas is None else self._replicas.no_sync()
 
     def backward(self, loss: Tensor) -> None:
         (loss if self._scale is None else loss * self._scale.factor).backward()
@@ -99,7 +104,7 @@ class PlainStrategy(Strategy):
 
     def _norm(self) -> Tensor:
         norm = get_total_norm(self._gradient(name) for name, _ in self._net.named_parameters())
-        if self.layout.split_size > 1:
+        if self.layout.split_size > 1 and self._communicates:
             # Each rank of a replica holds other parameters: squares add up over them.
             square = norm.square()
             dist.all_reduce(square, group=self.layout.split_group)
@@ -140,6 +145,8 @@ class PlainStrategy(Strategy):
 
     def expected_traffic(self, table: Table, samples: int, clips: bool) -> dict[str, int]:
         layout, expected = self.layout, dict[str, int]()
+        if not self._communicates:
+            return expected
         if layout.split_size > 1:
             crossing = expected_exchanges(table, layout, samples, self.dtypes.compute)
             back = "all_to_all" if dist.get_backend(layout.split_group) == "gloo" else "reduce_scatter"

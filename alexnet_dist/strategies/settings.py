@@ -33,3 +33,17 @@ def needs_several_ranks(name: str, world_size: int) -> None:
             "needs two ranks or more, one was launched: "
             "accelerate launch --multi_gpu --num_processes 2, or strategy.name single",
         )
+
+
+def check_engine(experiment: Experiment, world_size: int) -> None:
+    """Refuse what no engine can whose parts of the net must travel.
+
+    Raises:
+        Refusal: with what can.
+    """
+    name = experiment.strategy.name
+    needs_several_ranks(name, world_size)
+    if not experiment.strategy.communicate:
+        raise Refusal("strategy.communicate", "false", f"{name} cannot compute without sending; ddp and split can")
+    if experiment.train.precision == "fp16":
+        raise Refusal("train.precision", "fp16", f"{name} has no loss scale here: use bf16, or fp16 with ddp or split")

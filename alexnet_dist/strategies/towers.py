@@ -10,20 +10,21 @@ from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.exchange import Exchange
 
 
-def cut(net: AlexNet, layout: Layout, dtype: torch.dtype) -> None:
+def cut(net: AlexNet, layout: Layout, dtype: torch.dtype, communicates: bool) -> None:
     """Keep this rank's part of every parameter, and let towers meet at the table's exchanges. In place.
 
     A part is the rank's chunk along dim 0 (output channels, units); the module finds its groups from the shapes.
 
     Args:
         dtype: of activations on the wire.
+        communicates: false puts exchanges in that send nothing.
     """
     for name, parameter in list(net.named_parameters()):
         layer, _, kind = name.rpartition(".")
         part = parameter.detach()[layout.part(len(parameter))].clone()
         setattr(net.get_submodule(layer), kind, nn.Parameter(part))
     for exchange, _ in net.table.exchanges():
-        net.set_submodule(exchange.name, Exchange(layout.split_group, dtype, exchange.logits))
+        net.set_submodule(exchange.name, Exchange(layout.split_group, dtype, exchange.logits, communicates))
 
 
 def whole(part: Tensor, layout: Layout) -> Tensor:

@@ -26,7 +26,7 @@ from alexnet_dist.strategies import zero_state
 from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
 from alexnet_dist.strategies.deepspeed_config import engine_config
 from alexnet_dist.strategies.memory import Memory, held_bytes, state_values
-from alexnet_dist.strategies.settings import WIRE, needs_several_ranks, without_effect
+from alexnet_dist.strategies.settings import WIRE, check_engine, without_effect
 
 _GROUPS = 2  # of the optimiser: weights and biases
 _FP32 = 4  # bytes: DeepSpeed keeps the weights that it updates in fp32
@@ -56,14 +56,9 @@ class ZeroStrategy(Strategy):
 
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
-        needs_several_ranks(cls.name, world_size)
-        precision = experiment.train.precision
-        if precision == "fp64":
-            raise Refusal(
-                "train.precision", precision, "DeepSpeed updates weights in fp32: use fp32, or another strategy"
-            )
-        if precision == "fp16":
-            raise Refusal("train.precision", precision, f"{cls.name} computes in fp32, tf32 or bf16 here: use bf16")
+        check_engine(experiment, world_size)
+        if experiment.train.precision == "fp64":
+            raise Refusal("train.precision", "fp64", "DeepSpeed updates weights in fp32: use fp32, or another strategy")
 
     @classmethod
     def warnings(cls, experiment: Experiment, world_size: int) -> list[str]:

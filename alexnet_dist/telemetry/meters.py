@@ -23,9 +23,11 @@ class StepRecord:
         step: counted from 1.
         loss: mean over the samples of the global batch.
         samples: of the global batch.
+        sample_fingerprint: which samples they were (`data.order.fingerprint`).
         seconds: wall time, the slowest rank's, the wait for data included.
         rank_seconds: of every rank.
         data_wait: seconds in which the slowest rank's loop stood waiting for a batch.
+        optimizer_seconds: from the whole gradients to the new weights, clipping included, of the slowest rank.
         sent_bytes: by the rank that sent most.
         norm: of the gradient before clipping; None where it was not taken.
         skipped: the step overflowed (fp16) and changed nothing.
@@ -34,9 +36,11 @@ class StepRecord:
     step: int
     loss: float
     samples: int
+    sample_fingerprint: int
     seconds: float
     rank_seconds: tuple[float, ...]
     data_wait: float
+    optimizer_seconds: float
     sent_bytes: int
     norm: float | None
     skipped: bool
@@ -49,6 +53,7 @@ class _Local:
     step: int
     loss_sum: Tensor
     samples: int
+    sample_fingerprint: int
     data_wait: float
     sent_bytes: int
     norm: Tensor | None
@@ -81,21 +86,34 @@ class Meter:
         self._waited += time.perf_counter() - before
         return batch
 
+    def applies(self) -> None:
+        """The step's gradients are whole: what follows is the optimiser's."""
+        self._clock.mark()
+
     def step(
-        self, step: int, loss_sum: Tensor, samples: int, sent_bytes: int, norm: Tensor | None, skipped: Tensor | None
+        self,
+        step: int,
+        loss_sum: Tensor,
+        samples: int,
+        sample_fingerprint: int,
+        sent_bytes: int,
+        norm: Tensor | None,
+        skipped: Tensor | None,
     ) -> None:
         """A step is over.
 
         Args:
             step: counted from 1.
             loss_sum: over the samples of this replica, on the device.
-            samples: of this replica.
+            samples, sample_fingerprint: of this replica.
             sent_bytes: by this rank.
             norm: of the gradient, on the device, where it was taken.
             skipped: whether the step overflowed, on the device, where it can.
         """
         self._clock.mark()
-        self._pending.append(_Local(step, loss_sum, samples, self._waited, sent_bytes, norm, skipped))
+        self._pending.append(
+            _Local(step, loss_sum, samples, sample_fingerprint, self._waited, sent_bytes, norm, skipped)
+        )
         self._waited = 0.0
 
     def flush(self) -> list[StepRecord]:
@@ -103,10 +121,11 @@ class Meter:
         pending, self._pending = self._pending, []
         if not pending:
             return []
+        lapses = self._clock.lapse()
         own = torch.tensor(
             [
-                (p.samples, seconds, p.data_wait, p.sent_bytes)
-                for p, seconds in zip(pending, self._clock.lapse(), strict=True)
+                (p.samples, gradients + optimizer, p.data_wait, p.sent_bytes, optimizer, p.sample_fingerprint)
+                for p, gradients, optimizer in zip(pending, lapses[::2], lapses[1::2], strict=True)
             ],
             dtype=torch.float64,
         )
@@ -128,11 +147,13 @@ class Meter:
         samples = int(replicas[:, 0].sum())
         return StepRecord(
             step=local.step,
-            loss=float(replicas[:, 4].sum()) / samples,
+            loss=float(replicas[:, 6].sum()) / samples,
             samples=samples,
+            sample_fingerprint=int(replicas[:, 5].sum()),
             seconds=float(ranks[:, 1].max()),
             rank_seconds=tuple(ranks[:, 1].tolist()),
             data_wait=float(ranks[:, 2].max()),
+            optimizer_seconds=float(ranks[:, 4].max()),
             sent_bytes=int(ranks[:, 3].max()),
             norm=None if local.norm is None else float(local.norm),
             skipped=local.skipped is not None and bool(local.skipped),

@@ -2,6 +2,7 @@
 
 import platform
 import resource
+from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
@@ -26,11 +27,14 @@ class Totals:
         self.layout = layout
         self.samples_seen = 0
         self.last_loss = float("nan")
+        self.evaluation: Any = None
         self._seconds: list[float] = []
         self._rank_seconds: list[tuple[float, ...]] = []
         self._waits: list[float] = []
         self._samples: list[int] = []
+        self._optimizer: list[float] = []
         self._traffic: dict[str, dict[str, int]] = {}
+        self._dtypes: dict[str, int] = {}
 
     def add(self, window: list[StepRecord]) -> None:
         """Steps of one window, in order."""
@@ -38,17 +42,29 @@ class Totals:
             self._seconds.append(record.seconds)
             self._rank_seconds.append(record.rank_seconds)
             self._waits.append(record.data_wait)
+            self._optimizer.append(record.optimizer_seconds)
             self._samples.append(record.samples)
         self.samples_seen += sum(record.samples for record in window)
         self.last_loss = window[-1].loss
 
-    def sent(self, counted: dict[str, int], expected: dict[str, int]) -> None:
+    def take_up(self, lines: list[dict[str, Any]]) -> None:
+        """Steps that an earlier part of the run wrote to metrics.jsonl, if it ran on as many ranks."""
+        names = {field.name for field in fields(StepRecord)}
+        records = [StepRecord(**{name: value for name, value in line.items() if name in names}) for line in lines]
+        if records and len(records[-1].rank_seconds) == self.layout.world.size:
+            self.add([record for record in records if len(record.rank_seconds) == self.layout.world.size])
+
+    def sent(self, counted: dict[str, int], expected: dict[str, int], dtypes: dict[str, int]) -> None:
         """Bytes of a step on this rank; kept for the fullest step, the latest of equals.
 
         Not the first: DDP's first steps also agree on their buckets.
+
+        Args:
+            counted, expected: by collective.
+            dtypes: the counted ones by dtype.
         """
         if sum(expected.values()) >= sum(self._traffic.get("expected", {}).values()):
-            self._traffic = {"counted": counted, "expected": expected}
+            self._traffic, self._dtypes = {"counted": counted, "expected": expected}, dtypes
 
     @property
     def steps(self) -> int:
@@ -68,7 +84,9 @@ class Totals:
             "images_per_second": sum(self._samples[warm_up:]) / total,
             "step_seconds": {"median": median, "p5": p5, "p95": p95},
             "data_wait_fraction": sum(self._waits[warm_up:]) / total,
+            "optimizer_fraction": sum(self._optimizer[warm_up:]) / total,
             "comm_bytes_per_step": self._traffic,
+            "comm_dtypes": self._dtypes,
             "train_loss": self.last_loss,
         }
 
@@ -81,14 +99,17 @@ def machine(world: World) -> dict[str, Any]:
         name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     ranks = gather_objects(world, (name, peak, platform.node()))
     return {
+        "device_type": world.device.type,
         "device_names": [name for name, _, _ in ranks],
         "peak_memory_bytes": [peak for _, peak, _ in ranks],
         "hosts": [host for _, _, host in ranks],
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in PACKAGES},
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that a run's figures depend on."""
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
 
 
 def cpu_name() -> str:

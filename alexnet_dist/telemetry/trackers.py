@@ -30,7 +30,7 @@ class Tracking:
         self._say = say
         self._alive = experiment.tracking.wandb and accelerator.is_main_process
         if self._alive:
-            mode = _mode()
+            mode = wandb_mode()
             self._guarded(lambda: self._start(experiment, folder, mode))
             if self._alive:
                 say(f"W&B: {mode}" + (f"; upload with: wandb sync {folder}/wandb/*" if mode == "offline" else ""))
@@ -42,6 +42,7 @@ class Tracking:
             "name": folder.name,
             "group": experiment.tracking.group,
             "dir": str(folder),
+            **_earlier(folder),
             "mode": mode,
             "settings": wandb.Settings(
                 silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS
@@ -75,7 +76,13 @@ class Tracking:
             self._say(f"warning: W&B stopped ({' '.join(str(error).split())[:200]}); metrics.jsonl has everything")
 
 
-def _mode() -> str:
+def _earlier(folder: Path) -> dict[str, str]:
+    """What makes a run that is taken up go on as the same run of W&B (offline: in a second folder of the same id)."""
+    runs = sorted(folder.glob("wandb/*run-*-*"))
+    return {"id": runs[-1].name.rsplit("-", 1)[1], "resume": "allow"} if runs else {}
+
+
+def wandb_mode() -> str:
     """What the user's environment says, else online where somebody is logged in."""
     if "WANDB_MODE" in os.environ:
         return os.environ["WANDB_MODE"]

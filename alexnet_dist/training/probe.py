@@ -32,7 +32,7 @@ class Probe:
     losses: of every step.
     gradients: of the first step, whole, under one-device names.
     weights: after the last step, likewise.
-    traffic: of the last step on rank 0, by collective: bytes "counted" and "expected".
+    traffic: of the last step on rank 0, by collective: bytes "counted" and "expected"; by dtype: "dtypes".
     """
 
     losses: list[float]

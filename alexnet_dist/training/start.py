@@ -10,11 +10,11 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState, GradientState
 
 from alexnet_dist.errors import Refusal
-from alexnet_dist.layout.layout import World
+from alexnet_dist.layout.layout import Layout, World
 from alexnet_dist.strategies.base import EngineOptions
 from alexnet_dist.training.host import keep_freed_memory, use_own_cores
 
-# A rank that another one waits for longer than this is taken for dead.
+# Until the first step is over: ranks may start minutes apart. Then `limit_waiting` applies.
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 
 
@@ -60,3 +60,12 @@ def stop(accelerator: Accelerator) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)  # Accelerate leaves it behind
+
+
+def limit_waiting(world: World, layout: Layout, timeout: timedelta) -> None:
+    """From now on, a rank that keeps others waiting for longer than `timeout` ends the run."""
+    groups = [dist.group.WORLD, world.control, layout.dp_group, layout.split_group] if world.size > 1 else []
+    # The old name is all that torch before 2.14 has.
+    set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
+    for group in groups:
+        set_timeout(timeout, group)

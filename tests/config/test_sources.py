@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet_dist.config.experiment import Experiment, resolve, warnings
-from alexnet_dist.config.sources import describe, load, parse_yaml, read_file, save, validate
+from alexnet_dist.config.sources import as_flags, describe, load, parse_yaml, read_file, save, validate
 from alexnet_dist.errors import Refusal
 
 FIELDS = [(group, field) for group, info in Experiment.model_fields.items() for field in info.annotation.model_fields]
@@ -41,6 +41,19 @@ def test_nonsense_is_one_line_and_sense_is_kept(field: tuple[str, str], value: A
     kept = getattr(getattr(experiment, group), name)
     assert kept == value and not (isinstance(kept, float) and not math.isfinite(kept))
     assert not isinstance(kept, bool) or isinstance(value, bool)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JUNK | st.sampled_from(["bf16", "2012", "no", "split"]), max_size=4))
+def test_what_was_set_survives_as_flags(values: dict[tuple[str, str], Any]) -> None:
+    given: dict[str, dict[str, Any]] = {}
+    for (group, field), value in values.items():
+        try:
+            validate({group: {field: value}})
+        except Refusal:
+            continue
+        given.setdefault(group, {})[field] = value
+    experiment = validate(given)
+    assert load(as_flags(experiment)) == experiment
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200))

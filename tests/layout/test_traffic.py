@@ -16,7 +16,11 @@ counter, group = traffic_counter(), dist.new_group([0, 1, 2])
 counted = {}
 
 def note(name):
+    dtypes = counter.dtypes()
     counted[name] = counter.take()
+    assert sum(dtypes.values()) == sum(counted[name].values()) and not counter.dtypes()
+    if "bf16" in name:
+        assert set(dtypes) == {"bfloat16"}
 
 note("start")
 dist.all_reduce(torch.ones(300)); note("all_reduce")

@@ -1,0 +1,148 @@
+"""The cases of a comparison, and the runs that each of them is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet_dist.compare.settings import DECIDED, Comparison
+from alexnet_dist.config.experiment import Experiment, resolve
+from alexnet_dist.config.sources import as_flags, load
+from alexnet_dist.errors import Refusal
+from alexnet_dist.training.setup import check
+
+
+@dataclass(frozen=True)
+class Case:
+    """One strategy on a number of ranks at one batch.
+
+    Attributes:
+        strategy: its name.
+        gradient_dtype: of gradients on the wire; None: the strategy's own.
+        ranks: processes.
+        batch: as the comparison lists it; the global batch, or under weak scaling a rank's.
+        global_batch: samples of a step over all ranks.
+        refusal: why it cannot run here; None: it can.
+    """
+
+    strategy: str
+    gradient_dtype: str | None
+    ranks: int
+    batch: int
+    global_batch: int
+    refusal: str | None
+
+    @property
+    def variant(self) -> str:
+        """As the user names it."""
+        return self.strategy if self.gradient_dtype is None else f"{self.strategy}:{self.gradient_dtype}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.variant.replace(':', '-')}-{self.ranks}x-b{self.batch}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a case: a round's, or its control run in which nothing is sent."""
+
+    case: Case
+    round: int
+    control: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.case.label}-{'control' if self.control else 'round'}-{self.round}"
+
+
+def plan(comparison: Comparison) -> list[Case]:
+    """Every case once, batch by batch.
+
+    Raises:
+        Refusal: none of them can run.
+    """
+    settings = comparison.compare
+    cases = []
+    for batch in settings.global_batches:
+        for ranks in settings.ranks:
+            for variant in settings.strategies:
+                strategy, _, dtype = variant.partition(":")
+                case = _possible(comparison, strategy, dtype or None, ranks, batch)
+                if case not in cases:
+                    cases.append(case)
+    refusals = [case.refusal for case in cases if case.refusal is not None]
+    if len(refusals) == len(cases):
+        raise Refusal("--strategies", ",".join(settings.strategies), f"none can run here: {refusals[0]}")
+    return cases
+
+
+def _possible(comparison: Comparison, strategy: str, dtype: str | None, ranks: int, batch: int) -> Case:
+    """The case on as many ranks as were asked for; on one, where a strategy takes no more."""
+    refusal = None
+    for count in (ranks, 1):
+        total = batch if comparison.compare.scaling == "strong" else batch * count
+        case = Case(strategy, dtype, count, batch, total, None)
+        try:
+            check(experiment_of(comparison, case), count)
+            return case
+        except Refusal as error:
+            refusal = refusal or str(error)
+    total = batch if comparison.compare.scaling == "strong" else batch * ranks
+    return Case(strategy, dtype, ranks, batch, total, refusal)
+
+
+def shared_flags(comparison: Comparison) -> list[str]:
+    """What the user set and all cases share, as flags."""
+    flags = as_flags(comparison)
+    decided = {f"--{group}.{field}" for group, fields in DECIDED.items() for field in fields}
+    return [word for pair in zip(flags[::2], flags[1::2], strict=True) if pair[0] not in decided for word in pair]
+
+
+def case_flags(comparison: Comparison, case: Case) -> list[str]:
+    """The training that a case stands for."""
+    dtype = [] if case.gradient_dtype is None else ["--strategy.gradient_dtype", case.gradient_dtype]
+    own = ["--strategy.name", case.strategy, *dtype, "--train.global_batch", str(case.global_batch)]
+    return [*shared_flags(comparison), *own]
+
+
+def run_flags(comparison: Comparison, run: Run) -> list[str]:
+    """A run of it, in its folder.
+
+    W&B is off: its service would compete for the cores that are measured; the comparison logs afterwards.
+    """
+    steps = comparison.compare.warm_up + comparison.compare.steps
+    own = {
+        "--train.max_steps": steps,
+        "--train.epochs": steps,  # enough for a data set of any size
+        "--train.evaluate": "false",
+        "--tracking.wandb": "false",
+        "--run.dir": run_folder(comparison, run),
+        "--run.overwrite": "true",
+        **({"--strategy.communicate": "false"} if run.control else {}),
+    }
+    return [*case_flags(comparison, run.case), *(str(word) for pair in own.items() for word in pair)]
+
+
+def run_folder(comparison: Comparison, run: Run) -> Path:
+    return comparison.folder / "runs" / run.name
+
+
+def experiment_of(comparison: Comparison, case: Case, run: Run | None = None) -> Experiment:
+    """What a case, or a run of it, resolves to.
+
+    Raises:
+        Refusal: fields that contradict each other or the number of ranks.
+    """
+    flags = case_flags(comparison, case) if run is None else run_flags(comparison, run)
+    return resolve(load(flags), case.ranks)
+
+
+def schedule(comparison: Comparison, cases: Sequence[Case]) -> list[Run]:
+    """All runs in the order in which they start: A B C, then C B A, and so on, so that a machine that drifts hurts all
+    alike. A control run follows the run that it is held against; one rank needs none."""
+    runs, possible = [], [case for case in cases if case.refusal is None]
+    for number in range(1, comparison.compare.rounds + 1):
+        for case in possible if number % 2 else reversed(possible):
+            runs.append(Run(case, number))
+            if number <= comparison.compare.control_rounds and case.ranks > 1:
+                runs.append(Run(case, number, control=True))
+    return runs

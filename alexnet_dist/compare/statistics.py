@@ -1,0 +1,74 @@
+"""Medians with bootstrap intervals: rounds are drawn anew, then steps within each.
+
+Steps of one run share what befell that run, so steps alone would make intervals too narrow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+
+Rounds = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, and the interval that it lies in with 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+
+    def inverse(self, numerator: float) -> "Estimate":
+        """Of `numerator` over it: seconds of a step become images per second."""
+        return Estimate(numerator / self.value, numerator / self.high, numerator / self.low)
+
+    def is_tie(self, noise: float) -> bool:
+        """Whether a ratio is no difference: its interval includes 1, or it lies nearer to it than the noise."""
+        return self.low <= 1.0 <= self.high or abs(self.value - 1.0) < noise
+
+
+def pooled_median(rounds: Rounds) -> float:
+    """Of all steps of all rounds."""
+    return float(np.median(np.concatenate([np.asarray(steps) for steps in rounds])))
+
+
+def median_estimate(rounds: Rounds) -> Estimate:
+    """The median step over all rounds.
+
+    Args:
+        rounds: seconds of every step, round by round.
+    """
+    return _interval(pooled_median(rounds), _medians(rounds, _picks(len(rounds)), seed=1))
+
+
+def ratio_estimate(numerator: Rounds, denominator: Rounds) -> Estimate:
+    """The ratio of two cases' median steps.
+
+    Both draw the same rounds, because rounds pair them: what the machine did in one befell both.
+    """
+    count = min(len(numerator), len(denominator))
+    over, under, picks = numerator[:count], denominator[:count], _picks(count)
+    ratios = _medians(over, picks, seed=1) / _medians(under, picks, seed=2)
+    return _interval(pooled_median(over) / pooled_median(under), ratios)
+
+
+def _picks(rounds: int) -> NDArray[np.int64]:
+    return np.random.default_rng(0).integers(rounds, size=(RESAMPLES, rounds))
+
+
+def _medians(rounds: Rounds, picks: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """(RESAMPLES,) medians of steps drawn with replacement within the rounds that each row of `picks` names."""
+    draws, arrays = np.random.default_rng(seed), [np.asarray(steps) for steps in rounds]
+    return np.array(
+        [np.median(np.concatenate([draws.choice(arrays[i], len(arrays[i])) for i in row])) for row in picks]
+    )
+
+
+def _interval(value: float, resampled: NDArray[np.float64]) -> Estimate:
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Estimate(value, float(low), float(high))

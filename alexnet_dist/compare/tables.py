@@ -1,0 +1,133 @@
+"""The comparison as tables: cells for the console and the report alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from alexnet_dist.compare.headline import seconds
+from alexnet_dist.compare.results import COMMUNICATION, COMPUTE, DATA, OPTIMIZER, TOGETHER, Row
+
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text; `batches` tells each row's batch, and `marks` its verdict: good, bad or unknown."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    batches: list[int]
+    marks: list[str]
+
+
+def speed_grid(rows: Sequence[Row]) -> Grid:
+    """How fast each case is, and whether it is the same training."""
+    columns = (
+        "strategy", "wire", "ranks", "batch", "images/s", "95 %", "x best", "x 1 process", "worst gradient", "verdict",
+    )  # fmt: skip
+    return Grid("speed and truth", columns, [_speed_cells(row) for row in rows], *_marks(rows))
+
+
+def cause_grid(rows: Sequence[Row]) -> Grid:
+    """Where the time of a step goes, what is sent and what is held."""
+    columns = (
+        "strategy", "wire", "batch", "step", "compute", "comm.", "data", "optim.", "MB sent", "expected", "GiB",
+        "M param.", "MFU",
+    )  # fmt: skip
+    measured = [row for row in rows if row.figures is not None]
+    return Grid(
+        "where a step's time goes, per rank", columns, [_cause_cells(row) for row in measured], *_marks(measured)
+    )
+
+
+def _marks(rows: Sequence[Row]) -> tuple[list[int], list[str]]:
+    return [row.case.batch for row in rows], [mark(row) for row in rows]
+
+
+def mark(row: Row) -> str:
+    """Of its verdict."""
+    if row.parity is None or row.parity.failure is not None:
+        return "unknown"
+    return "good" if row.parity.same else "bad"
+
+
+def _speed_cells(row: Row) -> list[str]:
+    case, figures = row.case, row.figures
+    start = [case.variant, figures.wire if figures else "-", str(case.ranks), str(case.global_batch)]
+    if figures is None:
+        return [*start, "failed", "-", "-", "-", *_verdict_cells(row)]
+    rate, best, one = figures.images_per_second, figures.against_best, figures.against_one
+    return [
+        *start,
+        f"{rate.value:.1f}",
+        f"{rate.low:.1f} - {rate.high:.1f}",
+        f"{best.value:.2f}" if best else "-",
+        f"{one.value:.2f}" if one else "-",
+        *_verdict_cells(row),
+    ]
+
+
+def _verdict_cells(row: Row) -> list[str]:
+    if row.parity is None or row.parity.failure is not None:
+        return ["-", "unknown"]
+    rounded = "" if row.parity.rounded is None else f" ({row.parity.rounded:.0e})"
+    return [f"{row.parity.gradient:.0e}{rounded}", "same" if row.parity.same else "DIFFERS"]
+
+
+def _cause_cells(row: Row) -> list[str]:
+    figures = row.figures
+    assert figures is not None
+    parts = figures.parts
+    compute = parts[COMPUTE] if COMPUTE in parts else parts[TOGETHER]
+    return [
+        row.case.variant,
+        figures.wire,
+        str(row.case.global_batch),
+        seconds(figures.step.value),
+        seconds(compute),
+        seconds(parts[COMMUNICATION]) if COMMUNICATION in parts else "-",
+        seconds(parts[DATA]),
+        seconds(parts[OPTIMIZER]),
+        f"{figures.sent / 1e6:.1f}",
+        f"{figures.expected / 1e6:.1f}",
+        f"{figures.memory / 2**30:.2f}",
+        f"{figures.parameters / 1e6:.1f}",
+        f"{figures.mfu:.0%}" if figures.mfu is not None else "-",
+    ]
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Why rows failed or are not known to be the same training."""
+    failed = [f"{row.case.label}: {row.reason}" for row in rows if row.reason is not None]
+    unjudged = [
+        f"{row.case.label}: no verdict: {row.parity.failure}" for row in rows if row.parity and row.parity.failure
+    ]
+    wrong = [
+        f"{row.case.label}: the gradient of {row.parity.where} is off by {row.parity.gradient:.1e}"
+        for row in rows
+        if row.parity and mark(row) == "bad"
+    ]
+    return failed + unjudged + wrong
+
+
+def print_grids(title: str, grids: Sequence[Grid], lines: Sequence[str]) -> None:
+    """On the console, within 100 columns."""
+    console = Console(width=None if Console().is_terminal else WIDTH)
+    colours = {"good": "green", "bad": "red", "unknown": "yellow"}
+    for number, grid in enumerate(grids):
+        table = Table(title=f"{title}\n{grid.title}" if number == 0 else grid.title, box=None, padding=(0, 1, 0, 0))
+        for column in grid.columns:
+            table.add_column(column, justify="left" if column in ("strategy", "verdict") else "right", no_wrap=True)
+        for index, cells in enumerate(grid.rows):
+            ends = index + 1 < len(grid.rows) and grid.batches[index + 1] != grid.batches[index]
+            table.add_row(*_coloured(grid, cells, colours[grid.marks[index]]), end_section=ends)
+        console.print(table)
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
+
+
+def _coloured(grid: Grid, cells: Sequence[str], colour: str) -> list[str]:
+    return [f"[{colour}]{c}[/]" if column == "verdict" else c for column, c in zip(grid.columns, cells, strict=True)]
