@@ -61,6 +61,16 @@ class StepResult:
     skipped: Tensor | None
 
 
+@dataclass(frozen=True)
+class About:
+    """What a user wants to know before choosing, each in a few words; `moves` with N ranks and W bytes of weights."""
+
+    splits: str
+    moves: str
+    needs: str
+    right_where: str
+
+
 class Strategy(ABC):
     """Owns how the net lies on the layout, and every collective that this needs.
 
@@ -68,6 +78,7 @@ class Strategy(ABC):
     """
 
     name: ClassVar[str]
+    about: ClassVar[About]
     split_size: ClassVar[int]  # ranks that share one replica's samples
     layout: Layout
 

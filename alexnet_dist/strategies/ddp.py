@@ -4,6 +4,7 @@ from typing import final
 
 from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.base import About
 from alexnet_dist.strategies.plain import PlainStrategy
 from alexnet_dist.strategies.settings import needs_several_ranks
 
@@ -12,6 +13,12 @@ from alexnet_dist.strategies.settings import needs_several_ranks
 class Ddp(PlainStrategy):
     name = "ddp"
     split_size = 1
+    about = About(
+        splits="the batch",
+        moves="gradients, summed: 2(N-1)/N W",
+        needs="two ranks or more",
+        right_where="the net fits on a device and links are fast; large batches",
+    )
 
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:

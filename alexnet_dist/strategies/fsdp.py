@@ -25,7 +25,7 @@ from alexnet_dist.errors import Refusal
 from alexnet_dist.layout.layout import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
+from alexnet_dist.strategies.base import About, Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
 from alexnet_dist.strategies.memory import Memory, held_bytes, optimizer_bytes
 from alexnet_dist.strategies.settings import WIRE, check_engine, without_effect
 from alexnet_dist.strategies.state import live_state, part_of, set_steps
@@ -37,6 +37,12 @@ _REPLICATE, _SHARD = "replicate", "shard"
 class Fsdp(Strategy):
     name = "fsdp"
     split_size = 1
+    about = About(
+        splits="the batch, weights, gradients and state",
+        moves="weights twice, gradients once: 3(N-1)/N W",
+        needs="two ranks or more",
+        right_where="the net does not fit on a device; shard_ranks within a node keeps traffic there",
+    )
 
     _net: AlexNet
     _sharded: dict[str, nn.Parameter]

@@ -23,7 +23,7 @@ from alexnet_dist.layout.layout import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies import zero_state
-from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
+from alexnet_dist.strategies.base import About, Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
 from alexnet_dist.strategies.deepspeed_config import engine_config
 from alexnet_dist.strategies.memory import Memory, held_bytes, state_values
 from alexnet_dist.strategies.settings import WIRE, check_engine, without_effect
@@ -225,15 +225,33 @@ def _touched_values(table: Table, ranks: int) -> int:
 class Zero1(ZeroStrategy):
     name = "zero1"
     stage = 1
+    about = About(
+        splits="the batch, optimiser state",
+        moves="gradients once, weights once: 2(N-1)/N W",
+        needs="DeepSpeed; two ranks or more; no fp64",
+        right_where="optimiser state is what does not fit",
+    )
 
 
 @final
 class Zero2(ZeroStrategy):
     name = "zero2"
     stage = 2
+    about = About(
+        splits="the batch, state and gradients",
+        moves="as zero1, gradients in every micro-step",
+        needs="DeepSpeed; two ranks or more; no fp64",
+        right_where="as zero1, accumulating over micro-steps",
+    )
 
 
 @final
 class Zero3(ZeroStrategy):
     name = "zero3"
     stage = 3
+    about = About(
+        splits="the batch, state, gradients, weights",
+        moves="weights twice, gradients once a micro-step: 3(N-1)/N W",
+        needs="DeepSpeed; two ranks or more; no fp64",
+        right_where="the net does not fit on a device; state on the host by offload_optimizer",
+    )

@@ -10,7 +10,7 @@ from conftest import ACCELERATE, ROOT, SMOKE, Train
 
 from alexnet_dist.launcher import free_port
 
-SHORT = ["--data.name", "synthetic", "--train.max_steps", "2", "--train.evaluate", "false", "--tracking.wandb", "false"]
+SHORT = ["--data.name", "synthetic", "--train.max_steps", "4", "--train.evaluate", "false", "--tracking.wandb", "false"]
 
 
 def launcher(config: str, *flags: str) -> list[str]:
