@@ -19,6 +19,12 @@ TRAIN_HELP = """Train as an experiment says: --config FILE, and a dotted flag fo
 """
 
 
+STRATEGIES_HELP = """What each strategy does, and the memory that it takes for the given net.
+
+  --ranks N                    ranks to share it [2]
+"""
+
+
 PARITY_HELP = """Train under each strategy and in one process from the same start, and compare every tensor.
 
   --strategies LIST            strategies, separated by commas [ddp,split]
@@ -153,6 +159,16 @@ def runs(flags: Sequence[str]) -> int:
     return _exit_code(lambda: show([Path(folder) for folder in arguments.folder]))
 
 
+def strategies(flags: Sequence[str]) -> int:
+    """`alexnet-dist strategies`."""
+    if "--help" in flags or "-h" in flags:
+        print(STRATEGIES_HELP + fields_help())
+        return 0
+    from alexnet_dist.overview import run
+
+    return _exit_code(lambda: run(flags))
+
+
 def _exit_code(action: Callable[[], int]) -> int:
     """Run a command; what went wrong is one line."""
     try:
@@ -172,6 +188,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "export": (export, "a checkpoint's weights for other programs"),
     "parity": (parity, "hold strategies against one process, tensor by tensor"),
     "compare": (compare, "which strategy is faster here, and is it the same training: runs, a table, a report"),
+    "strategies": (strategies, "what each splits, moves and needs, and the memory it takes on a rank"),
     "data": (data, "fetch the images"),
     "runs": (runs, "a table of finished runs"),
     "bench": (bench, "how fast this machine trains, each case against a plain way of doing it"),

@@ -45,7 +45,7 @@ def bring_up(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     experiment = resolve(experiment, promised)
     check(experiment, promised)
     mixed_precision = mixed_precision_of(experiment.train.precision)
-    options = STRATEGIES[experiment.strategy.name].engine_options(experiment)
+    options = STRATEGIES[experiment.strategy.name].engine_options(experiment, promised)
     check_launcher(os.environ, options.environment, mixed_precision)
     set_switches(experiment.train.precision)
     accelerator, world = start(options, mixed_precision, promised)
