@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import runs
 from hypothesis import HealthCheck, settings
 
 from alexnet_dist.data.fashion_mnist import find_folder
@@ -77,6 +78,12 @@ def train(tmp_path: Path) -> Train:
         return Finished(done.returncode, done.stdout, folder)
 
     return start
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on() -> Iterator[None]:
+    yield
+    runs.end_all()
 
 
 @pytest.fixture(scope="session")
