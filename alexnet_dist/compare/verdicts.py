@@ -70,7 +70,7 @@ class Judge:
         references = self._measure(lines, 1, "reference")
         key = lambda case: (case.strategy, case.ranks)  # noqa: E731
         for (strategy, ranks), group in groupby(sorted(cases, key=key), key=key):
-            self.progress(f"parity: {strategy} on {ranks} ranks")
+            self.progress(f"parity: {strategy} x{ranks}")
             self._judge_group(list(group), ranks, references)
         shutil.rmtree(self.folder / "work", ignore_errors=True)
 
