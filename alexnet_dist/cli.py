@@ -60,6 +60,13 @@ def train(flags: Sequence[str]) -> int:
     return guarded(run, Ending(named_folder(given)))
 
 
+def launch(flags: Sequence[str]) -> int:
+    """`alexnet-dist launch`."""
+    from alexnet_dist.supervisor import run
+
+    return _exit_code(lambda: run(flags))
+
+
 def parity(flags: Sequence[str]) -> int:
     """`alexnet-dist parity`."""
     if "--help" in flags or "-h" in flags:
@@ -129,6 +136,7 @@ def _exit_code(action: Callable[[], int]) -> int:
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train, "train one experiment on the ranks that the launcher started"),
+    "launch": (launch, "start ranks, pass signals on, return the run's own exit code"),
     "parity": (parity, "hold strategies against one process, tensor by tensor"),
     "compare": (compare, "which strategy is faster here, and is it the same training: runs, a table, a report"),
     "data": (data, "fetch the images"),

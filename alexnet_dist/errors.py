@@ -35,3 +35,7 @@ class Diverged(Exception):
     def __init__(self, step: int, loss: float) -> None:
         self.step = step
         super().__init__(f"the loss of step {step} is {loss}: lower optim.lr, or raise train.precision")
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and can go on from where it stands."""

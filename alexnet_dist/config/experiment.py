@@ -85,8 +85,16 @@ class TrainConfig(Group):
     precision: Precision = Field("fp32", description="arithmetic; bf16, fp16: autocast, weights stay fp32")
     clip_norm: float | None = Field(None, gt=0, le=1e9, description="limit of the gradient's norm over all ranks")
     profile: int | None = Field(None, ge=1, le=1000, description="trace so many steps of rank 0, after the first two")
+    timeout: int = Field(20, ge=1, le=86_400, description="seconds until a rank that does not answer ends the run")
     evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
     evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")
+
+
+class CheckpointConfig(Group):
+    every_steps: int = Field(500, ge=0, description="steps between two; one more at the end. 0: only when stopped")
+    keep: int = Field(2, ge=1, le=1_000_000, description="how many of the newest are kept")
+    keep_every: int | None = Field(None, ge=1, description="those whose step is a multiple of it are kept for good")
+    background: bool = Field(True, description="write while training goes on")
 
 
 class TrackingConfig(Group):
@@ -101,6 +109,9 @@ class RunConfig(Group):
     dir: str | None = Field(None, min_length=1, description="the run's own folder; default: runs/NAME")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="of weights, sample order and dropout masks")
     overwrite: bool = Field(False, description="delete an earlier run in the same folder")
+    resume: str | None = Field(
+        None, min_length=1, description="auto: go on in the run's own folder, if it has a run; else a checkpoint's path"
+    )
 
 
 class Experiment(Group):
@@ -111,6 +122,7 @@ class Experiment(Group):
     strategy: StrategyConfig = StrategyConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
     tracking: TrackingConfig = TrackingConfig()
     run: RunConfig = RunConfig()
 
@@ -146,6 +158,8 @@ def resolve(experiment: Experiment, world_size: int) -> Experiment:
         channels=net.channels or shape.get("channels", defaults.channels),
     )
     _check_towers(experiment.net)
+    if experiment.run.resume is not None and experiment.run.overwrite:
+        raise Refusal("run.overwrite", "true", f"would delete what run.resume {experiment.run.resume} goes on from")
     if experiment.strategy.name == "auto":
         experiment = experiment.replace("strategy", name="ddp" if world_size > 1 else "single")
     return experiment
@@ -198,6 +212,8 @@ def warnings(experiment: Experiment) -> list[str]:
         found.append(f"data.samples: {experiment.data.samples} has no effect with data.name {experiment.data.name}")
     if experiment.train.evaluate_samples is not None and not experiment.train.evaluate:
         found.append("train.evaluate_samples has no effect with train.evaluate false")
+    if experiment.checkpoint.every_steps == 0 and experiment.checkpoint.keep_every is not None:
+        found.append("checkpoint.keep_every has no effect with checkpoint.every_steps 0")
     if experiment.tracking.group and not experiment.tracking.wandb:
         found.append(f"tracking.group: {experiment.tracking.group} has no effect with tracking.wandb false")
     return found

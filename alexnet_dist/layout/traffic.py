@@ -49,6 +49,9 @@ class TrafficCounter:
     With S the full buffer and N the group's size, an all-reduce sends 2(N-1)/N S per rank, a gather, scatter,
     all-to-all, broadcast or reduce (N-1)/N S: what a ring or a direct exchange moves. A backend may move more.
 
+    Attributes:
+        last: the name of the collective that was begun last, for the last words of a rank that waits in vain.
+
     There is one per process, because the ops it listens to are the process's: use `traffic_counter()`.
     """
 
@@ -56,6 +59,7 @@ class TrafficCounter:
         # Full buffers times passes, by collective, group size and dtype: divided only when taken, so that nothing is
         # rounded bucket by bucket.
         self._passed: dict[tuple[str, int, str], int] = {}
+        self.last = "no collective"
         # Kernels live as long as the library object.
         self._library = torch.library.Library("c10d", "IMPL")
         for op, (name, passes, full) in _OPS.items():
@@ -66,6 +70,7 @@ class TrafficCounter:
         def kernel(*args: Any) -> Any:
             group = next(ProcessGroup.unbox(a) for a in args if isinstance(a, torch.ScriptObject))
             key = name, group.size(), _dtype(args[full])
+            self.last = name
             self._passed[key] = self._passed.get(key, 0) + passes * _bytes(args[full])
             with torch._C._AutoDispatchBelowAutograd():
                 return op(*args)

@@ -18,6 +18,10 @@ from alexnet_dist.nets.table import Table
 
 MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 
+# How the entries of a strategy's state are called: WEIGHT + "conv1.weight", OPTIMIZER + "exp_avg.conv1.weight".
+WEIGHT, OPTIMIZER = "weight.", "optimizer."
+STEPS = OPTIMIZER + "step"
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -125,6 +129,25 @@ class Strategy(ABC):
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """Whole weights under one-device names. Collective."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that training needs to go on, for `torch.distributed.checkpoint`. Collective.
+
+        Returns:
+            Under names that are the same for every strategy: weights as `weight.conv1.weight`; optimiser state of a
+            parameter's shape as `optimizer.exp_avg.conv1.weight`; `optimizer.step`, how often the optimiser has
+            stepped, fp32 (1,). What lies in parts on several ranks is a DTensor of the one-device tensor, what every
+            rank holds whole is a plain tensor. They may be the live tensors.
+        """
+
+    @abstractmethod
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up training where a state was taken. Collective.
+
+        Args:
+            state: what `state` returned, with other values in it.
+        """
 
     @abstractmethod
     def expected_traffic(self, table: Table, samples: int, clips: bool) -> dict[str, int]:

@@ -5,6 +5,8 @@ together; torch's own scaler looks at each rank's gradients alone and would let 
 for the device.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -35,3 +37,14 @@ class LossScale:
         self.factor = torch.where(overflowed, self.factor / 2, grown)
         self._good_steps = torch.where(grows, 0, self._good_steps)
         return overflowed.float()
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies, as `Strategy.state` wants them."""
+        return {
+            "loss_scale.factor": self.factor.reshape(1).clone(),
+            "loss_scale.good_steps": self._good_steps.reshape(1).clone(),
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.factor = state["loss_scale.factor"].reshape(()).clone()
+        self._good_steps = state["loss_scale.good_steps"].reshape(()).clone()

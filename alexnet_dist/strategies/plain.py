@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
@@ -16,7 +17,16 @@ from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.layout.layout import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
+from alexnet_dist.strategies.base import (
+    OPTIMIZER,
+    STEPS,
+    WEIGHT,
+    Dtypes,
+    EngineOptions,
+    MakeOptimizer,
+    StepResult,
+    Strategy,
+)
 from alexnet_dist.strategies.loss_scale import LossScale
 from alexnet_dist.strategies.replicas import expected_reduction, replicate
 from alexnet_dist.strategies.towers import cut, expected_exchanges, whole
@@ -113,6 +123,32 @@ class PlainStrategy(Strategy):
 
     def weights(self) -> dict[str, Tensor]:
         return {name: self._whole(parameter.detach()) for name, parameter in self._net.named_parameters()}
+
+    def state(self) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = {} if self._scale is None else self._scale.state()
+        for name, parameter in self._net.named_parameters():
+            state[WEIGHT + name] = self._shown(parameter.detach())
+            for kind, value in self._optimizer.state[parameter].items():
+                if value.shape == parameter.shape:
+                    state[f"{OPTIMIZER}{kind}.{name}"] = self._shown(value)
+                else:
+                    state[STEPS] = value.reshape(1).clone()
+        return state
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        # Weights and moments are shown as the live tensors: what was written into them is there already.
+        if self._scale is not None:
+            self._scale.load_state(state)
+        if STEPS in state:
+            for of_parameter in self._optimizer.state.values():
+                of_parameter["step"].copy_(state[STEPS].reshape(()))
+
+    def _shown(self, part: Tensor) -> Tensor:
+        """A part as what it is a part of: each tower holds its chunk along dim 0, replicas hold the same."""
+        mesh = self.layout.mesh
+        if mesh is None or self.layout.split_size == 1:
+            return part
+        return DTensor.from_local(part, mesh, [Replicate(), Shard(0)], run_check=False)
 
     def _whole(self, part: Tensor) -> Tensor:
         return whole(part, self.layout) if self.layout.split_size > 1 else part

@@ -23,6 +23,7 @@ class StepRecord:
         step: counted from 1.
         loss: mean over the samples of the global batch.
         samples: of the global batch.
+        sample_fingerprint: which samples they were (`data.order.fingerprint`).
         seconds: wall time, the slowest rank's, the wait for data included.
         rank_seconds: of every rank.
         data_wait: seconds in which the slowest rank's loop stood waiting for a batch.
@@ -35,6 +36,7 @@ class StepRecord:
     step: int
     loss: float
     samples: int
+    sample_fingerprint: int
     seconds: float
     rank_seconds: tuple[float, ...]
     data_wait: float
@@ -51,6 +53,7 @@ class _Local:
     step: int
     loss_sum: Tensor
     samples: int
+    sample_fingerprint: int
     data_wait: float
     sent_bytes: int
     norm: Tensor | None
@@ -88,20 +91,29 @@ class Meter:
         self._clock.mark()
 
     def step(
-        self, step: int, loss_sum: Tensor, samples: int, sent_bytes: int, norm: Tensor | None, skipped: Tensor | None
+        self,
+        step: int,
+        loss_sum: Tensor,
+        samples: int,
+        sample_fingerprint: int,
+        sent_bytes: int,
+        norm: Tensor | None,
+        skipped: Tensor | None,
     ) -> None:
         """A step is over.
 
         Args:
             step: counted from 1.
             loss_sum: over the samples of this replica, on the device.
-            samples: of this replica.
+            samples, sample_fingerprint: of this replica.
             sent_bytes: by this rank.
             norm: of the gradient, on the device, where it was taken.
             skipped: whether the step overflowed, on the device, where it can.
         """
         self._clock.mark()
-        self._pending.append(_Local(step, loss_sum, samples, self._waited, sent_bytes, norm, skipped))
+        self._pending.append(
+            _Local(step, loss_sum, samples, sample_fingerprint, self._waited, sent_bytes, norm, skipped)
+        )
         self._waited = 0.0
 
     def flush(self) -> list[StepRecord]:
@@ -112,7 +124,7 @@ class Meter:
         lapses = self._clock.lapse()
         own = torch.tensor(
             [
-                (p.samples, gradients + optimizer, p.data_wait, p.sent_bytes, optimizer)
+                (p.samples, gradients + optimizer, p.data_wait, p.sent_bytes, optimizer, p.sample_fingerprint)
                 for p, gradients, optimizer in zip(pending, lapses[::2], lapses[1::2], strict=True)
             ],
             dtype=torch.float64,
@@ -135,8 +147,9 @@ class Meter:
         samples = int(replicas[:, 0].sum())
         return StepRecord(
             step=local.step,
-            loss=float(replicas[:, 5].sum()) / samples,
+            loss=float(replicas[:, 6].sum()) / samples,
             samples=samples,
+            sample_fingerprint=int(replicas[:, 5].sum()),
             seconds=float(ranks[:, 1].max()),
             rank_seconds=tuple(ranks[:, 1].tolist()),
             data_wait=float(ranks[:, 2].max()),

@@ -10,17 +10,17 @@ class RunProgress:
     """Progress over a known number of steps.
 
     Args:
-        total: steps.
+        done, total: steps.
         shown: False on every rank but one.
     """
 
-    def __init__(self, total: int, shown: bool) -> None:
+    def __init__(self, done: int, total: int, shown: bool) -> None:
         self.total = total
         self.shown = shown
         self.console = Console()
         columns = TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         self._bar = Progress(*columns, TextColumn("{task.description}"), console=self.console)
-        self._task = self._bar.add_task("", total=total)
+        self._task = self._bar.add_task("", completed=done, total=total)
         self._drawn = shown and self.console.is_terminal
 
     def __enter__(self) -> "RunProgress":

@@ -2,6 +2,7 @@
 
 import platform
 import resource
+from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
@@ -26,6 +27,7 @@ class Totals:
         self.layout = layout
         self.samples_seen = 0
         self.last_loss = float("nan")
+        self.evaluation: Any = None
         self._seconds: list[float] = []
         self._rank_seconds: list[tuple[float, ...]] = []
         self._waits: list[float] = []
@@ -44,6 +46,13 @@ class Totals:
             self._samples.append(record.samples)
         self.samples_seen += sum(record.samples for record in window)
         self.last_loss = window[-1].loss
+
+    def take_up(self, lines: list[dict[str, Any]]) -> None:
+        """Steps that an earlier part of the run wrote to metrics.jsonl, if it ran on as many ranks."""
+        names = {field.name for field in fields(StepRecord)}
+        records = [StepRecord(**{name: value for name, value in line.items() if name in names}) for line in lines]
+        if records and len(records[-1].rank_seconds) == self.layout.world.size:
+            self.add([record for record in records if len(record.rank_seconds) == self.layout.world.size])
 
     def sent(self, counted: dict[str, int], expected: dict[str, int], dtypes: dict[str, int]) -> None:
         """Bytes of a step on this rank; kept for the fullest step, the latest of equals.
@@ -94,11 +103,13 @@ def machine(world: World) -> dict[str, Any]:
         "device_names": [name for name, _, _ in ranks],
         "peak_memory_bytes": [peak for _, peak, _ in ranks],
         "hosts": [host for _, _, host in ranks],
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in PACKAGES},
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that a run's figures depend on."""
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
 
 
 def cpu_name() -> str:

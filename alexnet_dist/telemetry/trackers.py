@@ -42,6 +42,7 @@ class Tracking:
             "name": folder.name,
             "group": experiment.tracking.group,
             "dir": str(folder),
+            **_earlier(folder),
             "mode": mode,
             "settings": wandb.Settings(
                 silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS
@@ -73,6 +74,12 @@ class Tracking:
             # Whatever goes wrong inside a service that only watches must not end the run it watches.
             self._alive = False
             self._say(f"warning: W&B stopped ({' '.join(str(error).split())[:200]}); metrics.jsonl has everything")
+
+
+def _earlier(folder: Path) -> dict[str, str]:
+    """What makes a run that is taken up go on as the same run of W&B (offline: in a second folder of the same id)."""
+    runs = sorted(folder.glob("wandb/*run-*-*"))
+    return {"id": runs[-1].name.rsplit("-", 1)[1], "resume": "allow"} if runs else {}
 
 
 def wandb_mode() -> str:

@@ -1,23 +1,40 @@
 """How a program ends: exit code, one line, exit.json. Imports nothing heavy, so that a slip is answered at once."""
 
 import os
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from alexnet_dist.errors import Diverged, Refusal
+from alexnet_dist.errors import Diverged, Refusal, Stopped
 from alexnet_dist.telemetry.record import CONFIG, EXIT, write_exit
+from alexnet_dist.training.control import control_folder, write_report
 
-DONE, FAILED, REFUSED = 0, 1, 2
+DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
+# What a collective says when another rank is gone: the reason is there, not here.
+_LOST = ("gloo/transport", "pair closure", "NCCL error", "ProcessGroupNCCL", "Broken pipe", "Connection reset")
+OTHERS_FIRST_SECONDS = 3.0
 
 
 class Ending:
-    """Where to write how a run ended; a refusal to touch an earlier run's folder is not written into it."""
+    """What is known of a run when it ends.
+
+    Attributes:
+        folder: where to write how it ended; a refusal to touch an earlier run's folder is not written into it.
+        where: what this rank is doing, in words.
+        last_collective: names the one that this rank has begun last.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
+        self.where = "the start"
+        self.last_collective: Callable[[], str] = lambda: "no collective"
+
+    def at(self, where: str) -> None:
+        self.where = where
 
     def write(self, code: int, reason: str) -> None:
         """The first rank writes; another one only what the first cannot know: that it crashed."""
@@ -35,26 +52,52 @@ def named_folder(flags: Sequence[str]) -> Path | None:
 
 
 def guarded(action: Callable[[Ending], None], ending: Ending) -> int:
-    """Run, and turn what happens into an exit code, one line and exit.json."""
+    """Run, and turn what happens into an exit code, one line and exit.json.
+
+    Returns:
+        The exit code. Under `alexnet-dist launch`, which learns the code by itself, 0 also where all ranks end by
+        their own will: any other number makes a launcher start ranks again that refused, or tell a story of failure.
+    """
     rank = int(os.environ.get("RANK", "0"))
+    supervised = control_folder() is not None
     try:
         action(ending)
         code, reason = DONE, "finished"
     except Refusal as refusal:
         code, reason = REFUSED, str(refusal)
+    except Stopped as stopped:
+        code, reason = STOPPED, str(stopped)
     except Diverged as diverged:
         code, reason = FAILED, str(diverged)
     except Exception as error:
-        traceback.print_exc()
-        print(f"error: rank {rank}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        ending.write(FAILED, f"rank {rank}: {error}")
-        return FAILED
-    if code != DONE and rank == 0:
-        print(f"error: {reason}", file=sys.stderr, flush=True)
+        return _failed(error, ending, rank)
+    if code != DONE and rank == 0 and not supervised:
+        print(f"{'stopped' if code == STOPPED else 'error'}: {reason}", file=sys.stderr, flush=True)
     ending.write(code, reason)
+    write_report(rank, {"code": code, "reason": reason, "lost": False, "time": time.time()})
     if "torch" in sys.modules:
         import torch.distributed as dist
 
         if dist.is_initialized():
             dist.destroy_process_group()
-    return code
+    return DONE if supervised else code
+
+
+def _failed(error: Exception, ending: Ending, rank: int) -> int:
+    """One rank fails by itself; the launcher will end the others."""
+    lost = any(word in str(error) for word in _LOST)
+    if lost:
+        said = " ".join(str(error).split())
+        reason = f"rank {rank} lost another rank in {ending.where}, in {ending.last_collective()}: {said}"
+    else:
+        traceback.print_exc()
+        reason = f"rank {rank} failed in {ending.where}: {type(error).__name__}: {error}"
+    write_report(rank, {"code": FAILED, "reason": reason, "lost": lost, "time": time.time()})
+    if lost and "Timed out" not in reason:
+        # The rank that failed first has the reason: the launcher may end this one silently, at the first signal.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(OTHERS_FIRST_SECONDS)
+    if control_folder() is None:
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+    ending.write(FAILED, reason)
+    return FAILED

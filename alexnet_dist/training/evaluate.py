@@ -1,5 +1,6 @@
 """Evaluation that counts every test image exactly once, and proves it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -33,8 +34,14 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(setup: Setup) -> Evaluation:
+def evaluate(setup: Setup, stops: Callable[[], bool] = lambda: False) -> Evaluation | None:
     """Accuracy and loss on the whole test part. Collective.
+
+    Args:
+        stops: asked after every batch whether to give up, with the same answer on every rank.
+
+    Returns:
+        None where it was given up.
 
     Raises:
         RuntimeError: an image was counted twice or not at all, which only a defect of this program can do.
@@ -52,6 +59,8 @@ def evaluate(setup: Setup) -> Evaluation:
         logits = setup.net(prepare(images.pixels[rows], setup.table.size, setup.dtypes.parameters), None)
         sums += _sums(logits.double(), images.labels[rows])
         seen[rows] += 1
+        if stops():
+            return None
     top1, top5, loss = (_over_replicas(setup, sums.cpu()) / len(images)).tolist()
     counts = _over_replicas(setup, seen)
     if not bool((counts == 1).all()):

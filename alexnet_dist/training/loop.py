@@ -1,19 +1,28 @@
-"""From the first step to the last: steps, windows, epochs."""
+"""From the first step to the last: steps, windows, epochs, checkpoints."""
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
 
-from alexnet_dist.errors import Diverged
+from alexnet_dist.errors import Diverged, RunFailed, Stopped
 from alexnet_dist.telemetry.meters import Meter, StepRecord
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord
-from alexnet_dist.telemetry.summary import Totals
+from alexnet_dist.telemetry.summary import Totals, versions
 from alexnet_dist.telemetry.trackers import Tracking
-from alexnet_dist.training.evaluate import Evaluation, evaluate
+from alexnet_dist.training.checkpoints.writer import CheckpointWriter
+from alexnet_dist.training.evaluate import evaluate
 from alexnet_dist.training.optimizer import WEIGHTS, learning_rates
 from alexnet_dist.training.profile import StepProfile
 from alexnet_dist.training.setup import Setup
+from alexnet_dist.training.start import limit_waiting
 from alexnet_dist.training.step import training_step
+from alexnet_dist.training.stop import StopVote
+
+FIRST_STEPS_TIMEOUT = 10  # times the first step: a step may take minutes by itself
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,21 @@ class Outputs:
     profile: StepProfile
 
 
+@dataclass(frozen=True)
+class Safety:
+    """What keeps a run from being lost.
+
+    Attributes:
+        checkpoints: writes them.
+        vote: whether to stop.
+        at: told what this rank is doing.
+    """
+
+    checkpoints: CheckpointWriter
+    vote: StopVote
+    at: Callable[[str], None]
+
+
 def total_steps(setup: Setup) -> int:
     """Optimiser steps of the whole run."""
     settings = setup.experiment.train
@@ -33,33 +57,94 @@ def total_steps(setup: Setup) -> int:
     return steps if settings.max_steps is None else min(steps, settings.max_steps)
 
 
-def train(setup: Setup, outputs: Outputs) -> tuple[Totals, Evaluation | None]:
-    """Train to the end of the experiment. Collective.
-
-    Returns:
-        What the steps came to, and the last evaluation.
+def train(setup: Setup, start: int, totals: Totals, outputs: Outputs, safety: Safety) -> None:
+    """Train from step `start` to the end of the experiment. Collective.
 
     Raises:
         Diverged: a loss was NaN or infinite.
+        Stopped: a signal asked for it; a checkpoint is written.
     """
     steps, log_every = total_steps(setup), setup.experiment.tracking.log_every
-    meter, totals = Meter(setup.layout), Totals(setup.layout)
-    batches, evaluation = setup.micro_batches(0, steps), None
+    meter, batches = Meter(setup.layout), setup.micro_batches(start, steps)
     meter.start()
-    for step in range(steps):
+    began = time.perf_counter()
+    for step in range(start, steps):
+        safety.at(f"step {step + 1}")
         traffic = training_step(setup, step, batches, meter)
         totals.sent(traffic.counted, traffic.expected, traffic.dtypes)
         outputs.profile.step()
+        if step == start:
+            _limit_waiting(setup, time.perf_counter() - began)
         done = step + 1
-        epoch_ends = done % setup.order.steps_per_epoch == 0 or done == steps
-        if done % log_every == 0 or epoch_ends:
+        stops, saves = safety.vote.cast(), is_saved(setup, done)
+        if done % log_every == 0 or epoch_ends(setup, done) or stops or saves:
             report(setup, outputs, totals, meter.flush())
-        if epoch_ends and setup.experiment.train.evaluate:
-            evaluation = evaluate(setup)
-            outputs.progress.say(f"epoch {setup.order.epoch(step) + 1}: {evaluation}")
-            outputs.tracking.log({f"eval/{name}": value for name, value in asdict(evaluation).items()}, done)
+        if stops or saves:
+            save(setup, outputs, safety, done)
+        if stops:
+            raise _stopped(safety, done)
+        if epoch_ends(setup, done):
+            evaluate_epoch(setup, totals, outputs, safety, done)
             meter.start()
-    return totals, evaluation
+    safety.vote.close()
+
+
+def epoch_ends(setup: Setup, done: int) -> bool:
+    return done % setup.order.steps_per_epoch == 0 or done == total_steps(setup)
+
+
+def is_saved(setup: Setup, done: int) -> bool:
+    """Whether there is a checkpoint after so many steps."""
+    every = setup.experiment.checkpoint.every_steps
+    return every > 0 and (done % every == 0 or done == total_steps(setup))
+
+
+def save(setup: Setup, outputs: Outputs, safety: Safety, done: int) -> None:
+    """Take a checkpoint after `done` steps. Collective."""
+    safety.at(f"the checkpoint of step {done}")
+    if outputs.record is not None:
+        outputs.record.flush()
+    layout = setup.layout
+    facts: dict[str, Any] = {
+        "experiment": setup.experiment.model_dump(),
+        "world_size": layout.world.size,
+        "mesh": {"dp": layout.dp_size, "split": layout.split_size},
+        "versions": versions(),
+    }
+    safety.checkpoints.save(setup.strategy.state(), done, facts)
+
+
+def _stopped(safety: Safety, done: int) -> Exception:
+    problem = safety.checkpoints.wait()
+    if problem is not None:
+        return RunFailed(f"asked to stop in step {done}, but its checkpoint could not be written: {problem}")
+    return Stopped(f"asked to stop after step {done}, which is saved: the same command with --run.resume auto goes on")
+
+
+def evaluate_epoch(setup: Setup, totals: Totals, outputs: Outputs, safety: Safety, done: int) -> None:
+    """Evaluate after `done` steps, where the experiment wants that. Collective.
+
+    Raises:
+        Stopped: see `train`.
+    """
+    if not setup.experiment.train.evaluate:
+        return
+    safety.at(f"the evaluation after step {done}")
+    evaluation = evaluate(setup, safety.vote.cast)
+    if evaluation is None:
+        if not is_saved(setup, done):
+            save(setup, outputs, safety, done)
+        raise _stopped(safety, done)
+    totals.evaluation = evaluation
+    outputs.progress.say(f"epoch {setup.order.epoch(done - 1) + 1}: {evaluation}")
+    outputs.tracking.log({f"eval/{name}": value for name, value in asdict(evaluation).items()}, done)
+    if outputs.record is not None:
+        outputs.record.evaluation(done, asdict(evaluation))
+
+
+def _limit_waiting(setup: Setup, first_step_seconds: float) -> None:
+    seconds = max(setup.experiment.train.timeout, FIRST_STEPS_TIMEOUT * first_step_seconds)
+    limit_waiting(setup.layout.world, setup.layout, timedelta(seconds=seconds))
 
 
 def report(setup: Setup, outputs: Outputs, totals: Totals, window: list[StepRecord]) -> None:

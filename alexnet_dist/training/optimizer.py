@@ -1,6 +1,6 @@
 """Optimisers and learning rates. A rate is a pure function of the epoch: nothing to store, nothing to step twice."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn, optim
@@ -29,13 +29,21 @@ def make_optimizer(settings: OptimConfig, named: Iterable[tuple[str, nn.Paramete
     ]
     if settings.name == "adam":
         # AdamW's decay is the one that does not go through the moments; without decay it is Adam.
-        return optim.AdamW(groups, lr=settings.lr, fused=True)
+        return _filled(optim.AdamW(groups, lr=settings.lr, fused=True), ["exp_avg", "exp_avg_sq"], steps=True)
     sgd = optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
-    if settings.momentum:
-        # Torch's fused step would make them uninitialised, and leave them so where fp16's first step overflows.
-        for parameter in members[WEIGHTS] + members[BIASES]:
-            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-    return sgd
+    return _filled(sgd, ["momentum_buffer"] if settings.momentum else [], steps=False)
+
+
+def _filled(optimizer: Optimizer, kinds: Sequence[str], steps: bool) -> Optimizer:
+    """With the state that torch would make in the first step: a checkpoint is read into it, and fp16's first step,
+    which may overflow, would leave momentum uninitialised."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            for kind in kinds:
+                optimizer.state[parameter][kind] = torch.zeros_like(parameter)
+            if steps:
+                optimizer.state[parameter]["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return optimizer
 
 
 def learning_rates(settings: OptimConfig, epoch: int) -> dict[str, float]:

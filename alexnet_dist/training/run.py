@@ -1,29 +1,38 @@
 """One training run from its flags to its exit code."""
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
 
 from alexnet_dist.config.experiment import Experiment, resolve, warnings
 from alexnet_dist.layout.agreement import all_or_none, gather_objects
 from alexnet_dist.layout.layout import World
+from alexnet_dist.layout.traffic import traffic_counter
 from alexnet_dist.strategies import STRATEGIES
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.progress import RunProgress
-from alexnet_dist.telemetry.record import RunRecord, check_folder, claim_folder
+from alexnet_dist.telemetry.record import SUMMARY, RunRecord, read_evaluation
 from alexnet_dist.telemetry.summary import Totals, machine
 from alexnet_dist.telemetry.trackers import Tracking
+from alexnet_dist.training.checkpoints.files import FOLDER
+from alexnet_dist.training.checkpoints.reader import read_into
+from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.ending import Ending
 from alexnet_dist.training.evaluate import Evaluation
 from alexnet_dist.training.launched import check_launcher, promised_world
-from alexnet_dist.training.loop import Outputs, total_steps, train
+from alexnet_dist.training.loop import Outputs, Safety, epoch_ends, evaluate_epoch, total_steps, train
 from alexnet_dist.training.precision import check_precision, mixed_precision_of, precision_warnings, set_switches
 from alexnet_dist.training.profile import StepProfile
+from alexnet_dist.training.resume import Origin, claim, find_origin
 from alexnet_dist.training.setup import Setup, build, check
 from alexnet_dist.training.start import start
+from alexnet_dist.training.stop import StopVote
+
+T = TypeVar("T")
 
 
 def bring_up(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
@@ -49,40 +58,75 @@ def run_training(given: Experiment, ending: Ending) -> None:
 
     Args:
         given: as the user wrote it, unresolved.
-        ending: told the run's folder as soon as it is this run's.
+        ending: told the run's folder as soon as it is this run's, and what this rank is doing.
 
     Raises:
-        Refusal, Diverged: see there.
+        Refusal, Diverged, Stopped: see there.
     """
     experiment, accelerator, world = bring_up(given)
-    all_or_none(world, lambda: check_folder(experiment) if world.rank == 0 else None)
+    ending.last_collective = lambda: traffic_counter().last
+    vote = StopVote(world)
+    origin = _on_first_rank(world, lambda: find_origin(experiment, print))
     lines = [
         *warnings(experiment),
         *STRATEGIES[experiment.strategy.name].warnings(experiment, world.size),
         *precision_warnings(experiment.train.precision, world.device),
     ]
     setup = build(experiment, accelerator, world)
-    folder = ending.folder = _claim_on_first_rank(experiment, world)
-    progress = RunProgress(total_steps(setup), shown=world.rank == 0)
+    folder = ending.folder = _on_first_rank(world, lambda: claim(origin, experiment))
+    progress = RunProgress(origin.step, total_steps(setup), shown=world.rank == 0)
     for line in (*(f"warning: {text}" for text in lines), _headline(setup), f"run folder: {folder}"):
         progress.say(line)
-    record = RunRecord(folder, experiment) if world.rank == 0 else None
+    record, totals = None, Totals(setup.layout)
+    if world.rank == 0:
+        record = RunRecord(folder, experiment, origin.step)
+        totals.take_up(record.earlier)
+    if origin.checkpoint is not None:
+        read_into(origin.checkpoint, state := setup.strategy.state(), world)
+        setup.strategy.load_state(state)
+        progress.say(f"going on after step {origin.step}, from {origin.checkpoint}")
     tracking = Tracking(accelerator, experiment, folder, progress.say)
+    checkpoints = CheckpointWriter(world, folder / FOLDER, experiment.checkpoint, progress.say)
+    safety = Safety(checkpoints, vote, ending.at)
     with progress, StepProfile(experiment.train.profile, world, folder) as profile:
-        totals, evaluation = train(setup, Outputs(record, tracking, progress, profile))
-    summary = _summary(setup, totals, evaluation)
-    if record is not None:
-        record.summary(summary)
-        record.close()
-    tracking.finish(summary)
-    progress.say(f"done: {summary['images_per_second']:.1f} images/s, summary in {folder / 'summary.json'}")
+        outputs = Outputs(record, tracking, progress, profile)
+        _evaluate_what_is_owed(setup, origin, folder, totals, outputs, safety)
+        train(setup, origin.step, totals, outputs, safety)
+    ending.at("the end")
+    checkpoints.wait()
+    _finish(setup, totals, outputs, folder)
 
 
-def _claim_on_first_rank(experiment: Experiment, world: World) -> Path:
-    """The run's folder, on every rank. Collective."""
-    claimed = all_or_none(world, lambda: str(claim_folder(experiment)) if world.rank == 0 else None)
-    folder: str = gather_objects(world, claimed)[0]
-    return Path(folder)
+def _on_first_rank(world: World, action: Callable[[], T]) -> T:
+    """What the first rank decides, on every rank. Collective."""
+    decided = all_or_none(world, lambda: action() if world.rank == 0 else None)
+    given: T = gather_objects(world, decided)[0]
+    return given
+
+
+def _evaluate_what_is_owed(
+    setup: Setup, origin: Origin, folder: Path, totals: Totals, outputs: Outputs, safety: Safety
+) -> None:
+    """A run that stopped between the last step of an epoch and its evaluation makes up for it. Collective."""
+    if origin.step == 0 or not epoch_ends(setup, origin.step):
+        return
+    known = _on_first_rank(setup.layout.world, lambda: read_evaluation(folder, origin.step))
+    if known is None:
+        evaluate_epoch(setup, totals, outputs, safety, origin.step)
+    else:
+        totals.evaluation = Evaluation(**known)
+
+
+def _finish(setup: Setup, totals: Totals, outputs: Outputs, folder: Path) -> None:
+    """Write the summary. Collective."""
+    hardware = machine(setup.layout.world)
+    if outputs.record is None:
+        return
+    summary = _summary(setup, totals, hardware)
+    outputs.record.summary(summary)
+    outputs.record.close()
+    outputs.tracking.finish(summary)
+    outputs.progress.say(f"done: {summary['images_per_second']:.1f} images/s, summary in {folder / SUMMARY}")
 
 
 def _headline(setup: Setup) -> str:
@@ -97,10 +141,9 @@ def _headline(setup: Setup) -> str:
     )
 
 
-def _summary(setup: Setup, totals: Totals, evaluation: Evaluation | None) -> dict[str, Any]:
-    """The contents of summary.json. Collective."""
-    experiment, layout = setup.experiment, setup.layout
-    figures, hardware = totals.figures(), machine(layout.world)
+def _summary(setup: Setup, totals: Totals, hardware: dict[str, Any]) -> dict[str, Any]:
+    """The contents of summary.json."""
+    experiment, layout, figures = setup.experiment, setup.layout, totals.figures()
     precision, clips = experiment.train.precision, experiment.train.clip_norm is not None
     flops = figures["images_per_second"] * setup.table.training_flops
     return {
@@ -115,6 +158,6 @@ def _summary(setup: Setup, totals: Totals, evaluation: Evaluation | None) -> dic
         **figures,
         "comm_bytes_constant": sum(setup.strategy.expected_traffic(setup.table, 0, clips).values()),
         "mfu": model_flops_utilisation(flops, hardware["device_names"], precision),
-        "eval": None if evaluation is None else asdict(evaluation),
+        "eval": None if totals.evaluation is None else asdict(totals.evaluation),
         **hardware,
     }

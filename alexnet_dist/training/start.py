@@ -8,11 +8,11 @@ import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
 
 from alexnet_dist.errors import Refusal
-from alexnet_dist.layout.layout import World
+from alexnet_dist.layout.layout import Layout, World
 from alexnet_dist.strategies.base import EngineOptions
 from alexnet_dist.training.host import keep_freed_memory, use_own_cores
 
-# A rank that another one waits for longer than this is taken for dead.
+# Until the first step is over: ranks may start minutes apart. Then `limit_waiting` applies.
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 
 
@@ -47,3 +47,12 @@ def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[
         assert isinstance(members, dist.ProcessGroup), "every rank is a member"
         control = members
     return accelerator, World(accelerator.process_index, promised, accelerator.device, control)
+
+
+def limit_waiting(world: World, layout: Layout, timeout: timedelta) -> None:
+    """From now on, a rank that keeps others waiting for longer than `timeout` ends the run."""
+    groups = [dist.group.WORLD, world.control, layout.dp_group, layout.split_group] if world.size > 1 else []
+    # The old name is all that torch before 2.14 has.
+    set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
+    for group in groups:
+        set_timeout(timeout, group)

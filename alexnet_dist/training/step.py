@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from alexnet_dist.data.loader import MicroBatch
+from alexnet_dist.data.order import fingerprint
 from alexnet_dist.layout.traffic import traffic_counter
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.optimizer import learning_rates
@@ -43,7 +44,7 @@ def training_step(
     """
     settings, count = setup.experiment.train, setup.order.count(step)
     traffic_counter().take()  # what was sent between steps belongs to none
-    loss, samples = torch.zeros((), device=setup.layout.world.device), 0
+    loss, samples, seen = torch.zeros((), device=setup.layout.world.device), 0, 0
     for micro in range(settings.accumulate):
         batch = meter.wait(batches)
         with setup.strategy.micro_step(last=micro == settings.accumulate - 1):
@@ -54,11 +55,12 @@ def training_step(
             setup.strategy.backward(loss_sum / count)
         loss = loss + loss_sum.detach()
         samples += len(batch.rows)
+        seen += fingerprint(batch.ids)
     inspect()
     meter.applies()
     rates = learning_rates(setup.experiment.optim, setup.order.epoch(step))
     result = setup.strategy.apply(rates, settings.clip_norm)
     dtypes, counted = traffic_counter().dtypes(), traffic_counter().take()
-    meter.step(step + 1, loss, samples, sum(counted.values()), result.norm, result.skipped)
+    meter.step(step + 1, loss, samples, seen, sum(counted.values()), result.norm, result.skipped)
     clips = settings.clip_norm is not None
     return Traffic(counted, setup.strategy.expected_traffic(setup.table, samples, clips), dtypes)

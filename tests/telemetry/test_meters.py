@@ -14,7 +14,7 @@ ALONE = Layout(World(0, 1, torch.device("cpu"), None), 1, None)
 
 
 def record(step: int, rank_seconds: tuple[float, ...], samples: int = 10, loss: float = 1.0) -> StepRecord:
-    return StepRecord(step, loss, samples, max(rank_seconds), rank_seconds, 0.1, 0.2, 100, None, False)
+    return StepRecord(step, loss, samples, 0, max(rank_seconds), rank_seconds, 0.1, 0.2, 100, None, False)
 
 
 def test_throughput_is_the_slowest_ranks_whole_time() -> None:
@@ -47,9 +47,10 @@ def test_a_meter_measures_steps_and_waits() -> None:
     for step in (1, 2):
         assert meter.wait(iter([step])) == step
         meter.applies()
-        meter.step(step, torch.tensor(6.0), 3, 7, torch.tensor(0.5), torch.tensor(1.0))
+        meter.step(step, torch.tensor(6.0), 3, 11, 7, torch.tensor(0.5), torch.tensor(1.0))
     first, second = meter.flush()
-    assert (first.loss, first.samples, first.sent_bytes, first.norm, first.skipped) == (2.0, 3, 7, 0.5, True)
+    assert (first.loss, first.samples, first.sample_fingerprint, first.sent_bytes) == (2.0, 3, 11, 7)
+    assert (first.norm, first.skipped) == (0.5, True)
     assert second.step == 2 and second.seconds > 0 and second.seconds >= second.data_wait >= 0
     assert 0 < second.optimizer_seconds < second.seconds
     assert meter.flush() == []

@@ -1,0 +1,96 @@
+"""Finds a checkpoint that can be trusted, and takes training up from it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+from torch.distributed.checkpoint.state_dict_loader import load
+
+from alexnet_dist.config.experiment import Experiment
+from alexnet_dist.errors import Refusal
+from alexnet_dist.layout.layout import World
+from alexnet_dist.training.checkpoints import files
+from alexnet_dist.training.checkpoints.files import Damaged, Manifest
+
+# Training would not be the same with another value of these; the rest may change between two parts of a run.
+_SAME = (
+    *(f"net.{field}" for field in Experiment().net.model_fields),
+    *("data.name", "data.samples", "optim.name", "train.global_batch", "run.seed"),
+)
+
+
+def find(path: Path) -> list[Path]:
+    """The checkpoints that a path stands for: itself, or those of the run whose folder it is, the best first.
+
+    Raises:
+        Refusal: there is none.
+    """
+    if (path / files.MANIFEST).exists() or path.name.startswith(files.named(0)[:5]):
+        return [path]
+    found = files.candidates(path / files.FOLDER)
+    if not found:
+        raise Refusal(
+            "checkpoint", path, "is neither a checkpoint (…/checkpoints/step-000000500) nor a run that has one"
+        )
+    return found
+
+
+def first_whole(paths: list[Path], say: Callable[[str], None]) -> tuple[Path, Manifest]:
+    """The first checkpoint whose every byte is as it was written; damaged ones are told.
+
+    Raises:
+        Refusal: none is whole.
+    """
+    reason = ""
+    for path in paths:
+        try:
+            return path, files.verify(path)
+        except Damaged as damage:
+            reason = str(damage)
+            say(f"warning: {reason}" + ("; taking the one before it" if path != paths[-1] else ""))
+    raise Refusal("checkpoint", paths[-1], f"no whole checkpoint is left ({reason}): choose another, or train anew")
+
+
+def check_same(manifest: Manifest, experiment: Experiment) -> None:
+    """Refuse a checkpoint of another training.
+
+    Raises:
+        Refusal: the first field that differs, with both values.
+    """
+    then, now = manifest.experiment, experiment.model_dump()
+    for dotted in _SAME:
+        group, field = dotted.split(".")
+        before, given = then[group][field], now[group][field]
+        if before != given:
+            raise Refusal(dotted, given, f"the checkpoint was trained with {before}: that must be the same")
+
+
+def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
+    """Fill a state's tensors from a checkpoint, whatever ranks wrote it. Collective.
+
+    Raises:
+        Refusal: the checkpoint lacks a part of the state.
+    """
+    reader = HuggingFaceStorageReader(str(path))
+    held = reader.read_metadata().state_dict_metadata
+    # A loss scale starts anew where the checkpoint was trained without one.
+    wanted: dict[str, Any] = {
+        name: t for name, t in state.items() if name in held or not name.startswith("loss_scale.")
+    }
+    missing = sorted(set(wanted) - set(held))
+    if missing:
+        raise Refusal("checkpoint", path, f"does not hold {missing[0]}")
+    load(wanted, storage_reader=reader, process_group=world.control, no_dist=world.control is None)
+
+
+def whole_tensors(path: Path, prefix: str, shapes: Mapping[str, Tensor]) -> None:
+    """Fill whole tensors from a checkpoint in this process alone.
+
+    Args:
+        prefix: of the state's names, such as `weight.`.
+        shapes: by one-device name, filled in place.
+    """
+    state = {prefix + name: tensor for name, tensor in shapes.items()}
+    load(state, storage_reader=HuggingFaceStorageReader(str(path)), no_dist=True)

@@ -1,0 +1,156 @@
+"""Writes checkpoints while training goes on."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.tensor import DTensor
+
+from alexnet_dist.config.experiment import CheckpointConfig
+from alexnet_dist.layout.layout import World
+from alexnet_dist.training.checkpoints import files
+from alexnet_dist.training.checkpoints.files import Manifest
+
+T = TypeVar("T")
+
+ATTEMPTS = 2
+WRITE_TIMEOUT = timedelta(minutes=30)  # a full 2012 net on a slow shared disk takes minutes, training need not wait
+
+
+class CheckpointWriter:
+    """Takes a copy of the state in the caller's thread and writes it in another one.
+
+    Making one is collective.
+
+    Args:
+        world: the ranks, all of which write their own parts.
+        folder: the run's `checkpoints` folder, on a disk that all ranks share.
+        settings: which are kept.
+        say: prints one line on one rank.
+    """
+
+    def __init__(self, world: World, folder: Path, settings: CheckpointConfig, say: Callable[[str], None]) -> None:
+        self._world, self._folder, self._settings, self._say = world, folder, settings, say
+        # Its own: what the writing thread says to its like on other ranks must not mix with what the loop says.
+        self._group: dist.ProcessGroup | None = None
+        if world.size > 1:
+            group = dist.new_group(backend="gloo", timeout=WRITE_TIMEOUT)
+            assert isinstance(group, dist.ProcessGroup), "every rank is a member"
+            self._group = group
+        # Copies into the same memory each time.
+        self._stager = DefaultStager(StagingOptions(False, False, False, False))
+        self._thread: Thread | None = None
+        self._saved: int | None = None
+        self._problem: str | None = None
+
+    def save(self, state: Mapping[str, Tensor], step: int, facts: Mapping[str, Any]) -> None:
+        """Write a checkpoint. Collective. Returns when the state is copied; a failure to write is a warning.
+
+        Args:
+            state: as `Strategy.state` shows it.
+            step: optimiser steps done.
+            facts: the rest of the manifest.
+        """
+        self.wait()
+        copied = self._stager.stage({name: _row_major(value) for name, value in state.items()})
+        self._thread = Thread(target=self._write, args=(copied, step, facts), name="checkpoint", daemon=True)
+        self._thread.start()
+        if not self._settings.background:
+            self.wait()
+
+    def wait(self) -> str | None:
+        """Wait until the last checkpoint is written.
+
+        Returns:
+            Why it could not be, or None.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            if self._problem is not None:
+                self._say(f"warning: no checkpoint of step {self._saved}: {self._problem}; training goes on")
+        return self._problem
+
+    def _write(self, state: dict[str, Tensor], step: int, facts: Mapping[str, Any]) -> None:
+        self._saved = step
+        try:
+            for _ in range(ATTEMPTS):
+                self._problem = self._attempt(state, step, facts)
+                if self._problem is None:
+                    break
+        except Exception as error:
+            # Another rank is gone: the loop will find out and tell it, with the reason.
+            self._problem = str(error)
+
+    def _attempt(self, state: dict[str, Tensor], step: int, facts: Mapping[str, Any]) -> str | None:
+        """Every rank comes to the same result, whichever of them had a problem."""
+        first, temporary = self._world.rank == 0, self._folder / f".writing-{files.named(step)}"
+        seals: dict[str, str] = {}
+
+        def publish() -> None:
+            files.write_manifest(temporary, Manifest(step=step, files=seals, **facts))
+            files.publish(temporary, self._folder, step)
+
+        def begin() -> None:
+            files.begin(self._folder, step)
+
+        nothing = lambda: None  # noqa: E731
+        problem = self._together(begin if first else nothing)[0]
+        if problem is None:
+            problem = self._together(lambda: self._write_tensors(state, temporary))[0]
+        if problem is None:
+            problem, parts = self._together(lambda: self._own_seals(temporary))
+            seals = {name: seal for part in parts for name, seal in part.items()}
+        if problem is None:
+            problem = self._together(publish if first else nothing)[0]
+        if first and problem is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        if first and problem is None:
+            files.prune(self._folder, self._settings.keep, self._settings.keep_every)
+        return problem
+
+    def _write_tensors(self, state: dict[str, Tensor], path: Path) -> None:
+        writer = HuggingFaceStorageWriter(str(path), save_distributed=True)
+        save(state, storage_writer=writer, process_group=self._group, no_dist=self._group is None)
+
+    def _own_seals(self, path: Path) -> dict[str, str]:
+        """Checksums of the files that this rank is to read back: every world.size-th of all."""
+        mine = sorted(path.iterdir())[self._world.rank :: self._world.size]
+        return {file.name: files.seal(file) for file in mine}
+
+    def _together(self, action: Callable[[], T]) -> tuple[str | None, list[T]]:
+        """Do something on every rank. Collective.
+
+        Returns:
+            The first rank's problem, if any had one, and what the action gave on each rank.
+        """
+        problem, given = None, None
+        try:
+            given = action()
+        except (Exception, CheckpointException) as error:  # the latter is no Exception
+            problem = f"{type(error).__name__} on rank {self._world.rank}: {' '.join(str(error).split())[:300]}"
+        outcomes: list[Any] = [(problem, given)]
+        if self._group is not None:
+            outcomes = [None] * self._world.size
+            dist.all_gather_object(outcomes, (problem, given), group=self._group)
+        problems = [problem for problem, _ in outcomes if problem is not None]
+        return (problems[0] if problems else None), [given for _, given in outcomes]
+
+
+def _row_major(value: Tensor) -> Tensor:
+    """The same values in the order that safetensors stores: convolutions train in channels-last memory."""
+    if not isinstance(value, DTensor):
+        return value.detach().contiguous()
+    local = value.to_local().detach().contiguous()
+    shape, stride = value.shape, torch.empty(value.shape, device="meta").stride()
+    return DTensor.from_local(local, value.device_mesh, value.placements, run_check=False, shape=shape, stride=stride)

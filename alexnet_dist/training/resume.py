@@ -1,0 +1,72 @@
+"""Where a run starts: anew, or where a checkpoint stands, in a folder of its own or in the one it had."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet_dist.config.experiment import Experiment
+from alexnet_dist.errors import Refusal
+from alexnet_dist.telemetry.record import check_folder, claim_folder, folder_of_launcher, holds_run, named_by_user
+from alexnet_dist.training.checkpoints import files, reader
+from alexnet_dist.training.control import RESTARTS
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Attributes:
+    folder: the run's own; None until it is claimed.
+    checkpoint: to take up; None starts from initial weights.
+    step: optimiser steps done.
+    """
+
+    folder: Path | None
+    checkpoint: Path | None
+    step: int
+
+
+ANEW = Origin(None, None, 0)
+
+
+def find_origin(experiment: Experiment, say: Callable[[str], None]) -> Origin:
+    """Decide where a run starts; changes nothing on disk. For one rank.
+
+    Args:
+        say: told of damaged checkpoints.
+
+    Raises:
+        Refusal: there is nothing to go on from, it is another training's, or the folder holds another run.
+    """
+    resume, folder = experiment.run.resume, named_by_user(experiment)[0]
+    if any(int(os.environ.get(name, "0")) > 0 for name in (RESTARTS, "TORCHELASTIC_RESTART_COUNT")):
+        # The launcher starts ranks again that a fault has ended: they have a folder already, unless they fell early.
+        resume, folder = "auto", folder or folder_of_launcher(experiment)
+        if folder is None:
+            return ANEW
+    if resume is None:
+        check_folder(experiment)
+        return ANEW
+    if resume == "auto":
+        if folder is None:
+            raise Refusal("run.resume", "auto", "needs to know the run's folder: give --run.dir or --run.name")
+        if not holds_run(folder):
+            check_folder(experiment)
+            return ANEW
+        found = files.candidates(folder / files.FOLDER)
+        return _at(found, experiment, say, folder) if found else Origin(folder, None, 0)
+    found = reader.find(Path(resume))
+    own = folder is not None and holds_run(folder) and found[0].resolve().parent.parent == folder.resolve()
+    if not own:
+        check_folder(experiment)
+    return _at(found, experiment, say, folder if own else None)
+
+
+def _at(found: list[Path], experiment: Experiment, say: Callable[[str], None], folder: Path | None) -> Origin:
+    path, manifest = reader.first_whole(found, say)
+    reader.check_same(manifest, experiment)
+    return Origin(folder, path, manifest.step)
+
+
+def claim(origin: Origin, experiment: Experiment) -> Path:
+    """The run's folder, made this run's alone. For one rank."""
+    return origin.folder if origin.folder is not None else claim_folder(experiment)
