@@ -33,7 +33,7 @@ def test_two_of_the_same_tie_and_ten_percent_do_not() -> None:
 
 
 def test_a_machine_that_drifts_hurts_both_alike() -> None:
-    """A third slower from round to round: the ratio of what ran side by side stays sharp, each median alone does not."""
+    """A third slower from round to round: the ratio of what ran side by side stays sharp, a median alone does not."""
     drift = (1.0, 1.3, 1.6)
     ours, theirs = rounds(1, 1.1, drift), rounds(2, 1.0, drift)
     alone, ratio = median_estimate(ours), ratio_estimate(ours, theirs)
@@ -55,7 +55,6 @@ def test_a_sharp_but_tiny_difference_is_a_tie() -> None:
 @given(st.lists(st.lists(st.floats(1e-4, 1e4), min_size=1, max_size=5), min_size=1, max_size=4), st.floats(0.1, 10))
 def test_the_unit_of_time_does_not_matter(seconds: list[list[float]], scale: float) -> None:
     estimate, scaled = median_estimate(seconds), median_estimate([[s * scale for s in run] for run in seconds])
-    assert estimate.low <= estimate.value <= estimate.high
     assert (scaled.value, scaled.low, scaled.high) == pytest.approx(
         (estimate.value * scale, estimate.low * scale, estimate.high * scale)
     )
