@@ -102,10 +102,12 @@ def _cause_cells(row: Row) -> list[str]:
 
 
 def short(value: float) -> str:
-    """A figure with three digits at least: 12,345, 244.0, 31.3, 0.164."""
+    """A figure with three digits at least: 12,345, 244.0, 2.80, 0.164."""
     if value >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 or value == 0 else f"{value:.3g}"
+    if value >= 1:
+        return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.3g}"
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
