@@ -1,0 +1,185 @@
+"""Whatever a config file holds: valid ones are accepted, all others end in exit code 2 and one line.
+
+What is valid is stated here once more, apart from the program's own statement.
+"""
+
+import contextlib
+import io
+import math
+import re
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from alexnet_dist.cli import train
+from alexnet_dist.config.experiment import Experiment
+from alexnet_dist.config.sources import load
+from alexnet_dist.errors import Refusal
+
+Valid = Callable[[Any], bool]
+
+
+def whole(low: float, high: float = math.inf) -> Valid:
+    return lambda v: type(v) is int and low <= v <= high
+
+
+def number(low: float, high: float, with_low: bool = True, with_high: bool = True) -> Valid:
+    def valid(v: Any) -> bool:
+        if type(v) not in (int, float) or not math.isfinite(v):
+            return False
+        return (low <= v if with_low else low < v) and (v <= high if with_high else v < high)
+
+    return valid
+
+
+def one_of(*words: str) -> Valid:
+    return lambda v: type(v) is str and v in words
+
+
+def boolean(v: Any) -> bool:
+    return type(v) is bool
+
+
+def text(v: Any) -> bool:
+    return type(v) is str and v != ""
+
+
+def name(v: Any) -> bool:
+    return type(v) is str and len(v) <= 128 and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", v) is not None
+
+
+def optional(valid: Valid) -> Valid:
+    return lambda v: v is None or valid(v)
+
+
+def several(valid: Valid) -> Valid:
+    return lambda v: type(v) is list and all(valid(inner) for inner in v)
+
+
+LAYERS = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+RULES: dict[str, dict[str, Valid]] = {
+    "net": {
+        "name": one_of("alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_small"),
+        "towers": optional(whole(1, 16)), "exchange": optional(several(one_of(*LAYERS))), "norm": optional(boolean),
+        "pool_overlap": boolean, "activation": one_of("relu", "tanh"), "dropout": number(0, 1, with_high=False),
+        "classes": optional(whole(2, 10**6)), "channels": optional(whole(1, 64)), "follows": one_of("code", "paper"),
+    },
+    "data": {
+        "name": one_of("fashion_mnist", "synthetic"), "root": optional(lambda v: type(v) is str),
+        "workers": whole(0, 64), "samples": whole(1, 10**7),
+    },
+    "optim": {
+        "name": one_of("sgd", "adam"), "lr": number(0, 1e3, with_low=False),
+        "bias_lr": optional(number(0, 1e3, with_low=False)), "milestones": several(whole(1)),
+        "lr_divisor": number(1, 1e6, with_low=False), "momentum": number(0, 1, with_high=False),
+        "weight_decay": number(0, 10),
+    },
+    "train": {
+        "global_batch": whole(1, 10**6), "accumulate": whole(1, 10**5), "epochs": whole(1, 10**6),
+        "max_steps": optional(whole(1)), "precision": one_of("fp64", "fp32", "tf32", "bf16", "fp16"),
+        "clip_norm": optional(number(0, 1e9, with_low=False)), "profile": optional(whole(1, 1000)),
+        "timeout": whole(1, 86_400), "evaluate": boolean, "evaluate_samples": optional(whole(1)),
+    },
+    "checkpoint": {
+        "every_steps": whole(0), "keep": whole(1, 10**6), "keep_every": optional(whole(1)), "background": boolean,
+    },
+    "tracking": {
+        "wandb": boolean, "project": name, "group": optional(name), "log_every": whole(1, 10**6),
+    },
+    "run": {
+        "name": optional(name), "dir": optional(text), "seed": whole(0, 2**63 - 1), "overwrite": boolean,
+        "resume": optional(text),
+    },
+}  # fmt: skip
+
+WORDS = st.sampled_from(
+    ["relu", "sgd", "adam", "fp32", "code", "synthetic", "alexnet_small", "auto", "conv2", "no", ""]
+)
+NUMBERS = st.one_of(
+    st.integers(-3, 200), st.sampled_from([10**6, 10**9, 2**63, 10**40, -1]),
+    st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.5, 1e-3, 0.0, 1.0]),
+)  # fmt: skip
+SCALARS = st.one_of(NUMBERS, st.booleans(), st.none(), WORDS, st.text(string.printable, max_size=8))
+VALUES = st.one_of(
+    SCALARS, st.lists(SCALARS, max_size=3), st.lists(st.sampled_from(LAYERS), max_size=3),
+    st.dictionaries(st.text(string.ascii_letters, max_size=4), SCALARS, max_size=2),
+)  # fmt: skip
+FIELDS = [(group, field) for group, rules in RULES.items() for field in rules]
+UNKNOWN = st.sampled_from(
+    [("net", "tower"), ("trian", "epochs"), ("train", "__class__"), ("", ""), ("run", "model_config")]
+)
+
+
+def valid(group: str, field: str, value: Any) -> bool:
+    return group in RULES and field in RULES[group] and RULES[group][field](value)
+
+
+def test_the_rules_cover_every_field_but_the_strategys() -> None:
+    assert {group: set(rules) for group, rules in RULES.items()} == {
+        group: set(info.annotation.model_fields)
+        for group, info in Experiment.model_fields.items()
+        if group != "strategy"
+    }
+
+
+@settings(max_examples=2500)
+@given(st.lists(st.tuples(st.one_of(st.sampled_from(FIELDS), st.sampled_from(FIELDS), UNKNOWN), VALUES), max_size=3))
+def test_generated_configs_are_judged_as_the_rules_judge_them(tmp_path_factory, fields) -> None:
+    path = tmp_path_factory.getbasetemp() / "generated.yaml"
+    values: dict[str, dict[str, Any]] = {}
+    for (group, field), value in fields:
+        values.setdefault(group, {})[field] = value
+    path.write_text(yaml.safe_dump(values))
+    expected = all(valid(group, field, v) for group, inner in values.items() for field, v in inner.items())
+    try:
+        experiment = load(["--config", str(path)])
+    except Refusal as refusal:
+        assert not expected, f"{values} is valid, but: {refusal}"
+        assert "\n" not in str(refusal) and len(str(refusal)) < 1000
+    else:
+        assert expected, f"{values} was accepted"
+        assert all(getattr(getattr(experiment, g), f) == v for g, inner in values.items() for f, v in inner.items())
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{after}: &{after} [{','.join([f'*{before}'] * 9)}]\n"
+    for before, after in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@settings(max_examples=600)
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))))
+@example(b"")
+@example(BOMB.encode())
+@example(b"train: &t {epochs: 2, more: *t}")
+@example(b"train: !!python/object/apply:os.system ['touch SENTINEL']")
+@example(b"train: !!python/name:os.system")
+@example(b"train: {epochs: " + b"[" * 5000)
+@example(b"train: {epochs: 1, epochs: 2}")
+@example(b"train: {epochs: 0x10}\n---\nnet: {}")
+@example(b"\xff\xfe\x00")
+@example(b"x" * 2_000_000)
+@example(b"run: {seed: " + b"9" * 5000 + b"}")
+def test_whatever_a_file_holds_a_person_reads_one_line(tmp_path_factory, raw: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "anything.yaml"
+    path.write_bytes(raw)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = train(["--config", str(path), "--print_config"])
+    assert code in (0, 2)
+    assert err.getvalue().count("\n") == (code == 2) and "Traceback" not in err.getvalue()
+    assert not Path("SENTINEL").exists()
+
+
+@pytest.mark.parametrize(
+    "flag", ["--train.epochs=!!python/name:os.system", "--run.seed=*a", "--net.exchange=[conv2, &a x]"]
+)
+def test_flags_are_as_plain_as_files(flag: str) -> None:
+    with pytest.raises(Refusal):
+        load([flag])

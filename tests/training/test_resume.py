@@ -1,0 +1,155 @@
+"""What one run wrote another can take up: any strategy, any number of ranks; what is damaged or foreign is told."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import SMOKE, Finished, Train
+from wandb_file import contents
+
+from alexnet_dist.launcher import launch
+from alexnet_dist.training.checkpoints import files
+from runs import checkpoint, same_bits
+
+pytestmark = pytest.mark.usefixtures("fashion_mnist")
+ALONE = [sys.executable]
+QUICK = [*SMOKE, "--tracking.wandb", "false", "--train.evaluate_samples", "1000"]
+
+
+def test_every_strategy_takes_up_what_any_other_wrote(train: Train, tmp_path: Path) -> None:
+    """Evaluation equal to 1e-6, and training goes on with the same losses; four ranks take up what two wrote."""
+    flags = [*QUICK, "--train.max_steps", "6"]
+    writers = [(1, "single"), (2, "ddp"), (2, "split")]
+    runs = [train(ranks, [*flags, "--strategy.name", name], name=name) for ranks, name in writers]
+    assert all(run.code == 0 for run in runs), runs[0].output
+    paths = [str(checkpoint(run.folder, 6)) for run in runs]
+    script, told = str(Path(__file__).with_name("cross_load.py")), []
+    for ranks, name in [*writers, (4, "split")]:
+        output = tmp_path / f"{name}-{ranks}.json"
+        launch(ranks, [script, str(output), "3", ",".join(paths), *flags, "--strategy.name", name])
+        told.append(json.loads(output.read_text()))
+    for path, run in zip(paths, runs, strict=True):
+        own = run.summary()["eval"]["loss"]
+        for loaded in (of_reader[path] for of_reader in told):
+            assert loaded["loss"] == pytest.approx(own, rel=1e-6)
+            assert loaded["losses"] == pytest.approx(told[0][path]["losses"], rel=1e-5)
+
+
+def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(train: Train) -> None:
+    """Mid-epoch, two micro-steps, clipping, a kept checkpoint; curves in the same run of W&B."""
+    flags = [*SMOKE, "--train.evaluate_samples", "1000", "--train.accumulate", "2", "--train.clip_norm", "1.0"]
+    flags += ["--strategy.name", "single", "--checkpoint.every_steps", "4", "--checkpoint.keep_every", "8"]
+    environment = {"WANDB_MODE": "offline"}
+    whole = train(1, flags, launcher=ALONE, name="whole", environment=environment)
+    part = [*flags, "--train.max_steps", "13"]
+    halves = [
+        train(1, half, launcher=ALONE, name="halves", environment=environment)
+        for half in (part, [*flags, "--run.resume", "auto"])
+    ]
+    assert [run.code for run in (whole, *halves)] == [0, 0, 0], halves[1].output
+    again = halves[1]
+    assert "going on after step 13" in again.output
+    for run in (whole, again):
+        kept = [path.name for path in files.written(run.folder / files.FOLDER)]
+        assert kept == [files.named(step) for step in (8, 16, 20)]
+    assert same_bits(checkpoint(again.folder, 20), checkpoint(whole.folder, 20))
+    timeless = ("step", "loss", "samples", "sample_fingerprint", "epoch", "lr", "norm")
+    lines = [[{name: line[name] for name in timeless} for line in run.metrics()] for run in (whole, again)]
+    assert lines[0] == lines[1] and [line["step"] for line in lines[1]] == list(range(1, 21))
+    assert again.summary()["steps"] == 20 and again.summary()["eval"] == whole.summary()["eval"]
+    parts = [contents(file) for file in again.folder.glob("wandb/offline-run-*/run-*.wandb")]
+    assert len(parts) == 2 and len({file.name for file in again.folder.glob("wandb/*/run-*.wandb")}) == 1
+    # At 13 again, the evaluation that the first part ended with is known, and not repeated.
+    assert again.output.count("top-1") == 1
+
+
+@pytest.fixture
+def finished(train: Train) -> Finished:
+    flags = [*QUICK, "--strategy.name", "single", "--train.max_steps", "6", "--checkpoint.every_steps", "2"]
+    run = train(1, [*flags, "--train.evaluate", "false"], launcher=ALONE)
+    assert run.code == 0, run.output
+    return run
+
+
+def flip_a_byte(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train, finished: Finished) -> None:
+    (shard,) = checkpoint(finished.folder, 6).glob("*.safetensors")
+    more = [*QUICK, "--strategy.name", "single", "--train.max_steps", "8", "--run.resume", "auto"]
+    flip_a_byte(shard)
+    run = train(1, more, launcher=ALONE)
+    assert run.code == 0 and [line["step"] for line in run.metrics()] == list(range(1, 9))
+    assert f"{files.named(6)} is damaged: {shard.name} was changed" in run.output
+    assert "going on after step 4" in run.output
+
+    next(checkpoint(run.folder, 8).glob("*.safetensors")).unlink()
+    flip_a_byte(checkpoint(run.folder, 4) / files.MANIFEST)
+    left = train(1, [*more, "--train.max_steps", "9"], launcher=ALONE)
+    assert left.code == 2 and "no whole checkpoint is left" in left.errors()[0]
+    assert f"{files.named(8)} is damaged: {shard.name} is missing" in left.output
+    assert len(left.metrics()) == 8  # nothing was lost
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--net.activation", "tanh"], ("net.activation", "tanh", "relu")),
+        (["--data.name", "synthetic"], ("data.name", "synthetic", "fashion_mnist")),
+        (["--train.global_batch", "32"], ("train.global_batch", "32", "64")),
+        (["--optim.name", "sgd"], ("optim.name", "sgd", "adam")),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(
+    train: Train, finished: Finished, flags: list[str], words: tuple[str, ...]
+) -> None:
+    before = sorted(path.name for path in finished.folder.iterdir())
+    resume = ["--run.resume", str(checkpoint(finished.folder, 6)), "--train.max_steps", "8"]
+    run = train(1, [*QUICK, *flags, *resume], launcher=ALONE, name="other")
+    assert run.code == 2 and all(word in run.errors()[0] for word in words)
+    assert [path.name for path in run.folder.iterdir()] == ["exit.json"]
+    assert sorted(path.name for path in finished.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--run.resume", "/nowhere"], ("/nowhere", "neither a checkpoint")),
+        (["--run.resume", "auto", "--run.overwrite", "true"], ("run.overwrite", "would delete")),
+    ],
+)
+def test_nothing_to_go_on_from(train: Train, flags: list[str], words: tuple[str, ...]) -> None:
+    run = train(1, [*QUICK, *flags], launcher=ALONE)
+    assert run.code == 2 and all(word in run.errors()[0] for word in words)
+
+
+def test_a_disk_that_fills_loses_no_good_checkpoint(train: Train, finished: Finished, tmp_path: Path) -> None:
+    """The run's checkpoints lie on a disk that has room for the first three, not for a fourth."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = sum(path.stat().st_size for path in checkpoint(finished.folder, 6).iterdir())
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={4 * size - size // 2}", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        shutil.copytree(finished.folder / files.FOLDER, disk / "checkpoints")
+        shutil.rmtree(finished.folder / files.FOLDER)
+        (finished.folder / files.FOLDER).symlink_to(disk / "checkpoints")
+        (disk / "filler").write_bytes(b"0" * (size // 2))
+        flags = [*QUICK, "--strategy.name", "single", "--checkpoint.every_steps", "2", "--checkpoint.keep", "3"]
+        run = train(1, [*flags, "--train.max_steps", "10", "--run.resume", "auto"], launcher=ALONE)
+        assert run.code == 0 and len(run.metrics()) == 10, run.output
+        assert "warning: no checkpoint of step 8: " in run.output and "training goes on" in run.output
+        assert files.verify(checkpoint(run.folder, 6)).step == 6
+        assert not list((disk / "checkpoints").glob(".writing*"))
+        (disk / "filler").unlink()
+        more = train(1, [*flags, "--train.max_steps", "12", "--run.resume", "auto"], launcher=ALONE)
+        assert more.code == 0 and "going on after step 6" in more.output
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
