@@ -114,6 +114,7 @@ def run_flags(comparison: Comparison, run: Run) -> list[str]:
         "--train.max_steps": steps,
         "--train.epochs": steps,  # enough for a data set of any size
         "--train.evaluate": "false",
+        "--checkpoint.every_steps": 0,
         "--tracking.wandb": "false",
         "--run.dir": run_folder(comparison, run),
         "--run.overwrite": "true",
