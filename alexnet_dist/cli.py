@@ -20,6 +20,12 @@ TRAIN_HELP = """Train as an experiment says: --config FILE, and a dotted flag fo
 """
 
 
+STRATEGIES_HELP = """What each strategy does, and the memory that it takes for the given net.
+
+  --ranks N                    ranks to share it [2]
+"""
+
+
 PARITY_HELP = """Train under each strategy and in one process from the same start, and compare every tensor.
 
   --strategies LIST            strategies, separated by commas [ddp,split]
@@ -61,6 +67,37 @@ def train(flags: Sequence[str]) -> int:
         run_training(resolved, ending)
 
     return guarded(run, Ending(named_folder(given)))
+
+
+def export(flags: Sequence[str]) -> int:
+    """`alexnet-dist export`."""
+    parser = argparse.ArgumentParser("alexnet-dist export", description="A checkpoint's weights for other programs.")
+    parser.add_argument("--checkpoint", required=True, help="a checkpoint, or the folder of a run")
+    parser.add_argument("--format", default="safetensors", help="safetensors or torchvision [safetensors]")
+    parser.add_argument("--output", required=True, help="the file to write")
+    arguments = parser.parse_args(flags)
+
+    def write() -> int:
+        from alexnet_dist.training.export import export
+
+        export(Path(arguments.checkpoint), arguments.format, Path(arguments.output))
+        return 0
+
+    return _exit_code(write)
+
+
+def evaluate(flags: Sequence[str]) -> int:
+    """`alexnet-dist evaluate`, in every rank that a launcher started."""
+    parser = argparse.ArgumentParser("alexnet-dist evaluate", description="Accuracy of a checkpoint on test images.")
+    parser.add_argument("--checkpoint", required=True, help="a checkpoint, or the folder of a run")
+    arguments, rest = parser.parse_known_args(flags)
+
+    def run(_: Ending) -> None:
+        from alexnet_dist.training.evaluate_checkpoint import evaluate_checkpoint
+
+        evaluate_checkpoint(Path(arguments.checkpoint), rest)
+
+    return guarded(run, Ending())
 
 
 def launch(flags: Sequence[str]) -> int:
@@ -142,6 +179,16 @@ def doctor(flags: Sequence[str]) -> int:
     return _exit_code(lambda: run(flags))
 
 
+def strategies(flags: Sequence[str]) -> int:
+    """`alexnet-dist strategies`."""
+    if "--help" in flags or "-h" in flags:
+        print(STRATEGIES_HELP + fields_help())
+        return 0
+    from alexnet_dist.overview import run
+
+    return _exit_code(lambda: run(flags))
+
+
 def _exit_code(action: Callable[[], int]) -> int:
     """Run a command; what went wrong is one line."""
     try:
@@ -157,8 +204,11 @@ def _exit_code(action: Callable[[], int]) -> int:
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train, "train one experiment on the ranks that the launcher started"),
     "launch": (launch, "start ranks, pass signals on, return the run's own exit code"),
+    "evaluate": (evaluate, "accuracy of a checkpoint on the test images"),
+    "export": (export, "a checkpoint's weights for other programs"),
     "parity": (parity, "hold strategies against one process, tensor by tensor"),
     "compare": (compare, "which strategy is faster here, and is it the same training: runs, a table, a report"),
+    "strategies": (strategies, "what each splits, moves and needs, and the memory it takes on a rank"),
     "data": (data, "fetch the images"),
     "runs": (runs, "a table of finished runs"),
     "doctor": (doctor, "before a long job: is everything there, how fast are the links"),

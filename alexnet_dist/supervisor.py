@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from alexnet_dist.launcher import Nodes, free_port, launch_line
 from alexnet_dist.training.control import CONTROL, RESTARTS, STOP, read_first_failure, read_reports
 from alexnet_dist.training.ending import DONE, FAILED, STOPPED
 
+ORPHAN_SECONDS = 60.0
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
@@ -119,10 +121,18 @@ class Supervision:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             try:
                 code = self._launcher.wait()
+                if code < 0 and self._asked_by is None:
+                    self._await_orphans()
             finally:
                 for number, handler in before.items():
                     signal.signal(number, handler)
             return judge(read_reports(self._folder), read_first_failure(self._folder), self._ranks, code)
+
+    def _await_orphans(self) -> None:
+        """A launcher that is killed takes no rank with it; they find out, save and end by themselves."""
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while time.monotonic() < deadline and len(read_reports(self._folder)) < len(self._ranks):
+            time.sleep(0.1)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self._asked_by is None:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import runs
 from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
 
@@ -79,6 +80,12 @@ def train(tmp_path: Path) -> Train:
         return Finished(done.returncode, done.stdout, folder)
 
     return start
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on() -> Iterator[None]:
+    yield
+    runs.end_all()
 
 
 @pytest.fixture(scope="session")

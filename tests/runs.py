@@ -90,6 +90,18 @@ class Launched:
         return json.loads((self.folder / "exit.json").read_text())
 
 
+_STARTED: list[subprocess.Popen[bytes]] = []
+
+
+def end_all() -> None:
+    """What a failed test has left running must not slow the others."""
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.poll() is None:
+            for child in [*psutil.Process(process.pid).children(recursive=True), process]:
+                child.kill()
+
+
 def start(folder: Path, ranks: int, flags: Sequence[str], launch: Sequence[str] = ()) -> Launched:
     """`alexnet-dist launch --ranks N [launch flags] -- [flags] --run.dir FOLDER`."""
     line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", str(ranks), *launch, "--", *flags]
@@ -98,4 +110,5 @@ def start(folder: Path, ranks: int, flags: Sequence[str], launch: Sequence[str] 
         process = subprocess.Popen(
             [*line, "--run.dir", str(folder)], stdout=sink, stderr=subprocess.STDOUT, cwd=folder.parent, env=os.environ
         )
+    _STARTED.append(process)
     return Launched(process, folder, output)

@@ -114,6 +114,7 @@ def run_flags(comparison: Comparison, run: Run) -> list[str]:
         "--train.max_steps": steps,
         "--train.epochs": steps,  # enough for a data set of any size
         "--train.evaluate": "false",
+        "--checkpoint.every_steps": 0,
         "--tracking.wandb": "false",
         "--run.dir": run_folder(comparison, run),
         "--run.overwrite": "true",
@@ -138,11 +139,20 @@ def experiment_of(comparison: Comparison, case: Case, run: Run | None = None) ->
 
 def schedule(comparison: Comparison, cases: Sequence[Case]) -> list[Run]:
     """All runs in the order in which they start: A B C, then C B A, and so on, so that a machine that drifts hurts all
-    alike. A control run follows the run that it is held against; one rank needs none."""
+    alike. A control run follows the run that it is held against; one rank needs none, and an engine has none."""
     runs, possible = [], [case for case in cases if case.refusal is None]
     for number in range(1, comparison.compare.rounds + 1):
         for case in possible if number % 2 else reversed(possible):
             runs.append(Run(case, number))
-            if number <= comparison.compare.control_rounds and case.ranks > 1:
-                runs.append(Run(case, number, control=True))
+            control = Run(case, number, control=True)
+            if number <= comparison.compare.control_rounds and case.ranks > 1 and _can(comparison, control):
+                runs.append(control)
     return runs
+
+
+def _can(comparison: Comparison, run: Run) -> bool:
+    try:
+        check(experiment_of(comparison, run.case, run), run.case.ranks)
+    except Refusal:
+        return False
+    return True

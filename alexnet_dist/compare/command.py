@@ -71,7 +71,7 @@ def conclude(comparison: Comparison, cases: Sequence[Case], log: bool) -> int:
     conclusion = Conclusion(comparison, rows, found, headline(rows, found))
     pictures = write_report(conclusion)
     known = facts(conclusion)
-    title = f"{conclusion.title}, {known.get('devices', 'no device')}, {comparison.compare.rounds} rounds"
+    title = f"{conclusion.title}, {known.get('devices', 'no device')}, rounds: {comparison.compare.rounds}"
     lines = [*notes(rows), conclusion.headline, f"report: {comparison.folder / HTML}"]
     print_grids(title, [speed_grid(rows), cause_grid(rows)], lines)
     if log:

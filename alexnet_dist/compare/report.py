@@ -51,7 +51,7 @@ def facts(conclusion: Conclusion) -> dict[str, str]:
         "rounds": f"{settings.rounds}, in alternating order; {settings.control_rounds} with control runs",
         "steps": f"{settings.steps} measured after {settings.warm_up} of warm-up, in each run",
         "scaling": settings.scaling,
-        "tie": f"a difference whose 95 % interval includes none, or below {settings.noise:.0%}",
+        "tie": f"a ratio whose 95 % interval includes 1, or that lies within {settings.noise:.0%} of it",
         "seed": str(conclusion.comparison.run.seed),
     }
     if summaries:

@@ -119,7 +119,7 @@ def _carry_out_runs(comparison: Comparison, runs: Sequence[Run], monitor: Monito
     for run in runs:
         case = run.case
         what = "control without communication" if run.control else f"round {run.round}"
-        monitor.begin(f"{case.variant} on {case.ranks} ranks, global batch {case.global_batch}, {what}")
+        monitor.begin(f"{case.variant} x{case.ranks}, global batch {case.global_batch}, {what}")
         if case in failed:
             continue  # it would fail again, after as long a wait
         try:

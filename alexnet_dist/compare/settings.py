@@ -57,7 +57,8 @@ class Comparison(Experiment):
 DECIDED = {
     "strategy": ("name", "gradient_dtype", "communicate"),
     "train": ("global_batch", "max_steps", "epochs", "evaluate", "evaluate_samples", "profile"),
-    "run": ("dir", "name", "overwrite"),
+    "checkpoint": ("every_steps", "keep", "keep_every", "background"),
+    "run": ("dir", "name", "overwrite", "resume"),
 }
 
 

@@ -1,7 +1,10 @@
 """Starts ranks as a user would, and sees to it that they end."""
 
+import ctypes
 import shlex
+import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ TRAIN = ("-m", "alexnet_dist.cli", "train")
 # Between a request to end and force: the launcher gives its ranks 30 s.
 GRACE_SECONDS = 40.0
 REASON_LENGTH = 200
+_PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,13 @@ class Starter:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("w") as log:
             try:
-                started = subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                started = subprocess.Popen(
+                    line,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                )
             except OSError as error:
                 raise Refusal("--start-with", line[0], error.strerror or "cannot be started") from None
             try:
@@ -63,6 +73,12 @@ class Starter:
                 started.wait()
         if code:
             raise RunFailed(_reason(self.log.read_text(errors="replace"), code))
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process where the comparison is killed: a run left behind would write into a folder that
+    the next attempt uses."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end_tree(pid: int) -> None:

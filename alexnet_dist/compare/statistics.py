@@ -63,10 +63,12 @@ def _picks(rounds: int) -> NDArray[np.int64]:
 
 def _medians(rounds: Rounds, picks: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     """(RESAMPLES,) medians of steps drawn with replacement within the rounds that each row of `picks` names."""
-    draws, arrays = np.random.default_rng(seed), [np.asarray(steps) for steps in rounds]
-    return np.array(
-        [np.median(np.concatenate([draws.choice(arrays[i], len(arrays[i])) for i in row])) for row in picks]
-    )
+    lengths = np.array([len(steps) for steps in rounds])
+    padded = np.array([[*steps, *[0.0] * (lengths.max() - len(steps))] for steps in rounds])
+    # Equally many from every round, the longest's number; padding is never drawn.
+    draws = np.random.default_rng(seed).random((*picks.shape, lengths.max()))
+    chosen = (draws * lengths[picks][..., None]).astype(np.int64)
+    return np.median(padded[picks[..., None], chosen].reshape(len(picks), -1), axis=1)
 
 
 def _interval(value: float, resampled: NDArray[np.float64]) -> Estimate:

@@ -26,7 +26,8 @@ class Grid:
 def speed_grid(rows: Sequence[Row]) -> Grid:
     """How fast each case is, and whether it is the same training."""
     columns = (
-        "strategy", "wire", "ranks", "batch", "images/s", "95 %", "x best", "x 1 process", "worst gradient", "verdict",
+        "strategy", "wire", "ranks", "batch", "images/s", "95 %", "x best", "x 1 proc.", "effic.", "gradient",
+        "verdict",
     )  # fmt: skip
     return Grid("speed and truth", columns, [_speed_cells(row) for row in rows], *_marks(rows))
 
@@ -58,14 +59,15 @@ def _speed_cells(row: Row) -> list[str]:
     case, figures = row.case, row.figures
     start = [case.variant, figures.wire if figures else "-", str(case.ranks), str(case.global_batch)]
     if figures is None:
-        return [*start, "failed", "-", "-", "-", *_verdict_cells(row)]
+        return [*start, "failed", "-", "-", "-", "-", *_verdict_cells(row)]
     rate, best, one = figures.images_per_second, figures.against_best, figures.against_one
     return [
         *start,
-        f"{rate.value:.1f}",
-        f"{rate.low:.1f} - {rate.high:.1f}",
+        short(rate.value),
+        f"{short(rate.low)} - {short(rate.high)}",
         f"{best.value:.2f}" if best else "-",
         f"{one.value:.2f}" if one else "-",
+        f"{figures.efficiency:.0%}" if figures.efficiency is not None else "-",
         *_verdict_cells(row),
     ]
 
@@ -91,12 +93,21 @@ def _cause_cells(row: Row) -> list[str]:
         seconds(parts[COMMUNICATION]) if COMMUNICATION in parts else "-",
         seconds(parts[DATA]),
         seconds(parts[OPTIMIZER]),
-        f"{figures.sent / 1e6:.1f}",
-        f"{figures.expected / 1e6:.1f}",
+        short(figures.sent / 1e6),
+        short(figures.expected / 1e6),
         f"{figures.memory / 2**30:.2f}",
-        f"{figures.parameters / 1e6:.1f}",
+        short(figures.parameters / 1e6),
         f"{figures.mfu:.0%}" if figures.mfu is not None else "-",
     ]
+
+
+def short(value: float) -> str:
+    """A figure with three digits at least: 12,345, 244.0, 2.80, 0.164."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    if value >= 1:
+        return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.3g}"
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
@@ -122,8 +133,9 @@ def print_grids(title: str, grids: Sequence[Grid], lines: Sequence[str]) -> None
         for column in grid.columns:
             table.add_column(column, justify="left" if column in ("strategy", "verdict") else "right", no_wrap=True)
         for index, cells in enumerate(grid.rows):
-            ends = index + 1 < len(grid.rows) and grid.batches[index + 1] != grid.batches[index]
-            table.add_row(*_coloured(grid, cells, colours[grid.marks[index]]), end_section=ends)
+            if index and grid.batches[index] != grid.batches[index - 1]:
+                table.add_row()
+            table.add_row(*_coloured(grid, cells, colours[grid.marks[index]]))
         console.print(table)
     for line in lines:
         console.print(line, highlight=False, markup=False)

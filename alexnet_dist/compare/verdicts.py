@@ -7,7 +7,7 @@ rounding does to them, and is judged by what rounding alone can do.
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
@@ -70,7 +70,7 @@ class Judge:
         references = self._measure(lines, 1, "reference")
         key = lambda case: (case.strategy, case.ranks)  # noqa: E731
         for (strategy, ranks), group in groupby(sorted(cases, key=key), key=key):
-            self.progress(f"parity: {strategy} on {ranks} ranks")
+            self.progress(f"parity: {strategy} x{ranks}")
             self._judge_group(list(group), ranks, references)
         shutil.rmtree(self.folder / "work", ignore_errors=True)
 
@@ -102,7 +102,8 @@ class Judge:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             flat = [line for several in lines.values() for line in several]
-            outputs = iter(parity.measure(flat, ranks, folder, self.starter) if flat else [])
+            starter = replace(self.starter, log=self.starter.log.with_name(f"parity-{name}-{ranks}x.log"))
+            outputs = iter(parity.measure(flat, ranks, folder, starter) if flat else [])
             return {key: [next(outputs) for _ in several] for key, several in lines.items()}
         except RunFailed as failed:
             if len(lines) == 1:

@@ -14,7 +14,7 @@ from alexnet_dist.nets.table import Table
 
 NetName = Literal["alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_small"]
 Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
-StrategyName = Literal["auto", "single", "ddp", "split"]
+StrategyName = Literal["auto", "single", "ddp", "split", "zero1", "zero2", "zero3", "fsdp"]
 Precision = Literal["fp64", "fp32", "tf32", "bf16", "fp16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 
@@ -54,6 +54,13 @@ class StrategyConfig(Group):
     name: StrategyName = Field("auto", description="how the net lies on the ranks; auto: ddp, or single for one rank")
     gradient_dtype: Literal["fp32", "bf16"] | None = Field(
         None, description="dtype of gradients on the wire between replicas; default: the parameters' own"
+    )
+    offload_optimizer: bool = Field(False, description="zero1 to zero3: update weights on the host, state lies there")
+    shard_ranks: int | None = Field(
+        None, ge=2, le=1_000_000, description="fsdp: ranks that share one copy of the net; default: all of them"
+    )
+    reshard_after_forward: bool = Field(
+        True, description="fsdp: free gathered weights after forward; false: keep them for backward, gather once"
     )
     communicate: bool = Field(
         True, description="false: a control run that sends nothing, to see what sending costs; it does not learn right"

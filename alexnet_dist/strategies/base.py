@@ -15,6 +15,7 @@ from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.layout.layout import Layout, World
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.memory import Memory
 
 MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 
@@ -60,6 +61,16 @@ class StepResult:
     skipped: Tensor | None
 
 
+@dataclass(frozen=True)
+class About:
+    """What a user wants to know before choosing, each in a few words; `moves` with N ranks and W bytes of weights."""
+
+    splits: str
+    moves: str
+    needs: str
+    right_where: str
+
+
 class Strategy(ABC):
     """Owns how the net lies on the layout, and every collective that this needs.
 
@@ -67,6 +78,7 @@ class Strategy(ABC):
     """
 
     name: ClassVar[str]
+    about: ClassVar[About]
     split_size: ClassVar[int]  # ranks that share one replica's samples
     layout: Layout
 
@@ -86,8 +98,12 @@ class Strategy(ABC):
 
     @classmethod
     @abstractmethod
-    def engine_options(cls, experiment: Experiment) -> EngineOptions:
-        """What the Accelerator and the launcher must be told before they start."""
+    def engine_options(cls, experiment: Experiment, world_size: int) -> EngineOptions:
+        """What the Accelerator and the launcher must be told before they start.
+
+        Raises:
+            Refusal: the launcher was told otherwise.
+        """
 
     @abstractmethod
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
@@ -158,3 +174,16 @@ class Strategy(ABC):
             samples: of this replica in the step.
             clips: whether the gradient's norm is taken.
         """
+
+    @classmethod
+    @abstractmethod
+    def expected_memory(cls, experiment: Experiment, table: Table, world_size: int, dtypes: Dtypes) -> Memory:
+        """Bytes that the fullest rank must hold between backward and update, from the layer table.
+
+        Args:
+            table: of the whole net.
+        """
+
+    @abstractmethod
+    def held_memory(self) -> Memory:
+        """Bytes that this rank holds just now, counted where the tensors are."""

@@ -3,22 +3,23 @@
 from typing import final
 
 from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.errors import Refusal
 from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.base import About
 from alexnet_dist.strategies.plain import PlainStrategy
+from alexnet_dist.strategies.settings import needs_several_ranks
 
 
 @final
 class Ddp(PlainStrategy):
     name = "ddp"
     split_size = 1
+    about = About(
+        splits="the batch",
+        moves="gradients, summed: 2(N-1)/N W",
+        needs="two ranks or more",
+        right_where="the net fits on a device and links are fast; large batches",
+    )
 
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
-        if world_size < 2:
-            raise Refusal(
-                "strategy.name",
-                "ddp",
-                "needs two ranks or more, one was launched: "
-                "accelerate launch --multi_gpu --num_processes 2, or strategy.name single",
-            )
+        needs_several_ranks(cls.name, world_size)

@@ -18,9 +18,6 @@ from alexnet_dist.layout.layout import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import (
-    OPTIMIZER,
-    STEPS,
-    WEIGHT,
     Dtypes,
     EngineOptions,
     MakeOptimizer,
@@ -28,10 +25,11 @@ from alexnet_dist.strategies.base import (
     Strategy,
 )
 from alexnet_dist.strategies.loss_scale import LossScale
+from alexnet_dist.strategies.memory import Memory, held_bytes, optimizer_bytes
 from alexnet_dist.strategies.replicas import expected_reduction, replicate
+from alexnet_dist.strategies.settings import WIRE, without_effect
+from alexnet_dist.strategies.state import live_state, set_steps
 from alexnet_dist.strategies.towers import cut, expected_exchanges, whole
-
-_WIRE = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class PlainStrategy(Strategy):
@@ -43,12 +41,13 @@ class PlainStrategy(Strategy):
     _replicas: DistributedDataParallel | None = None
 
     @classmethod
-    def engine_options(cls, experiment: Experiment) -> EngineOptions:
+    def engine_options(cls, experiment: Experiment, world_size: int) -> EngineOptions:
         return EngineOptions()
 
     @classmethod
     def warnings(cls, experiment: Experiment, world_size: int) -> list[str]:
-        dtype, found = experiment.strategy.gradient_dtype, []
+        dtype = experiment.strategy.gradient_dtype
+        found = without_effect(experiment, {"gradient_dtype", "communicate"})
         if dtype is not None and world_size == cls.split_size:
             found.append(f"strategy.gradient_dtype: {dtype} has no effect: there is one replica, no gradient travels")
         if not experiment.strategy.communicate:
@@ -62,7 +61,7 @@ class PlainStrategy(Strategy):
         wanted = experiment.strategy.gradient_dtype
         # fp16 alone has too few exponents for small gradients.
         self._scale = LossScale(world.device) if dtypes.compute == torch.float16 else None
-        self._wire = dtypes.parameters if wanted is None else _WIRE[wanted]
+        self._wire = dtypes.parameters if wanted is None else WIRE[wanted]
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> nn.Module:
         # The order matters: parameters are cut on the host, so that a device never holds the whole net, and DDP
@@ -125,25 +124,16 @@ class PlainStrategy(Strategy):
         return {name: self._whole(parameter.detach()) for name, parameter in self._net.named_parameters()}
 
     def state(self) -> dict[str, Tensor]:
-        state: dict[str, Tensor] = {} if self._scale is None else self._scale.state()
-        for name, parameter in self._net.named_parameters():
-            state[WEIGHT + name] = self._shown(parameter.detach())
-            for kind, value in self._optimizer.state[parameter].items():
-                if value.shape == parameter.shape:
-                    state[f"{OPTIMIZER}{kind}.{name}"] = self._shown(value)
-                else:
-                    state[STEPS] = value.reshape(1).clone()
-        return state
+        state = live_state(self._net.named_parameters(), self._optimizer, self._shown)
+        return state if self._scale is None else {**state, **self._scale.state()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         # Weights and moments are shown as the live tensors: what was written into them is there already.
         if self._scale is not None:
             self._scale.load_state(state)
-        if STEPS in state:
-            for of_parameter in self._optimizer.state.values():
-                of_parameter["step"].copy_(state[STEPS].reshape(()))
+        set_steps(self._optimizer, state)
 
-    def _shown(self, part: Tensor) -> Tensor:
+    def _shown(self, _: str, part: Tensor) -> Tensor:
         """A part as what it is a part of: each tower holds its chunk along dim 0, replicas hold the same."""
         mesh = self.layout.mesh
         if mesh is None or self.layout.split_size == 1:
@@ -165,3 +155,15 @@ class PlainStrategy(Strategy):
         if (clips or self._scale is not None) and layout.split_size > 1:
             reduced += 2 * self.dtypes.parameters.itemsize * (layout.split_size - 1) // layout.split_size
         return {**expected, "all_reduce": reduced} if reduced else expected
+
+    @classmethod
+    def expected_memory(cls, experiment: Experiment, table: Table, world_size: int, dtypes: Dtypes) -> Memory:
+        part = table.parameters // cls.split_size * dtypes.parameters.itemsize
+        return Memory(part, part, optimizer_bytes(experiment.optim, part))
+
+    def held_memory(self) -> Memory:
+        return Memory(
+            held_bytes(self._net.parameters()),
+            held_bytes(parameter.grad for parameter in self._net.parameters()),
+            held_bytes(value for state in self._optimizer.state.values() for value in state.values()),
+        )

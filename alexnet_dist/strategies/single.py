@@ -5,6 +5,7 @@ from typing import final
 from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.errors import Refusal
 from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.base import About
 from alexnet_dist.strategies.plain import PlainStrategy
 
 
@@ -12,6 +13,12 @@ from alexnet_dist.strategies.plain import PlainStrategy
 class Single(PlainStrategy):
     name = "single"
     split_size = 1
+    about = About(
+        splits="nothing",
+        moves="nothing",
+        needs="one rank",
+        right_where="one device is enough; what the others are held against",
+    )
 
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:

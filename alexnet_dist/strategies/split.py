@@ -8,6 +8,7 @@ from typing import final
 from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.errors import Refusal
 from alexnet_dist.nets.table import Norm, Table
+from alexnet_dist.strategies.base import About
 from alexnet_dist.strategies.plain import PlainStrategy
 
 
@@ -15,6 +16,12 @@ from alexnet_dist.strategies.plain import PlainStrategy
 class Split(PlainStrategy):
     name = "split"
     split_size = 2
+    about = About(
+        splits="every layer in two, the batch over pairs",
+        moves="activations, with the batch; gradients of half a net between pairs",
+        needs="an even number of ranks",
+        right_where="batches are small or links slow: what crosses does not grow with the net",
+    )
 
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:

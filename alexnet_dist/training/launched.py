@@ -61,7 +61,7 @@ def check_launcher(environment: Mapping[str, str], engines: Collection[str], mix
             raise Refusal(
                 "accelerate launch",
                 f"{name}=true",
-                f"{_OWN_CONFIG}this experiment does not use {engine}; "
+                f"{_OWN_CONFIG}this experiment does not run on Accelerate's {engine}; "
                 "launch with --config_file configs/accelerate/plain.yaml",
             )
     precision = environment.get("ACCELERATE_MIXED_PRECISION", "no").lower()

@@ -15,13 +15,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from alexnet_dist.config.experiment import Experiment, resolve
+from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.config.sources import load
 from alexnet_dist.layout.layout import World
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.ending import Ending, guarded
 from alexnet_dist.training.run import bring_up
-from alexnet_dist.training.setup import build, check
+from alexnet_dist.training.setup import build
+from alexnet_dist.training.start import stop
 from alexnet_dist.training.step import training_step
 
 
@@ -107,13 +108,11 @@ def main(cases_file: str) -> int:
     cases = json.loads(Path(cases_file).read_text())
 
     def all_cases(_: Ending) -> None:
-        experiment, accelerator, world = bring_up(load(cases[0]["flags"]))
-        gc.freeze()  # free_memory collects after each case: let it not look at all that was imported
         for case in cases:
-            experiment = resolve(load(case["flags"]), world.size)
-            check(experiment, world.size)
+            experiment, accelerator, world = bring_up(load(case["flags"]))
+            gc.freeze()  # `stop` collects after each case: let it not look at all that was there before
             result = probe(experiment, case["steps"], accelerator, world)
-            accelerator.free_memory()
+            stop(accelerator)
             if world.rank == 0:
                 _write(result, Path(case["output"]), case["reference"])
 

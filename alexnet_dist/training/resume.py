@@ -18,11 +18,13 @@ class Origin:
     folder: the run's own; None until it is claimed.
     checkpoint: to take up; None starts from initial weights.
     step: optimiser steps done.
+    damaged: checkpoints that were passed over.
     """
 
     folder: Path | None
     checkpoint: Path | None
     step: int
+    damaged: tuple[Path, ...] = ()
 
 
 ANEW = Origin(None, None, 0)
@@ -64,9 +66,14 @@ def find_origin(experiment: Experiment, say: Callable[[str], None]) -> Origin:
 def _at(found: list[Path], experiment: Experiment, say: Callable[[str], None], folder: Path | None) -> Origin:
     path, manifest = reader.first_whole(found, say)
     reader.check_same(manifest, experiment)
-    return Origin(folder, path, manifest.step)
+    return Origin(folder, path, manifest.step, tuple(found[: found.index(path)]))
 
 
 def claim(origin: Origin, experiment: Experiment) -> Path:
     """The run's folder, made this run's alone. For one rank."""
-    return origin.folder if origin.folder is not None else claim_folder(experiment)
+    if origin.folder is None:
+        return claim_folder(experiment)
+    for path in origin.damaged:
+        # Set aside: it must not be counted among the newest that are kept, and push a good one out.
+        files.set_aside(path)
+    return origin.folder

@@ -46,7 +46,7 @@ def bring_up(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     check(experiment, promised)
     mixed_precision = mixed_precision_of(experiment.train.precision)
     check_replicas(os.environ, STRATEGIES[experiment.strategy.name].split_size)
-    options = STRATEGIES[experiment.strategy.name].engine_options(experiment)
+    options = STRATEGIES[experiment.strategy.name].engine_options(experiment, promised)
     check_launcher(os.environ, options.environment, mixed_precision)
     set_switches(experiment.train.precision)
     accelerator, world = start(options, mixed_precision, promised)

@@ -2,10 +2,12 @@
 
 import os
 from datetime import timedelta
+from functools import cache
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState, GradientState
 
 from alexnet_dist.errors import Refusal
 from alexnet_dist.layout.layout import Layout, World
@@ -43,12 +45,23 @@ def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[
     if on_cpu:
         keep_freed_memory()
         use_own_cores()
-    control: dist.ProcessGroup | None = None
-    if promised > 1:
-        members = dist.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
-        assert isinstance(members, dist.ProcessGroup), "every rank is a member"
-        control = members
+    control = _control_group() if promised > 1 else None
     return accelerator, World(accelerator.process_index, promised, accelerator.device, control)
+
+
+@cache
+def _control_group() -> dist.ProcessGroup:
+    members = dist.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
+    assert isinstance(members, dist.ProcessGroup), "every rank is a member"
+    return members
+
+
+def stop(accelerator: Accelerator) -> None:
+    """Let an Accelerator go, so that the same ranks can start another one, with another engine."""
+    accelerator.free_memory()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)  # Accelerate leaves it behind
 
 
 def limit_waiting(world: World, layout: Layout, timeout: timedelta) -> None:

@@ -6,6 +6,7 @@ The long form of the kill test (50 kills) runs with ALEXNET_DIST_KILLS=50.
 import json
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -68,3 +69,52 @@ def every_sample_once_an_epoch(folder: Path) -> bool:
     return epochs == set(range(EPOCHS)) and all(
         sum(line["sample_fingerprint"] for line in lines if line["epoch"] == epoch) == all_of_them for epoch in epochs
     )
+
+
+def endless(folder: Path, strategy: str, *flags: str) -> Launched:
+    run = start(folder, 2, [*FLAGS, "--train.max_steps", "100000", "--train.epochs", "100000",
+                            "--strategy.name", strategy, "--train.timeout", "5", *flags])  # fmt: skip
+    run.wait_until(lambda: run.steps() >= 2 and len(run.ranks()) == 2)
+    return run
+
+
+def test_a_rank_that_dies_ends_the_job_with_the_reason_told_once(tmp_path: Path) -> None:
+    run = endless(tmp_path / "run", "split")
+    run.ranks()[1].send_signal(signal.SIGKILL)
+    code, lines = run.end()
+    assert code == 1
+    assert lines[-1].startswith("error: rank 1 was killed by SIGKILL; rank 0 lost another rank in step ")
+    assert "all_gather" in lines[-1] or "all_to_all" in lines[-1] or "all_reduce" in lines[-1]
+    assert sum("error" in line.lower() for line in lines) == 1 and "Traceback" not in "\n".join(lines)
+
+
+def test_a_rank_that_hangs_ends_the_job_and_is_named(tmp_path: Path) -> None:
+    run = endless(tmp_path / "run", "ddp")
+    run.ranks()[1].send_signal(signal.SIGSTOP)
+    code, lines = run.end()
+    assert code == 1
+    assert lines[-1].startswith("error: rank 1 did not answer; rank 0 lost another rank in step ")
+    assert "Timed out" in lines[-1]
+
+
+def test_a_rank_that_fails_says_why_and_nobody_else_does(tmp_path: Path) -> None:
+    """What the first rank wants to write is in the way."""
+    folder = tmp_path / "run"
+    run = endless(folder, "split", "--run.resume", "auto")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end()[0] == 75
+    (folder / "evaluation.json").mkdir()
+    more = ["--train.max_steps", str(run.steps() + 1), "--train.epochs", "100000", "--train.evaluate", "true"]
+    again = start(folder, 2, [*FLAGS, *more, "--strategy.name", "split", "--run.resume", "auto"])
+    code, lines = again.end()
+    assert code == 1
+    assert lines[-1].startswith("error: rank 0 failed in the evaluation after step ")
+    assert "IsADirectoryError" in lines[-1]
+    assert sum(line.startswith("error: ") for line in lines) == 1
+
+
+def test_a_refusal_is_not_started_again(tmp_path: Path) -> None:
+    run = start(tmp_path / "run", 2, [*FLAGS, "--strategy.name", "single"], ["--max-restarts", "3"])
+    code, lines = run.end()
+    assert code == 2 and lines[-1].startswith("error: strategy.name: single: takes one rank")
+    assert sum("takes one rank" in line for line in lines) == 1

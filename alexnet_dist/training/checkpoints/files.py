@@ -116,6 +116,13 @@ def publish(path: Path, folder: Path, step: int) -> Path:
     return final
 
 
+def set_aside(path: Path) -> None:
+    """Call a damaged checkpoint what it is; nobody reads it or counts it any more."""
+    aside = path.with_name(f"damaged-{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+
+
 def prune(folder: Path, keep: int, keep_every: int | None) -> None:
     """Remove all but the newest `keep` and those whose step is a multiple of `keep_every`; nothing newer than the
     latest counts."""

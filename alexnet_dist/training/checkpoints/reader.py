@@ -11,6 +11,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from alexnet_dist.config.experiment import Experiment
 from alexnet_dist.errors import Refusal
 from alexnet_dist.layout.layout import World
+from alexnet_dist.strategies.base import WEIGHT
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Damaged, Manifest
 
@@ -85,12 +86,14 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     load(wanted, storage_reader=reader, process_group=world.control, no_dist=world.control is None)
 
 
-def whole_tensors(path: Path, prefix: str, shapes: Mapping[str, Tensor]) -> None:
-    """Fill whole tensors from a checkpoint in this process alone.
+def read_whole_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Fill a whole net's weights from a checkpoint, in this process alone.
 
     Args:
-        prefix: of the state's names, such as `weight.`.
-        shapes: by one-device name, filled in place.
+        weights: by one-device name, filled in place.
     """
-    state = {prefix + name: tensor for name, tensor in shapes.items()}
-    load(state, storage_reader=HuggingFaceStorageReader(str(path)), no_dist=True)
+    load(
+        {WEIGHT + name: w for name, w in weights.items()},
+        storage_reader=HuggingFaceStorageReader(str(path)),
+        no_dist=True,
+    )

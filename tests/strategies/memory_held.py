@@ -1,0 +1,64 @@
+"""Started on ranks by test_memory.py: what each strategy holds, in its own words and as tensors that Python can find.
+
+    python memory_held.py STRATEGIES FLAGS…
+
+Between backward and update of the third step. Rank 0 prints, for each strategy, the fullest rank's Memory, what the
+table predicts, and the bytes behind all tensors of the process that were not there before.
+"""
+
+import gc
+import json
+import sys
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from alexnet_dist.config.sources import load
+from alexnet_dist.layout.agreement import gather_objects
+from alexnet_dist.strategies.memory import held_bytes
+from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.training.run import bring_up
+from alexnet_dist.training.setup import build
+from alexnet_dist.training.start import stop
+from alexnet_dist.training.step import training_step
+
+
+def everything() -> int:
+    gc.collect()
+    tensors = [value for value in gc.get_objects() if issubclass(type(value), Tensor)]
+    tensors += [value.grad for value in tensors if value.is_leaf and value.grad is not None]
+    return held_bytes(value.to_local() if isinstance(value, DTensor) else value for value in tensors if real(value))
+
+
+def real(tensor: Tensor) -> bool:
+    return type(tensor) in (Tensor, torch.nn.Parameter, DTensor) and tensor.device.type != "meta"
+
+
+def main(strategies: list[str], flags: list[str]) -> None:
+    for name in strategies:
+        before = everything()
+        experiment, accelerator, world = bring_up(load([*flags, "--strategy.name", name]))
+        setup = build(experiment, accelerator, world)
+        data = held_bytes([setup.data.train.pixels, setup.data.test.pixels])
+        held = []
+
+        def look(setup=setup, held=held, before=before, data=data) -> None:  # type: ignore[no-untyped-def]
+            held.append({**asdict(setup.strategy.held_memory()), "found": everything() - before - data})
+
+        meter, batches = Meter(setup.layout), setup.micro_batches(0, 3)
+        meter.start()
+        for step in range(3):
+            training_step(setup, step, batches, meter, inspect=look)
+        ranks = gather_objects(world, held[-1])
+        expected = asdict(type(setup.strategy).expected_memory(experiment, setup.table, world.size, setup.dtypes))
+        if world.rank == 0:
+            fullest = {kind: max(rank[kind] for rank in ranks) for kind in ranks[0]}
+            print("HELD " + json.dumps([name, fullest, expected]), flush=True)
+        del setup, batches, meter, look
+        stop(accelerator)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1].split(","), sys.argv[2:])

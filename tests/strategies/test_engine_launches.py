@@ -1,0 +1,77 @@
+"""Engines as a user launches them: with config files, without a compiler, and with what cannot work."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ACCELERATE, ROOT, SMOKE, Train
+
+from alexnet_dist.launcher import free_port
+
+SHORT = ["--data.name", "synthetic", "--train.max_steps", "4", "--train.evaluate", "false", "--tracking.wandb", "false"]
+
+
+def launcher(config: str, *flags: str) -> list[str]:
+    path = ROOT / f"configs/accelerate/{config}.yaml"
+    return [*ACCELERATE, "--config_file", str(path), "--main_process_port", str(free_port()), *flags]
+
+
+def deepspeed(file: object) -> list[str]:
+    return launcher("deepspeed", "--deepspeed_config_file", str(file))
+
+
+def test_deepspeeds_own_config_files(train: Train) -> None:
+    for stage in (1, 2, 3):
+        line = deepspeed(ROOT / f"configs/deepspeed/zero{stage}.json")
+        flags = [*SMOKE, *SHORT, "--strategy.name", f"zero{stage}", "--train.clip_norm", "1.0"]
+        run = train(2, flags, launcher=line, name=f"zero{stage}")
+        assert run.code == 0, run.output
+        sent = run.summary()["comm_bytes_per_step"]
+        assert sent["counted"] == sent["expected"]
+
+
+def test_neither_compiler_nor_ninja_nor_transformers_is_needed(train: Train, tmp_path: Path) -> None:
+    """Nothing but Python can be found, and nothing was compiled before."""
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/transformers.py").write_text("raise ImportError('not here')")
+    bare = {
+        "PATH": str(tmp_path / "without"),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "without"), os.environ.get("PYTHONPATH", "")]),
+        "TORCH_EXTENSIONS_DIR": str(tmp_path / "extensions"),
+    }
+    run = train(2, [*SMOKE, *SHORT, "--strategy.name", "zero3"], launcher=launcher("plain"), environment=bare)
+    assert run.code == 0, run.output
+    assert not (tmp_path / "extensions").exists()
+
+
+def test_a_file_that_contradicts_the_experiment(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text(json.dumps({"train_batch_size": 32, "zero_optimization": {"stage": 2}}))
+    run = train(2, [*SMOKE, *SHORT, "--strategy.name", "zero2"], launcher=deepspeed(tmp_path / "own.json"))
+    (line,) = run.errors()
+    assert "own.json: train_batch_size: 32: this experiment says 64 (train.global_batch)" in line
+    assert run.exit() == {"code": 2, "reason": line.removeprefix("error: ")}
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--strategy.name", "zero1", "--train.precision", "fp64"], ("train.precision", "fp64", "fp32")),
+        (["--strategy.name", "zero3", "--train.precision", "fp16"], ("train.precision", "fp16", "bf16")),
+        (["--strategy.name", "fsdp", "--train.precision", "fp16"], ("train.precision", "fp16", "bf16")),
+        (["--strategy.name", "fsdp", "--strategy.shard_ranks", "3"], ("strategy.shard_ranks", "3", "2 ranks")),
+    ],
+)
+def test_what_an_engine_cannot(train: Train, flags: list[str], words: tuple[str, ...]) -> None:
+    """Each rank sees it before anything starts, so one process that believes to be of two is enough."""
+    run = train(1, [*SMOKE, *SHORT, *flags], launcher=[sys.executable], environment={"WORLD_SIZE": "2", "RANK": "0"})
+    (line,) = run.errors()
+    assert run.code == 2 and all(word in line for word in words), line
+
+
+def test_settings_without_effect_are_named(train: Train) -> None:
+    flags = ["--strategy.name", "fsdp", "--strategy.offload_optimizer", "true", "--strategy.shard_ranks", "2"]
+    run = train(2, [*SMOKE, *SHORT, *flags], launcher=launcher("plain"))
+    assert run.output.count("warning: ") == 1
+    assert "strategy.offload_optimizer: True has no effect under strategy.name fsdp" in run.output

@@ -1,0 +1,57 @@
+"""ZeRO and FSDP are the same training as one process, and send what the layer table says.
+
+DeepSpeed computes in fp32 at most: its gradients are held to that tolerance; FSDP also to fp64's, over ten steps. The
+long form, every large net, runs with ALEXNET_DIST_PARITY=full.
+"""
+
+from pathlib import Path
+
+import pytest
+from parity_cases import ADAM, FULL, NETS, SGD, SMALL, Kinds, exactly, hold
+
+ZERO = ["zero1", "zero2", "zero3"]
+ENGINES = [*ZERO, "fsdp"]
+FP32: Kinds = [("fp32", 3)]
+
+
+def test_the_small_net(tmp_path: Path) -> None:
+    """On three ranks parts do not divide: padding travels, too."""
+    cases = {
+        "adam, clipped": [*SMALL["small"], *ADAM, "--train.clip_norm", "0.1", "--train.global_batch", "12"],
+        "sgd, 2 micro-steps": [
+            *SMALL["small, one tower"],
+            *SGD,
+            "--train.accumulate",
+            "2",
+            "--train.global_batch",
+            "12",
+        ],
+    }
+    coarse: Kinds = [*FP32, ("bf16", 3)]
+    two = {**dict.fromkeys(ZERO, coarse), "fsdp": [*exactly(10), *coarse]}
+    hold(cases, tmp_path, {2: two, 3: dict.fromkeys(ENGINES, FP32)})
+
+
+def test_two_sharded_copies_on_four_ranks(tmp_path: Path) -> None:
+    hybrid = ["--strategy.shard_ranks", "2", "--train.global_batch", "8", "--train.accumulate", "2"]
+    cases = {
+        "resharded": [*SMALL["small"], *ADAM, *hybrid, "--train.clip_norm", "0.1"],
+        "kept": [*SMALL["small, columns"], *SGD, *hybrid, "--strategy.reshard_after_forward", "false"],
+    }
+    hold(cases, tmp_path, {4: {"fsdp": exactly(10)}})
+
+
+def test_settings_of_one_engine(tmp_path: Path) -> None:
+    cases = {
+        "on the host": [*SMALL["small"], *ADAM, "--train.global_batch", "8", "--strategy.offload_optimizer", "true"]
+    }
+    hold(cases, tmp_path, {2: dict.fromkeys(ZERO, FP32)})
+
+
+@pytest.mark.skipif(not FULL, reason="minutes; ALEXNET_DIST_PARITY=full runs it")
+@pytest.mark.parametrize("name", NETS)
+def test_a_large_net(name: str, tmp_path: Path) -> None:
+    case = [*NETS[name], *SGD, "--train.global_batch", "4"]
+    one: Kinds = [("fp32", 1)]
+    hold({name: case}, tmp_path, {2: {**dict.fromkeys(ZERO, one), "fsdp": exactly(1)}})
+    hold({name: [*case, "--strategy.shard_ranks", "2"]}, tmp_path, {4: {"fsdp": one}})

@@ -1,0 +1,69 @@
+"""What a rank holds is what the layer table says, within 5 %; and FSDP that does not shard is noticed."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from alexnet_dist.launcher import free_port, launch_line
+
+PROGRAM = Path(__file__).with_name("memory_held.py")
+# A net whose weights outweigh the activations of four images, and DeepSpeed's buckets.
+NET = ["--net.name", "alexnet_owt", "--net.towers", "2", "--data.name", "synthetic", "--data.samples", "32"]
+
+
+@pytest.mark.parametrize(
+    "ranks, strategies, flags",
+    [(2, "ddp,split,zero1,zero2,zero3,fsdp", []), (4, "fsdp", ["--strategy.shard_ranks", "2"])],
+)
+def test_bytes_on_the_fullest_rank(ranks: int, strategies: str, flags: list[str]) -> None:
+    program = [str(PROGRAM), strategies, *NET, "--train.global_batch", "4", *flags]
+    done = subprocess.run(
+        launch_line(ranks, program, free_port()), capture_output=True, text=True, timeout=1200, check=False
+    )
+    held = {}
+    for text in done.stdout.splitlines():
+        if text.startswith("HELD "):
+            name, real, expected = json.loads(text[5:])
+            found, held[name] = real.pop("found"), real
+            assert real == pytest.approx(expected, rel=0.05), name
+            assert found == pytest.approx(sum(expected.values()), rel=0.05), name
+    assert list(held) == strategies.split(","), done.stdout + done.stderr
+    if "split" in held:
+        for kind, bytes_ in held["split"].items():
+            assert bytes_ == pytest.approx(held["ddp"][kind] / 2, rel=0.02)
+
+
+PRETENDS = """
+import sys
+from alexnet_dist.strategies import fsdp
+from alexnet_dist.training import probe
+fsdp.fully_shard = lambda layer, **_: layer  # an engine that falls back to whole copies without a word
+sys.exit(probe.main(sys.argv[1]))
+"""
+
+
+def test_an_engine_that_does_not_shard_is_noticed(tmp_path: Path) -> None:
+    flags = [
+        "--net.name",
+        "alexnet_small",
+        "--data.name",
+        "synthetic",
+        "--data.samples",
+        "32",
+        "--strategy.name",
+        "fsdp",
+    ]
+    case = {
+        "flags": [*flags, "--train.global_batch", "8"],
+        "steps": 1,
+        "output": str(tmp_path / "p"),
+        "reference": None,
+    }
+    (tmp_path / "cases.json").write_text(json.dumps([case]))
+    (tmp_path / "pretends.py").write_text(PRETENDS)
+    line = launch_line(2, [str(tmp_path / "pretends.py"), str(tmp_path / "cases.json")], free_port())
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    assert "fsdp does not shard: this rank holds 40,906 values, its share is 20," in done.stdout + done.stderr

@@ -1,0 +1,84 @@
+"""Signals: whoever gets one, all ranks save at the same step and end, and the run can go on."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SMOKE
+
+from alexnet_dist.training.checkpoints import files
+from runs import Launched, checkpoint, start
+
+QUIET = [*SMOKE, "--data.name", "synthetic", "--tracking.wandb", "false", "--tracking.log_every", "1"]
+ENDLESS = [*QUIET, "--train.max_steps", "100000", "--train.epochs", "100000"]
+IN_STEPS = [*ENDLESS, "--train.evaluate", "false"]
+# Batches of two images: an evaluation of 2,048 takes far longer than the two steps before it.
+IN_EVALUATION = [*QUIET, "--train.max_steps", "2", "--train.global_batch", "4"]
+IN_SAVES = [*IN_STEPS, "--checkpoint.every_steps", "1", "--checkpoint.background", "false"]
+
+
+def launcher(run: Launched) -> Callable[[int], None]:
+    return run.process.send_signal
+
+
+def rank_1(run: Launched) -> Callable[[int], None]:
+    return run.ranks()[1].send_signal
+
+
+@pytest.mark.parametrize(
+    "number, target, flags",
+    [
+        (signal.SIGUSR1, launcher, IN_STEPS),
+        (signal.SIGINT, launcher, IN_EVALUATION),
+        (signal.SIGTERM, launcher, IN_SAVES),
+        (signal.SIGTERM, rank_1, IN_STEPS),
+        (signal.SIGUSR1, rank_1, IN_SAVES),
+    ],
+)
+def test_a_signal_stops_all_ranks_at_the_same_step_and_saves_it(
+    number: int, target: Callable[[Launched], Callable[[int], None]], flags: list[str], tmp_path: Path
+) -> None:
+    run = start(tmp_path / "run", 2, [*flags, "--strategy.name", "split"])
+    run.wait_until(lambda: run.steps() >= 2 and len(run.ranks()) == 2)
+    target(run)(number)
+    code, lines = run.end()
+    assert code == 75, "\n".join(lines)
+    done = run.steps()
+    assert lines[-1] == (
+        f"stopped: asked to stop after step {done}, which is saved: the same command with --run.resume auto goes on"
+    )
+    assert run.exit() == {"code": 75, "reason": lines[-1].removeprefix("stopped: ")}
+    assert files.verify(checkpoint(run.folder, done)).step == done
+    more = ["--train.max_steps", str(done + 2), "--run.resume", "auto"]
+    if flags is IN_EVALUATION:
+        assert done == 2  # what is left is the evaluation
+        more = ["--run.resume", "auto"]
+    again = start(tmp_path / "run", 2, [*flags, "--strategy.name", "split", *more])
+    code, lines = again.end()
+    assert code == 0 and f"going on after step {done}" in "\n".join(lines)
+    assert again.exit() == {"code": 0, "reason": "finished"}
+    assert again.steps() == (2 if flags is IN_EVALUATION else done + 2)
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    run = start(tmp_path / "run", 2, [*IN_STEPS, "--strategy.name", "ddp"])
+    run.wait_until(lambda: run.steps() >= 1 and len(run.ranks()) == 2)
+    ranks = run.ranks()
+    ranks[1].send_signal(signal.SIGSTOP)  # it can neither vote nor save
+    run.process.send_signal(signal.SIGTERM)
+    run.process.send_signal(signal.SIGINT)
+    code, lines = run.end()
+    assert code == 1 and lines[-1].startswith("error: ")
+    assert not any(rank.is_running() and rank.status() != "zombie" for rank in ranks)
+
+
+def test_ranks_whose_launcher_is_gone_save_and_end(tmp_path: Path) -> None:
+    """SIGUSR1 kills `accelerate launch` and reaches none of its workers."""
+    run = start(tmp_path / "run", 2, [*IN_STEPS, "--strategy.name", "ddp"])
+    run.wait_until(lambda: run.steps() >= 1 and len(run.ranks()) == 2)
+    ranks = run.ranks()
+    ranks[0].parent().send_signal(signal.SIGUSR1)
+    assert run.end()[0] == 75
+    assert not any(rank.is_running() and rank.status() != "zombie" for rank in ranks)
+    assert files.verify(checkpoint(run.folder, run.steps())).step == run.steps()
