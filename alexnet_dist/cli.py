@@ -11,6 +11,7 @@ from alexnet_dist.config.sources import describe, fields_help, load
 from alexnet_dist.errors import Refusal, RunFailed
 from alexnet_dist.training.ending import Ending, guarded, named_folder
 from alexnet_dist.training.launched import promised_world
+from alexnet_dist.training.slurm import adopt_srun_tasks, check_launchers
 
 TRAIN_HELP = """Train as an experiment says: --config FILE, and a dotted flag for every field.
 
@@ -50,8 +51,10 @@ def train(flags: Sequence[str]) -> int:
         print(TRAIN_HELP + fields_help())
         return 0
     given = [flag for flag in flags if flag != "--print_config"]
+    adopt_srun_tasks(os.environ)
 
     def run(ending: Ending) -> None:
+        check_launchers(os.environ)
         experiment = load(given)
         resolved = resolve(experiment, promised_world(os.environ))
         if len(given) < len(flags):
@@ -169,6 +172,23 @@ def strategies(flags: Sequence[str]) -> int:
     return _exit_code(lambda: run(flags))
 
 
+DOCTOR_HELP = """Say what would go wrong in a training run, and how fast its ranks reach each other.
+
+  --ranks N                    start N ranks on this machine [1]; under srun or a launcher every rank runs this
+"""
+
+
+def doctor(flags: Sequence[str]) -> int:
+    """`alexnet-dist doctor`."""
+    if "--help" in flags or "-h" in flags:
+        print(DOCTOR_HELP + fields_help())
+        return 0
+    adopt_srun_tasks(os.environ)
+    from alexnet_dist.doctor.command import run
+
+    return _exit_code(lambda: run(flags))
+
+
 def _exit_code(action: Callable[[], int]) -> int:
     """Run a command; what went wrong is one line."""
     try:
@@ -191,6 +211,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "strategies": (strategies, "what each splits, moves and needs, and the memory it takes on a rank"),
     "data": (data, "fetch the images"),
     "runs": (runs, "a table of finished runs"),
+    "doctor": (doctor, "before a long job: is everything there, how fast are the links"),
     "bench": (bench, "how fast this machine trains, each case against a plain way of doing it"),
 }
 

@@ -114,8 +114,11 @@ class Supervision:
             self._folder = Path(folder)
             before = {number: signal.signal(number, self._heard) for number in SIGNALS}
             environment = {**os.environ, CONTROL: folder, RESTARTS: str(attempt)}
-            # A session of its own: Ctrl-C at the terminal must reach the ranks through us, not kill the launcher.
+            # A session of its own: Ctrl-C at the terminal must reach the ranks through us, not kill the launcher. Nor
+            # may a signal that Slurm sends to every process of a job: the launcher never hears it, ranks once they can.
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             self._launcher = subprocess.Popen(self._line, env=environment, start_new_session=True)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             try:
                 code = self._launcher.wait()
                 if code < 0 and self._asked_by is None:

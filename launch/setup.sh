@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: system packages, a virtual environment in .venv and the data set, each only where
 # it is missing. Needs root (or sudo) for system packages alone.
 

@@ -6,6 +6,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/setup.sh
 
+# For the two-node cluster of tests/slurm: a real Slurm, where this user may have one.
+if [ "$(id -u)" -eq 0 ] && ! (command -v slurmctld && command -v sbatch && command -v shellcheck) >/dev/null; then
+  system_packages slurmctld slurmd slurm-client munge iproute2 shellcheck
+fi
+
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import runs
 from hypothesis import HealthCheck, settings
+from slurm_bed import Bed, missing
 
+import runs
 from alexnet_dist.data.fashion_mnist import find_folder
 from alexnet_dist.errors import Refusal
 from alexnet_dist.launcher import free_port, launch_line
@@ -95,6 +97,19 @@ def fashion_mnist() -> Path:
         if os.environ.get("CI") == "true":
             pytest.fail(str(refusal))
         pytest.skip(str(refusal))
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """A real Slurm cluster of two nodes; its absence is a failure in CI and a skip on a user's machine."""
+    if reason := missing():
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with TemporaryDirectory(prefix="slurm-bed-") as folder:  # pytest's own ones are too private for munge's socket
+        cluster = Bed(Path(folder))
+        yield cluster
+        cluster.stop()
 
 
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]

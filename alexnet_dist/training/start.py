@@ -13,6 +13,7 @@ from alexnet_dist.errors import Refusal
 from alexnet_dist.layout.layout import Layout, World
 from alexnet_dist.strategies.base import EngineOptions
 from alexnet_dist.training.host import keep_freed_memory, use_own_cores
+from alexnet_dist.training.network import name_interface
 
 # Until the first step is over: ranks may start minutes apart. Then `limit_waiting` applies.
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
@@ -29,6 +30,7 @@ def start(options: EngineOptions, mixed_precision: str, promised: int) -> tuple[
     if not on_cpu and local_ranks > torch.cuda.device_count():
         gpus = torch.cuda.device_count()
         raise Refusal("accelerate launch", f"{local_ranks} ranks", f"this machine shows {gpus} GPUs: one rank a GPU")
+    name_interface()
     # Told for several ranks only: Accelerate would look for a process group even where there is just one.
     group = [InitProcessGroupKwargs(timeout=COLLECTIVE_TIMEOUT, backend="gloo" if on_cpu else None)]
     settings = {

@@ -34,6 +34,7 @@ class StopVote:
         self._ballot: tuple[Any, torch.Tensor] | None = None
         for number in SIGNALS:
             signal.signal(number, self._heard)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # blocked by `alexnet-dist launch` until now
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self._asked_by is not None:

@@ -1,0 +1,57 @@
+"""`alexnet-dist doctor`: its own flags, and ranks on this machine. Imports nothing heavy: ranks do.
+
+alexnet-dist doctor                        this machine, one rank
+alexnet-dist doctor --ranks 2              two ranks on this machine, and their links
+srun -n 4 alexnet-dist doctor              one task a rank; also under accelerate launch
+alexnet-dist doctor --config FILE …        with the flags that training will get: folders, data, net
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from alexnet_dist.config.sources import load
+from alexnet_dist.errors import Refusal
+from alexnet_dist.launcher import free_port
+
+
+def run(flags: Sequence[str]) -> int:
+    """`alexnet-dist doctor`: 0 where all is well, 2 where something is not; each problem is one line.
+
+    Raises:
+        Refusal: the flags are wrong, or the ranks cannot meet.
+    """
+    ranks, rest = _own_options(flags)
+    if ranks > 1 and "RANK" not in os.environ:
+        return _start_here(ranks, rest)
+    experiment = load(rest)
+    # What torch would log, with pages of stack, is told in one line.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+    from alexnet_dist.doctor.examination import examine
+
+    return examine(experiment)
+
+
+def _own_options(flags: Sequence[str]) -> tuple[int, list[str]]:
+    rest = list(flags)
+    if "--ranks" not in rest:
+        return 1, rest
+    place = rest.index("--ranks")
+    number = rest[place + 1] if place + 1 < len(rest) else ""
+    if not number.isdecimal() or not 1 <= int(number) <= 1024:
+        raise Refusal("--ranks", number, "must be a number of ranks, from 1")
+    return int(number), rest[:place] + rest[place + 2 :]
+
+
+def _start_here(ranks: int, flags: Sequence[str]) -> int:
+    """Start ranks on this machine; without a launcher, whose start would take as long as the whole check."""
+    shared = {"WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "alexnet_dist.cli", "doctor", *flags],
+            env=os.environ | {name: str(value) for name, value in {**shared, "RANK": rank, "LOCAL_RANK": rank}.items()},
+        )
+        for rank in range(ranks)
+    ]
+    return max(process.wait() for process in started)

@@ -1,0 +1,67 @@
+"""What the doctor prints: who is there, how fast the links are, what is wrong."""
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from alexnet_dist.doctor.facts import Facts
+from alexnet_dist.doctor.links import Speed
+from alexnet_dist.errors import Refusal
+
+WIDTH = 100
+
+
+def report(ranks: Sequence[Facts], problems: Sequence[Refusal], speeds: Sequence[Speed]) -> int:
+    """Print tables and problems, each once.
+
+    Args:
+        ranks: by rank.
+        speeds: empty where nothing was measured.
+
+    Returns:
+        The exit code.
+    """
+    console = Console(width=None if Console().is_terminal else WIDTH, highlight=False)
+    first = ranks[0]
+    console.print(_ranks_table(ranks))
+    console.print("rank 0 has " + ", ".join(f"{name} {version}" for name, version in first.versions.items()))
+    if speeds:
+        console.print(_speeds_table(speeds))
+    for problem in dict.fromkeys(str(problem) for problem in problems):
+        print(f"error: {problem}", file=sys.stderr, flush=True)
+    if not problems:
+        nodes = len({facts.host for facts in ranks})
+        where = f"{nodes} nodes" if nodes > 1 else "one machine"
+        console.print(f"ready: {len(ranks)} rank{'s' if len(ranks) > 1 else ''} on {where}")
+    sys.stdout.flush()
+    return 2 if problems else 0
+
+
+def _ranks_table(ranks: Sequence[Facts]) -> Table:
+    table = Table()
+    for column in ("rank", "host", "device", "visible GPUs", "backend", "interface"):
+        table.add_column(column, justify="right" if column == "rank" else "left", overflow="fold")
+    for facts in ranks:
+        visible = ",".join(facts.visible) or "none"
+        table.add_row(
+            str(facts.rank), facts.host, facts.device, visible, facts.backend, facts.interface or "this machine's own"
+        )
+    return table
+
+
+def _speeds_table(speeds: Sequence[Speed]) -> Table:
+    table = Table(caption="GB/s: bytes that each rank sends, the slowest group's")
+    for column in ("links", "where", "ranks", "latency, us", "GB/s"):
+        table.add_column(column, justify="left" if column in ("links", "where") else "right", no_wrap=True)
+    for speed in speeds:
+        sizes = sorted({len(group) for group in speed.link.groups})
+        table.add_row(
+            speed.link.what,
+            speed.link.where,
+            "-".join(map(str, sizes)),
+            f"{speed.latency * 1e6:.0f}",
+            f"{speed.bandwidth / 1e9:.2f}",
+        )
+    return table

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Starts ranks on the nodes of this job, one launcher a node, and waits for them. Fewer ranks take fewer nodes.
+#   slurm/start.sh RANKS train FLAGS …              a run that hears signals, and ends as it says (alexnet-dist launch)
+#   slurm/start.sh RANKS PROGRAM ARGUMENTS …        any program of accelerate launch: alexnet-dist compare --start-with
+set -euo pipefail
+ranks=$1
+shift
+on_node=$((ranks < RANKS_PER_NODE ? ranks : RANKS_PER_NODE))
+nodes=$((ranks / on_node))
+if ((nodes * on_node != ranks || nodes > SLURM_JOB_NUM_NODES)); then
+  echo "error: RANKS: $ranks: this job has $SLURM_JOB_NUM_NODES nodes with $RANKS_PER_NODE ranks each" >&2
+  exit 2
+fi
+mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n "$nodes")
+export RANKS=$ranks MASTER_ADDR=${hosts[0]}
+
+# Single quotes: each node puts its own number in. With double ones all of them would be node 0, and the job would hang.
+# shellcheck disable=SC2016
+if [ "$1" = train ]; then
+  shift
+  launcher='alexnet-dist launch --ranks "$RANKS" --nodes "$SLURM_STEP_NUM_NODES" --node-rank "$SLURM_NODEID" \
+    --address "$MASTER_ADDR" --port "$MASTER_PORT" -- "$@"'
+else
+  several=""
+  if ((ranks > 1)); then several=--multi_gpu; fi
+  launcher='accelerate launch --config_file alexnet_dist/launcher_defaults.yaml '$several' --num_processes "$RANKS" \
+    --num_machines "$SLURM_STEP_NUM_NODES" --machine_rank "$SLURM_NODEID" --rdzv_backend static \
+    --main_process_ip "$MASTER_ADDR" --main_process_port "$MASTER_PORT" "$@"'
+fi
+exec srun --nodelist="$(IFS=, && echo "${hosts[*]}")" --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 \
+  --kill-on-bad-exit=1 bash -c "exec ${CONTAINER:-} $launcher" start "$@"

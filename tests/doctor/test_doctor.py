@@ -1,0 +1,112 @@
+"""The doctor on real ranks, and its judgement of ranks that this machine cannot have."""
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alexnet_dist.doctor.checks import common_problems
+from alexnet_dist.doctor.facts import Facts
+from alexnet_dist.doctor.links import links
+from alexnet_dist.launcher import free_port
+
+DOCTOR = [sys.executable, "-m", "alexnet_dist.cli", "doctor"]
+
+
+def doctor(*flags: str, **environment: object) -> subprocess.Popen[str]:
+    settings = os.environ | {name: str(value) for name, value in environment.items()}
+    return subprocess.Popen(
+        [*DOCTOR, *flags], env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    output, _ = process.communicate(timeout=180)
+    assert "Traceback" not in output, output
+    return process.returncode, output.splitlines()
+
+
+def errors(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("error: ")]
+
+
+def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> None:
+    code, lines = finished(doctor("--ranks", "2", "--data.name", "synthetic", "--run.dir", str(tmp_path / "run")))
+    assert code == 0 and lines[-1] == "ready: 2 ranks on one machine" and max(map(len, lines)) <= 100
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    assert [row[:3] for row in rows[:2]] == [[str(rank), socket.gethostname(), rows[0][2]] for rank in (0, 1)]
+    assert [row[:3] for row in rows[2:]] == [
+        ["all-reduce", "within a node", "2"],
+        ["pair exchange", "within a node", "2"],
+    ]
+    assert all(float(figure) > 0 for row in rows[2:] for figure in row[3:])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_problem_is_one_line() -> None:
+    code, lines = finished(doctor("--ranks", "2", "--run.dir", "/proc/run", "--data.root", "/nowhere"))
+    folder, data = errors(lines)
+    assert code == 2
+    assert folder.startswith("error: run.dir: /proc/run: cannot be written")
+    assert data.startswith("error: data.root: /nowhere: no Fashion-MNIST there: run alexnet-dist data fetch")
+
+
+def test_ranks_that_are_there_twice_or_not_at_all() -> None:
+    """Two machines that were both told to be the first: the second rank 0 would start a run of its own."""
+    world = {"WORLD_SIZE": 3, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "LOCAL_WORLD_SIZE": 3}
+    ranks = [doctor(RANK=rank, LOCAL_RANK=0, **world) for rank in (0, 1, 1)]
+    code, lines = finished(ranks[0])
+    assert code == 2 and len(errors(lines)) == 1
+    assert errors(lines)[0].startswith("error: RANK: 1 is there 2 times, on")
+    assert [finished(rank)[0] for rank in ranks[1:]] == [2, 2]
+
+
+def test_a_rendezvous_that_nobody_keeps() -> None:
+    world = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": (port := free_port()), "LOCAL_WORLD_SIZE": 2}
+    code, lines = finished(doctor(RANK=1, LOCAL_RANK=1, **world))
+    assert code == 2 and len(lines) == 1
+    assert lines[0].startswith(f"error: MASTER_ADDR: 127.0.0.1:{port}: rank 0 was not reached from")
+
+
+def test_a_slip_in_a_training_flag_is_found() -> None:
+    code, lines = finished(doctor("--train.epocs", "2"))
+    assert code == 2 and len(lines) == 1 and "train.epocs" in lines[0]
+
+
+def gpu_rank(rank: int, host: str, local_rank: int) -> Facts:
+    """A rank of two machines with two GPUs each."""
+    versions = {"torch": "2.14.1", "cuda": "12.8"}
+    return Facts(rank, 4, local_rank, 2, host, "cuda", f"{host}-gpu{local_rank}", ["0", "1"], "nccl", "ib0", versions)
+
+
+FOUR = [gpu_rank(0, "a", 0), gpu_rank(1, "a", 1), gpu_rank(2, "b", 0), gpu_rank(3, "b", 1)]
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({}, []),
+        ({"device_id": "b-gpu0"}, ["GPUs: ranks 2, 3 share one"]),
+        ({"versions": {"torch": "2.13.0", "cuda": "12.8"}}, ["torch: 2.14.1 (rank 2 on b), 2.13.0 (rank 3 on b)"]),
+        ({"backend": "gloo"}, ["devices: nccl (rank 2 on b), gloo (rank 3 on b)"]),
+        ({"rank": 0}, ["RANK: 0 is there 2 times, on a, b"]),
+    ],
+)
+def test_what_shows_only_when_ranks_are_seen_together(changed: dict[str, object], words: list[str]) -> None:
+    ranks = [*FOUR[:3], replace(FOUR[3], **changed)]
+    found = [str(problem) for problem in common_problems(ranks)]
+    assert len(found) == len(words) and all(word in line for word, line in zip(words, found, strict=True))
+
+
+def test_links_of_two_nodes_with_two_ranks() -> None:
+    assert [(link.what, link.where, [list(group) for group in link.groups]) for link in links(FOUR)] == [
+        ("all-reduce", "within a node", [[0, 1], [2, 3]]),
+        ("all-reduce", "between nodes", [[0, 2]]),
+        ("all-reduce", "all ranks", [[0, 1, 2, 3]]),
+        ("pair exchange", "within a node", [[0, 1], [2, 3]]),
+        ("pair exchange", "between nodes", [[0, 2]]),
+    ]

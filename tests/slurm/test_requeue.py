@@ -1,0 +1,83 @@
+"""A job that is cut short, in every way that a cluster knows, comes back and ends as if it had not been."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SMOKE
+from slurm_bed import Bed, until
+
+pytestmark = pytest.mark.usefixtures("fashion_mnist")
+STEPS = 600
+FLAGS = [
+    *SMOKE, "--train.max_steps", str(STEPS), "--train.evaluate", "false", "--tracking.wandb", "false",
+    "--checkpoint.every_steps", "20",
+]  # fmt: skip
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def is_training(log: Path, start: int) -> bool:
+    """Whether start number `start` of a job has come to its first steps."""
+    parts = log.read_text().split("run folder:") if log.exists() else []
+    return len(parts) == start + 2 and "\nstep " in parts[-1]
+
+
+def preempt(bed: Bed, job: str) -> None:
+    """A job of the partition `high` wants the nodes."""
+    done = bed.run("srun", "--partition=high", "--nodes=2", "--cpus-per-task=8", "true")
+    assert done.returncode == 0, done.stdout
+
+
+def reach_the_time_limit(bed: Bed, job: str) -> None:
+    """USR1 comes 90 seconds before the end: at once, where less are left."""
+    ran = bed.run("squeue", "--noheader", "--job", job, "--format", "%M").stdout.strip()
+    minutes = int(ran.split(":")[0]) + 1
+    bed.run("scontrol", "update", f"jobid={job}", f"timelimit={minutes}")
+    until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    bed.run("scontrol", "update", f"jobid={job}", "timelimit=60")
+
+
+def requeue(bed: Bed, job: str) -> None:
+    bed.run("scontrol", "requeue", job)
+
+
+def cut_a_node(bed: Bed, job: str) -> None:
+    bed.cut("n2")
+    until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    bed.boot("n2")
+
+
+@pytest.fixture
+def restore_link(bed: Bed) -> Callable[[], None]:
+    """Steps take a fifth of a second, most of it on the wire, so that a job is caught while it trains."""
+    qdisc = ("dev", "eth0", "root", "tbf", "rate", "8mbit", "burst", "32kb", "latency", "400ms")
+    bed.on("n1", "tc", "qdisc", "add", *qdisc)
+    return lambda: bed.on("n1", "tc", "qdisc", "del", "dev", "eth0", "root")
+
+
+def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path, restore_link: Callable[[], None]) -> None:
+    folder, log = tmp_path / "disturbed", tmp_path / "log"
+    job = bed.submit(
+        log, "--signal=B:USR1@90", "slurm/train.sbatch", *FLAGS,
+        environment={"RUN_DIR": folder, "RANKS_PER_NODE": 1},
+    )  # fmt: skip
+    for start, cut_short in enumerate((preempt, reach_the_time_limit, requeue, cut_a_node)):
+        until(partial(is_training, log, start))
+        cut_short(bed, job)
+        until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    restore_link()
+    assert bed.wait(job) == "COMPLETED", log.read_text()
+    assert bed.job(job)["Restarts"] == "4"
+    alone = tmp_path / "undisturbed"
+    done = bed.run("srun", "--nodes=2", sys.executable, "launch/train.py", *FLAGS, "--run.dir", alone)
+    assert done.returncode == 0, done.stdout
+    disturbed, undisturbed = metrics(folder), metrics(alone)
+    assert [line["step"] for line in disturbed] == list(range(1, STEPS + 1))
+    assert [line["loss"] for line in disturbed] == [line["loss"] for line in undisturbed]

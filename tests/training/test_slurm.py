@@ -1,0 +1,40 @@
+"""SLURM's variables, as srun sets them."""
+
+import pytest
+
+from alexnet_dist.training.slurm import adopt_srun_tasks, first_host
+
+STEP = {
+    "SLURM_JOB_ID": "50007", "SLURM_STEP_ID": "1", "SLURM_STEP_NUM_TASKS": "7", "SLURM_STEP_NODELIST": "gpu[07-09,11]",
+    "SLURM_STEP_TASKS_PER_NODE": "2(x3),1", "SLURM_PROCID": "4", "SLURM_NODEID": "2", "SLURM_LOCALID": "0",
+}  # fmt: skip
+
+
+def test_a_task_becomes_a_rank() -> None:
+    environment = dict(STEP)
+    adopt_srun_tasks(environment)
+    assert {name: environment[name] for name in environment if name not in STEP} == {
+        "RANK": "4", "WORLD_SIZE": "7", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "gpu07", "MASTER_PORT": "20008", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("changed", [{"RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "1"}])
+def test_what_a_launcher_set_is_kept_and_one_task_is_one_process(changed: dict[str, str]) -> None:
+    environment = STEP | changed
+    adopt_srun_tasks(environment)
+    assert environment == STEP | changed
+
+
+@pytest.mark.parametrize(
+    "nodes, first",
+    [
+        ("n1", "n1"),
+        ("n[1-2]", "n1"),
+        ("gpu[003,007-010],cpu1", "gpu003"),
+        ("a-1,b[2-3]", "a-1"),
+        ("r[1-2]n[3-4]", "r1n3"),
+    ],
+)
+def test_the_first_host_of_a_short_form(nodes: str, first: str) -> None:
+    assert first_host(nodes) == first
