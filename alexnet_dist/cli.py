@@ -162,6 +162,16 @@ def runs(flags: Sequence[str]) -> int:
     return _exit_code(lambda: show([Path(folder) for folder in arguments.folder]))
 
 
+def strategies(flags: Sequence[str]) -> int:
+    """`alexnet-dist strategies`."""
+    if "--help" in flags or "-h" in flags:
+        print(STRATEGIES_HELP + fields_help())
+        return 0
+    from alexnet_dist.overview import run
+
+    return _exit_code(lambda: run(flags))
+
+
 DOCTOR_HELP = """Say what would go wrong in a training run, and how fast its ranks reach each other.
 
   --ranks N                    start N ranks on this machine [1]; under srun or a launcher every rank runs this
@@ -175,16 +185,6 @@ def doctor(flags: Sequence[str]) -> int:
         return 0
     adopt_srun_tasks(os.environ)
     from alexnet_dist.doctor.command import run
-
-    return _exit_code(lambda: run(flags))
-
-
-def strategies(flags: Sequence[str]) -> int:
-    """`alexnet-dist strategies`."""
-    if "--help" in flags or "-h" in flags:
-        print(STRATEGIES_HELP + fields_help())
-        return 0
-    from alexnet_dist.overview import run
 
     return _exit_code(lambda: run(flags))
 

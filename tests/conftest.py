@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import runs
 from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
 
+import runs
 from alexnet_dist.data.fashion_mnist import find_folder
 from alexnet_dist.errors import Refusal
 from alexnet_dist.launcher import free_port, launch_line
