@@ -6,8 +6,8 @@
 #   two_hosts.sh stop NAME
 # Each host has its half of the cores. With TWO_HOSTS_LOG set, every launch adds a line to that file: the bytes that the
 # first host's interface sent meanwhile, and the program's arguments.
-set -euo pipefail
 # shellcheck disable=SC2016,SC2046  # "$0" is the inner shell's; no word is wanted where there is no flag
+set -euo pipefail
 action=$1 name=$2
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)
