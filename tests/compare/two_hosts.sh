@@ -7,6 +7,7 @@
 # Each host has its half of the cores. With TWO_HOSTS_LOG set, every launch adds a line to that file: the bytes that the
 # first host's interface sent meanwhile, and the program's arguments.
 set -euo pipefail
+# shellcheck disable=SC2016,SC2046  # "$0" is the inner shell's; no word is wanted where there is no flag
 action=$1 name=$2
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)

@@ -98,7 +98,7 @@ def test_a_sweep_is_an_array_of_runs_in_one_group(bed: Bed, tmp_path: Path) -> N
 
 def test_a_comparison_inside_one_job_is_reported_as_on_one_machine(bed: Bed, tmp_path: Path) -> None:
     flags = ["--config", "configs/compare/smoke.yaml", "--ranks", "2,4", "--strategies", "ddp", "--rounds", "1"]
-    flags += ["--control-rounds", "0", "--steps", "2", "--warm-up", "2", "--peak", "false"]
+    flags += ["--control-rounds", "0", "--steps", "2", "--warm-up", "2", "--peak", "false", "--global-batches", "16"]
     job = bed.submit(tmp_path / "log", "slurm/compare.sbatch", *flags, environment={"RUN_DIR": tmp_path / "compared"})
     assert bed.wait(job) == "COMPLETED", (tmp_path / "log").read_text()
     assert "│ pair exchange │ between nodes │" in (tmp_path / "log").read_text()
