@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import launched
 import pytest
 from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
 
-import runs
 from alexnet_dist.data.fashion_mnist import find_folder
 from alexnet_dist.errors import Refusal
 from alexnet_dist.launcher import free_port, launch_line
@@ -85,7 +85,7 @@ def train(tmp_path: Path) -> Train:
 @pytest.fixture(autouse=True)
 def _nothing_runs_on() -> Iterator[None]:
     yield
-    runs.end_all()
+    launched.end_all()
 
 
 @pytest.fixture(scope="session")

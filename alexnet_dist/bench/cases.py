@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 FASHION = ("--net.name", "alexnet_fashion")
 OF_2012 = ("--net.name", "alexnet_2012", "--data.name", "synthetic", "--optim.name", "sgd", "--optim.lr", "0.01")
+# Long enough for ten checkpoints, whatever --steps says.
+SMALL = ("--net.name", "alexnet_small", "--train.max_steps", "500", "--train.epochs", "2")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ def cases(flops_of_2012: int) -> list[Case]:
         Case("split / single", split, single, 0.95, 1.0),
         Case("ddp, fp32 gradients / single", Ours(2, ddp), single, 0.80, 0.95),
         Case("ddp, bf16 gradients / single", Ours(2, (*ddp, "--strategy.gradient_dtype", "bf16")), single, 0.88, 0.95),
+        Case(
+            "ten checkpoints in 500 steps / none",
+            Ours(1, (*SMALL, "--checkpoint.every_steps", "49")),
+            Ours(1, SMALL),
+            0.95,
+            1.0,
+        ),
         Case(
             "ddp / the usual Accelerate loop",
             Ours(2, ("--net.name", "alexnet_owt", "--strategy.name", "ddp")),

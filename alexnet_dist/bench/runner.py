@@ -82,11 +82,12 @@ def _rate(program: Ours | Baseline, settings: argparse.Namespace, folder: Path) 
         "--train.global_batch": settings.batch, "--train.max_steps": settings.steps + WARM_UP,
         "--train.precision": settings.precision, "--train.evaluate": "false", "--tracking.wandb": "false",
         "--tracking.log_every": settings.steps + WARM_UP, "--run.dir": run_folder, "--run.overwrite": "true",
+        "--checkpoint.every_steps": 0,
     }  # fmt: skip
     if "synthetic" in program.flags:
         shared["--data.samples"] = settings.batch * (settings.steps + WARM_UP)
     words = [str(word) for pair in shared.items() for word in pair]
-    launch(program.ranks, ["-m", "alexnet_dist.cli", "train", *program.flags, *words])
+    launch(program.ranks, ["-m", "alexnet_dist.cli", "train", *words, *program.flags])
     steps = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()][WARM_UP:]
     return sum(int(step["samples"]) for step in steps) / sum(float(step["seconds"]) for step in steps)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SMOKE
+from launched import Launched, checkpoint, same_bits, start
 
 from alexnet_dist.data.order import fingerprint
-from runs import Launched, checkpoint, same_bits, start
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
 KILLS = int(os.environ.get("ALEXNET_DIST_KILLS", "6"))

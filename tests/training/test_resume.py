@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchvision
 from conftest import SMOKE, Finished, Train
+from launched import checkpoint, same_bits
 from safetensors.torch import load_file
 from wandb_file import contents
 
@@ -18,7 +19,6 @@ from alexnet_dist.config.sources import load
 from alexnet_dist.launcher import launch
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.training.checkpoints import files
-from runs import checkpoint, same_bits
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
 ALONE = [sys.executable]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import SMOKE
+from launched import Launched, checkpoint, start
 
 from alexnet_dist.training.checkpoints import files
-from runs import Launched, checkpoint, start
 
 QUIET = [*SMOKE, "--data.name", "synthetic", "--tracking.wandb", "false", "--tracking.log_every", "1"]
 ENDLESS = [*QUIET, "--train.max_steps", "100000", "--train.epochs", "100000"]
