@@ -33,19 +33,16 @@ def promised_world(environment: Mapping[str, str]) -> int:
     return int(environment.get("WORLD_SIZE", "1"))
 
 
-def check_replicas(environment: Mapping[str, str], split_size: int) -> None:
-    """Refuse replicas that would lie on two machines: what crosses between their ranks is too much for a network.
+def replica_warnings(environment: Mapping[str, str], split_size: int) -> list[str]:
+    """A line where replicas lie on two machines: what crosses between their ranks crosses the network.
 
     Args:
         split_size: ranks that share one replica.
     """
     here, world = (int(environment.get(name, "1")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    if here < world and here % split_size:
-        raise Refusal(
-            "LOCAL_WORLD_SIZE",
-            here,
-            f"replicas of {split_size} ranks would lie on two machines: start a multiple of {split_size} on each",
-        )
+    if here == world or here % split_size == 0:
+        return []
+    return [f"{here} ranks on this machine: the {split_size} of a replica lie on two, and exchange over the network"]
 
 
 def check_launcher(environment: Mapping[str, str], engines: Collection[str], mixed_precision: str) -> None:

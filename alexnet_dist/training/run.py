@@ -23,7 +23,7 @@ from alexnet_dist.training.checkpoints.reader import read_into
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.ending import Ending
 from alexnet_dist.training.evaluate import Evaluation
-from alexnet_dist.training.launched import check_launcher, check_replicas, promised_world
+from alexnet_dist.training.launched import check_launcher, promised_world, replica_warnings
 from alexnet_dist.training.loop import Outputs, Safety, epoch_ends, evaluate_epoch, total_steps, train
 from alexnet_dist.training.precision import check_precision, mixed_precision_of, precision_warnings, set_switches
 from alexnet_dist.training.profile import StepProfile
@@ -45,7 +45,6 @@ def bring_up(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     experiment = resolve(experiment, promised)
     check(experiment, promised)
     mixed_precision = mixed_precision_of(experiment.train.precision)
-    check_replicas(os.environ, STRATEGIES[experiment.strategy.name].split_size)
     options = STRATEGIES[experiment.strategy.name].engine_options(experiment, promised)
     check_launcher(os.environ, options.environment, mixed_precision)
     set_switches(experiment.train.precision)
@@ -71,6 +70,7 @@ def run_training(given: Experiment, ending: Ending) -> None:
     lines = [
         *warnings(experiment),
         *STRATEGIES[experiment.strategy.name].warnings(experiment, world.size),
+        *replica_warnings(os.environ, STRATEGIES[experiment.strategy.name].split_size),
         *precision_warnings(experiment.train.precision, world.device),
     ]
     setup = build(experiment, accelerator, world)
