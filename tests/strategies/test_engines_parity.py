@@ -54,6 +54,6 @@ def test_a_large_net(name: str, tmp_path: Path) -> None:
     case = [*NETS[name], *SGD, "--train.global_batch", "4"]
     one: Kinds = [("fp32", 1)]
     hold({name: case}, tmp_path, {2: {**dict.fromkeys(ZERO, one), "fsdp": exactly(1)}})
-    # Two images a rank: for one, torch takes another kernel under FSDP, and its rounding makes a pool of alexnet_2012
+    # Two images a rank: for one, torch takes another kernel under FSDP, and rounding makes a pool of the net of 2012
     # choose another of two all but equal values: 1 % of a gradient in fp32, 4e-15 in fp64.
     hold({name: [*case[:-1], "8", "--strategy.shard_ranks", "2"]}, tmp_path, {4: {"fsdp": one}})
