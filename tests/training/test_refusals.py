@@ -104,17 +104,22 @@ def test_damaged_data_on_two_ranks(train: Train, fashion_mnist: Path, tmp_path: 
     refused(run, "data.root", str(damaged), "fetch it again")
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 @pytest.mark.usefixtures("fashion_mnist")
 def test_an_existing_run_is_not_touched(train: Train) -> None:
     flags = [*SMOKE, "--tracking.wandb", "false", "--train.max_steps", "2", "--train.evaluate", "false"]
     first = train(1, flags, launcher=ALONE)
-    before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
+    before = contents(first.folder)
     second = train(2, flags)
     assert second.code == 1 and len(second.errors()) == 1 and "--run.overwrite true" in second.errors()[0]
-    assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
+    assert contents(first.folder) == before
     third = train(1, [*flags, "--run.overwrite", "true", "--run.seed", "5"], launcher=ALONE)
     assert third.code == 0 and third.metrics() != []
-    assert (third.folder / "metrics.jsonl").read_bytes() != before["metrics.jsonl"]
+    assert contents(third.folder)["metrics.jsonl"] != before["metrics.jsonl"]
 
 
 @pytest.mark.parametrize("files", [["thesis.tex"], ["config.yaml", "metrics.jsonl", "thesis.tex"], ["metrics.jsonl"]])

@@ -8,7 +8,16 @@ import pytest
 from conftest import SMOKE, Train
 from wandb_file import contents
 
-FILES = {"config.yaml", "metrics.jsonl", "summary.json", "exit.json", "wandb"}
+FILES = {
+    "config.yaml",
+    "launcher.json",
+    "metrics.jsonl",
+    "evaluation.json",
+    "summary.json",
+    "exit.json",
+    "checkpoints",
+    "wandb",
+}
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
 
 
