@@ -18,7 +18,7 @@ from launched import Launched, checkpoint, same_bits, start
 from alexnet_dist.data.order import fingerprint
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
-KILLS = int(os.environ.get("ALEXNET_DIST_KILLS", "6"))
+KILLS = int(os.environ.get("ALEXNET_DIST_KILLS", "3"))
 STRATEGIES = [(1, "single"), (2, "ddp"), (2, "split")]
 SAMPLES, EPOCHS = 640, 30
 # Three hundred short steps, a checkpoint every 25: there is always one being written.
