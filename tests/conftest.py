@@ -24,6 +24,8 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
+# Minutes each: run with ALEXNET_DIST_BED=full.
+LONG_FORM = pytest.mark.skipif(os.environ.get("ALEXNET_DIST_BED") != "full", reason="long form: ALEXNET_DIST_BED=full")
 SMOKE = ["--config", str(ROOT / "configs/smoke.yaml")]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import LONG_FORM, ROOT
 
 SCRIPT = Path(__file__).with_name("two_hosts.sh")
 RATES = ["unlimited", "10gbit", "1gbit"] if os.environ.get("ALEXNET_DIST_BED") == "full" else ["1gbit"]
@@ -36,6 +36,7 @@ def hosts(request: pytest.FixtureRequest) -> Iterator[str]:
     subprocess.run([SCRIPT, "stop", name], check=True)
 
 
+@LONG_FORM
 def test_the_interface_sends_what_was_counted(hosts: str, tmp_path: Path) -> None:
     """A run in which nothing is sent tells what starting up costs; TCP's headers and acknowledgements are the rest."""
     log, folder = tmp_path / "sent", tmp_path / "link"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMOKE
+from conftest import LONG_FORM, SMOKE
 from slurm_bed import Bed
 from wandb_file import contents
 
@@ -96,6 +96,7 @@ def test_a_sweep_is_an_array_of_runs_in_one_group(bed: Bed, tmp_path: Path) -> N
     assert [run["config"]["optim"]["lr"] for run in logged] == [1e-2, 3e-3, 1e-3, 3e-4]
 
 
+@LONG_FORM
 def test_a_comparison_inside_one_job_is_reported_as_on_one_machine(bed: Bed, tmp_path: Path) -> None:
     flags = ["--config", "configs/compare/smoke.yaml", "--ranks", "2,4", "--strategies", "ddp", "--rounds", "1"]
     flags += ["--control-rounds", "0", "--steps", "2", "--warm-up", "2", "--peak", "false", "--global-batches", "16"]

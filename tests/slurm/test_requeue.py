@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMOKE
+from conftest import LONG_FORM, SMOKE
 from slurm_bed import Bed, until
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
@@ -62,6 +62,7 @@ def restore_link(bed: Bed) -> Callable[[], None]:
     return lambda: bed.on("n1", "tc", "qdisc", "del", "dev", "eth0", "root")
 
 
+@LONG_FORM
 def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path, restore_link: Callable[[], None]) -> None:
     folder, log = tmp_path / "disturbed", tmp_path / "log"
     job = bed.submit(

@@ -64,6 +64,7 @@ everyone = [None, None]
 dist.all_gather_object(everyone, result)
 if world.rank == 0:
     print("RESULT " + json.dumps(everyone), flush=True)
+dist.barrier()
 dist.destroy_process_group()
 """
 
