@@ -17,6 +17,7 @@ DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
 # What a collective says when another rank is gone: the reason is there, not here.
 _LOST = ("gloo/transport", "pair closure", "NCCL error", "ProcessGroupNCCL", "Broken pipe", "Connection reset")
 OTHERS_FIRST_SECONDS = 3.0
+FIRST_RANK_SECONDS = 10.0
 
 
 class Ending:
@@ -74,6 +75,8 @@ def guarded(action: Callable[[Ending], None], ending: Ending) -> int:
     if code != DONE and rank == 0 and not supervised:
         print(f"{'stopped' if code == STOPPED else 'error'}: {reason}", file=sys.stderr, flush=True)
     ending.write(code, reason)
+    if code != DONE and rank != 0 and not supervised:
+        _await_first_rank()
     write_report(rank, {"code": code, "reason": reason, "lost": False, "time": time.time()})
     if "torch" in sys.modules:
         import torch.distributed as dist
@@ -81,6 +84,12 @@ def guarded(action: Callable[[Ending], None], ending: Ending) -> int:
         if dist.is_initialized():
             dist.destroy_process_group()
     return DONE if supervised else code
+
+
+def _await_first_rank() -> None:
+    """Live until the first rank has told why: a launcher ends all others, it too, as soon as one has ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(FIRST_RANK_SECONDS)
 
 
 def _failed(error: Exception, ending: Ending, rank: int) -> int:
