@@ -6,19 +6,21 @@ Started by `alexnet-dist launch`, to which it leaves word which rank failed firs
 """
 
 import logging
-import runpy
 import subprocess
 import sys
 
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
+from alexnet_dist.imports import quick_imports
 from alexnet_dist.training.control import write_first_failure
+
+with quick_imports():
+    import accelerate.commands.launch
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 
 def main() -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
-        runpy.run_module("accelerate.commands.launch", run_name="__main__", alter_sys=True)
+        accelerate.commands.launch.main()
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         write_first_failure(rank, failure.exitcode)

@@ -9,6 +9,7 @@ from pathlib import Path
 from alexnet_dist.config.experiment import resolve
 from alexnet_dist.config.sources import describe, fields_help, load
 from alexnet_dist.errors import Refusal, RunFailed
+from alexnet_dist.imports import quick_imports
 from alexnet_dist.training.ending import Ending, guarded, named_folder
 from alexnet_dist.training.launched import promised_world
 from alexnet_dist.training.slurm import adopt_srun_tasks, check_launchers
@@ -62,7 +63,8 @@ def train(flags: Sequence[str]) -> int:
             print(describe(resolved, experiment))
             return
         # Imported here: torch and Accelerate take seconds, a slip in a flag should not.
-        from alexnet_dist.training.run import run_training
+        with quick_imports():
+            from alexnet_dist.training.run import run_training
 
         run_training(resolved, ending)
 
@@ -175,6 +177,7 @@ def strategies(flags: Sequence[str]) -> int:
 DOCTOR_HELP = """Say what would go wrong in a training run, and how fast its ranks reach each other.
 
   --ranks N                    start N ranks on this machine [1]; under srun or a launcher every rank runs this
+  --output FILE                also write the speeds of the links there, as JSON
 """
 
 

@@ -10,12 +10,12 @@ import yaml
 
 from alexnet_dist.compare.cases import Case, plan, run_flags, schedule
 from alexnet_dist.compare.headline import duels, headline
-from alexnet_dist.compare.report import HTML, Conclusion, facts, write_report
+from alexnet_dist.compare.report import HTML, Conclusion, facts, grids, write_report
 from alexnet_dist.compare.results import rows_of
 from alexnet_dist.compare.runner import alone, carry_out, starter_of
 from alexnet_dist.compare.settings import Comparison, ignored, load_comparison
 from alexnet_dist.compare.start import TRAIN
-from alexnet_dist.compare.tables import cause_grid, notes, print_grids, speed_grid
+from alexnet_dist.compare.tables import notes, print_grids
 from alexnet_dist.compare.tracking import track
 from alexnet_dist.errors import Refusal
 
@@ -73,7 +73,7 @@ def conclude(comparison: Comparison, cases: Sequence[Case], log: bool) -> int:
     known = facts(conclusion)
     title = f"{conclusion.title}, {known.get('devices', 'no device')}, rounds: {comparison.compare.rounds}"
     lines = [*notes(rows), conclusion.headline, f"report: {comparison.folder / HTML}"]
-    print_grids(title, [speed_grid(rows), cause_grid(rows)], lines)
+    print_grids(title, grids(conclusion), lines)
     if log:
         track(conclusion, pictures, print)
     return 0 if all(row.counts for row in rows) else 1

@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 
 from alexnet_dist.compare.cases import Case, Run, experiment_of, run_flags
 from alexnet_dist.compare.headline import Duel
+from alexnet_dist.compare.machine import read_links
 from alexnet_dist.compare.plots import draw_all
 from alexnet_dist.compare.results import Row, records_of
 from alexnet_dist.compare.settings import Comparison
 from alexnet_dist.compare.start import TRAIN, Starter
-from alexnet_dist.compare.tables import cause_grid, notes, speed_grid
+from alexnet_dist.compare.tables import Grid, cause_grid, link_grid, notes, speed_grid
 from alexnet_dist.telemetry.record import write_json
 
 HTML, MARKDOWN, RESULTS = "report.html", "report.md", "results.json"
@@ -70,6 +71,12 @@ def command(comparison: Comparison, case: Case) -> str:
     return shlex.join(starter.line(case.ranks, [*TRAIN, *run_flags(comparison, Run(case, 1))]))
 
 
+def grids(conclusion: Conclusion) -> list[Grid]:
+    """The tables, of the report and of the console."""
+    links = read_links(conclusion.comparison)
+    return [speed_grid(conclusion.rows), cause_grid(conclusion.rows), *([link_grid(links)] if links else [])]
+
+
 def write_report(conclusion: Conclusion) -> dict[str, Path]:
     """Write every file into the comparison's folder.
 
@@ -84,7 +91,7 @@ def write_report(conclusion: Conclusion) -> dict[str, Path]:
     known = {
         "title": conclusion.title,
         "headline": conclusion.headline,
-        "grids": [speed_grid(rows), cause_grid(rows)],
+        "grids": grids(conclusion),
         "notes": notes(rows),
         "duels": conclusion.duels,
         "facts": facts(conclusion),
@@ -115,4 +122,4 @@ def _results(conclusion: Conclusion, known: Any) -> dict[str, Any]:
     settings = conclusion.comparison.model_dump()
     rows = [asdict(row) for row in conclusion.rows]
     results = {"headline": conclusion.headline, "facts": known, "duels": [asdict(duel) for duel in conclusion.duels]}
-    return {**results, "rows": rows, "settings": settings}
+    return {**results, "rows": rows, "links": read_links(conclusion.comparison), "settings": settings}

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet_dist.compare.cases import Case, Run, run_flags, run_folder, schedule
-from alexnet_dist.compare.records import PEAK, difference, ended_well, note_failure, read_record
+from alexnet_dist.compare.machine import Machine
+from alexnet_dist.compare.records import difference, ended_well, note_failure
 from alexnet_dist.compare.settings import Comparison
 from alexnet_dist.compare.start import TRAIN, Starter
 from alexnet_dist.compare.verdicts import Judge, is_judged
@@ -86,8 +87,8 @@ def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
     left = [run for run in runs if not _is_there(comparison, run)]
     unjudged = [case for case in cases if case.refusal is None and not is_judged(comparison, case)]
     probes = len({(case.strategy, case.ranks) for case in unjudged}) + bool(unjudged)
-    wants_peak = comparison.compare.peak and not (comparison.folder / PEAK).exists()
-    monitor = Monitor(len(left) + probes + wants_peak)
+    machine = Machine(comparison, runs, lambda name: starter_of(comparison, name)).unknown()
+    monitor = Monitor(len(left) + probes + len(machine))
     possible = sum(case.refusal is None for case in cases)
     if len(left) < len(runs) or len(unjudged) < possible:
         monitor.say(
@@ -97,9 +98,12 @@ def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
     with monitor.shown():
         Judge(comparison, starter_of(comparison, "parity"), monitor.begin).judge(unjudged)
         _carry_out_runs(comparison, left, monitor)
-        if wants_peak:
-            monitor.begin("the rate of matrix products")
-            _measure_peak(comparison, runs, monitor)
+        for what, measure in machine.items():
+            monitor.begin(what)
+            try:
+                measure()
+            except RunFailed as failure:
+                monitor.say(f"not measured: {what}: {failure}")
 
 
 def _is_there(comparison: Comparison, run: Run) -> bool:
@@ -130,17 +134,3 @@ def _carry_out_runs(comparison: Comparison, runs: Sequence[Run], monitor: Monito
             monitor.say(f"failed: {run.name}: {failure}; the rest goes on")
             if not run.control:
                 failed.add(case)
-
-
-def _measure_peak(comparison: Comparison, runs: Sequence[Run], monitor: Monitor) -> None:
-    """What MFU is held against on CPUs, which no data sheet tells."""
-    records = [record for run in runs if (record := read_record(comparison, run)) is not None]
-    precision = comparison.train.precision
-    if not records or records[0].summary["device_type"] != "cpu" or precision not in ("fp32", "bf16"):
-        return
-    output = comparison.folder / PEAK
-    program = ["-m", "alexnet_dist.bench.baselines", "matrix", "--precision", precision]
-    try:
-        starter_of(comparison, "peak")(1, [*program, "--batch", "1", "--steps", "4", "--output", str(output)])
-    except RunFailed as failure:
-        monitor.say(f"no MFU: {failure}")

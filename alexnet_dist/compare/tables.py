@@ -1,7 +1,8 @@
 """The comparison as tables: cells for the console and the report alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -10,11 +11,12 @@ from alexnet_dist.compare.headline import seconds
 from alexnet_dist.compare.results import COMMUNICATION, COMPUTE, DATA, OPTIMIZER, TOGETHER, Row
 
 WIDTH = 100
+LEFT = ("strategy", "verdict", "link", "where")
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text; `batches` tells each row's batch, and `marks` its verdict: good, bad or unknown."""
+    """A table of text; `batches` tells each row's batch, and `marks` its verdict: good, bad, unknown or none."""
 
     title: str
     columns: tuple[str, ...]
@@ -41,6 +43,25 @@ def cause_grid(rows: Sequence[Row]) -> Grid:
     measured = [row for row in rows if row.figures is not None]
     return Grid(
         "where a step's time goes, per rank", columns, [_cause_cells(row) for row in measured], *_marks(measured)
+    )
+
+
+def link_grid(links: Sequence[Mapping[str, Any]]) -> Grid:
+    """How fast ranks reach each other."""
+    cells = [
+        [
+            link["what"],
+            link["where"],
+            str(link["ranks"]),
+            f"{link['latency'] * 1e6:.0f}",
+            short(link["bandwidth"] / 1e6),
+            short(link["bandwidth"] * 8e-9),
+        ]
+        for link in links
+    ]
+    columns = ("link", "where", "ranks", "latency, us", "MB/s", "Gbit/s")
+    return Grid(
+        "links: bytes that a rank sends, the slowest group's", columns, cells, [0] * len(cells), [""] * len(cells)
     )
 
 
@@ -131,11 +152,11 @@ def print_grids(title: str, grids: Sequence[Grid], lines: Sequence[str]) -> None
     for number, grid in enumerate(grids):
         table = Table(title=f"{title}\n{grid.title}" if number == 0 else grid.title, box=None, padding=(0, 1, 0, 0))
         for column in grid.columns:
-            table.add_column(column, justify="left" if column in ("strategy", "verdict") else "right", no_wrap=True)
+            table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
         for index, cells in enumerate(grid.rows):
             if index and grid.batches[index] != grid.batches[index - 1]:
                 table.add_row()
-            table.add_row(*_coloured(grid, cells, colours[grid.marks[index]]))
+            table.add_row(*_coloured(grid, cells, colours.get(grid.marks[index], "default")))
         console.print(table)
     for line in lines:
         console.print(line, highlight=False, markup=False)

@@ -6,13 +6,16 @@ srun -n 4 alexnet-dist doctor              one task a rank; also under accelerat
 alexnet-dist doctor --config FILE …        with the flags that training will get: folders, data, net
 """
 
+import argparse
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from alexnet_dist.config.sources import load
 from alexnet_dist.errors import Refusal
+from alexnet_dist.imports import quick_imports
 from alexnet_dist.launcher import free_port
 
 
@@ -22,26 +25,22 @@ def run(flags: Sequence[str]) -> int:
     Raises:
         Refusal: the flags are wrong, or the ranks cannot meet.
     """
-    ranks, rest = _own_options(flags)
-    if ranks > 1 and "RANK" not in os.environ:
-        return _start_here(ranks, rest)
+    parser = argparse.ArgumentParser("alexnet-dist doctor", add_help=False, allow_abbrev=False)
+    parser.add_argument("--ranks", default="1")
+    parser.add_argument("--output", type=Path)
+    own, rest = parser.parse_known_args(flags)
+    if not own.ranks.isdecimal() or not 1 <= int(own.ranks) <= 1024:
+        raise Refusal("--ranks", own.ranks, "must be a number of ranks, from 1")
+    if int(own.ranks) > 1 and "RANK" not in os.environ:
+        output = [] if own.output is None else ["--output", str(own.output)]
+        return _start_here(int(own.ranks), [*output, *rest])
     experiment = load(rest)
     # What torch would log, with pages of stack, is told in one line.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
-    from alexnet_dist.doctor.examination import examine
+    with quick_imports():
+        from alexnet_dist.doctor.examination import examine
 
-    return examine(experiment)
-
-
-def _own_options(flags: Sequence[str]) -> tuple[int, list[str]]:
-    rest = list(flags)
-    if "--ranks" not in rest:
-        return 1, rest
-    place = rest.index("--ranks")
-    number = rest[place + 1] if place + 1 < len(rest) else ""
-    if not number.isdecimal() or not 1 <= int(number) <= 1024:
-        raise Refusal("--ranks", number, "must be a number of ranks, from 1")
-    return int(number), rest[:place] + rest[place + 2 :]
+    return examine(experiment, own.output)
 
 
 def _start_here(ranks: int, flags: Sequence[str]) -> int:

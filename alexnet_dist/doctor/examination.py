@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -13,15 +14,17 @@ from alexnet_dist.doctor.links import Speed, links, measure
 from alexnet_dist.doctor.meeting import Meeting, first_line
 from alexnet_dist.doctor.report import report
 from alexnet_dist.errors import Refusal
+from alexnet_dist.telemetry.record import write_json
 
 GROUP_TIMEOUT = timedelta(seconds=30)
 
 
-def examine(experiment: Experiment) -> int:
+def examine(experiment: Experiment, output: Path | None) -> int:
     """Examine this rank, and with it all others of its world. Collective.
 
     Args:
         experiment: unresolved.
+        output: a JSON file for the speeds of links; they are printed in any case.
 
     Returns:
         0 where all is well, else 2.
@@ -33,10 +36,10 @@ def examine(experiment: Experiment) -> int:
     experiment = resolve(experiment, facts.size)
     if facts.size == 1:
         return report([facts], own_problems(facts, experiment), [])
-    return _together(facts, experiment)
+    return _together(facts, experiment, output)
 
 
-def _together(facts: Facts, experiment: Experiment) -> int:
+def _together(facts: Facts, experiment: Experiment, output: Path | None) -> int:
     """Meet the others, judge, measure; the first rank reports."""
     meeting = Meeting(facts)
     ranks, problems = meeting.gather(own_problems(facts, experiment))
@@ -44,6 +47,8 @@ def _together(facts: Facts, experiment: Experiment) -> int:
     speeds = [] if problems else _measured(meeting, facts, ranks)
     if facts.rank == 0:
         report(ranks, problems, speeds)
+        if output is not None and not problems:
+            write_json(output, {"links": [speed.as_json() for speed in speeds]})
     meeting.part()
     return 2 if problems else 0
 

@@ -45,6 +45,16 @@ class Speed:
     latency: float
     bandwidth: float
 
+    @property
+    def ranks(self) -> str:
+        """How many talk with each other: 2, or 2-4 where groups differ."""
+        return "-".join(str(size) for size in sorted({len(group) for group in self.link.groups}))
+
+    def as_json(self) -> dict[str, str | float]:
+        """Names and figures, in seconds and bytes/s."""
+        names = {"what": self.link.what, "where": self.link.where, "ranks": self.ranks}
+        return {**names, "latency": self.latency, "bandwidth": self.bandwidth}
+
 
 def links(ranks: Sequence[Facts]) -> list[Link]:
     """What there is to measure: within nodes, between nodes, and where these differ, everyone at once.

@@ -56,11 +56,10 @@ def _speeds_table(speeds: Sequence[Speed]) -> Table:
     for column in ("links", "where", "ranks", "latency, us", "GB/s"):
         table.add_column(column, justify="left" if column in ("links", "where") else "right", no_wrap=True)
     for speed in speeds:
-        sizes = sorted({len(group) for group in speed.link.groups})
         table.add_row(
             speed.link.what,
             speed.link.where,
-            "-".join(map(str, sizes)),
+            speed.ranks,
             f"{speed.latency * 1e6:.0f}",
             f"{speed.bandwidth / 1e9:.2f}",
         )

@@ -136,6 +136,13 @@ def test_the_table_fits_100_columns_and_the_report_is_one_file(outcome: Outcome)
     assert "NOT THE SAME TRAINING" in (outcome.folder / "report.md").read_text()
 
 
+def test_the_links_between_ranks_are_told(outcome: Outcome) -> None:
+    links = outcome.results()["links"]
+    assert [link["what"] for link in links] == ["all-reduce", "pair exchange"]
+    assert all(link["bandwidth"] > 0 and link["latency"] > 0 for link in links)
+    assert "| pair exchange | within a node | 2 |" in (outcome.folder / "report.md").read_text()
+
+
 def test_wandb_has_a_run_a_case_and_a_summary_in_one_group(outcome: Outcome) -> None:
     runs = [contents(path) for path in outcome.folder.glob("wandb/offline-run-*/run-*.wandb")]
     assert {run["group"] for run in runs} == {"planted"} and len(runs) == 3 + 1

@@ -1,5 +1,6 @@
 """The doctor on real ranks, and its judgement of ranks that this machine cannot have."""
 
+import json
 import os
 import socket
 import subprocess
@@ -35,7 +36,9 @@ def errors(lines: list[str]) -> list[str]:
 
 
 def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> None:
-    code, lines = finished(doctor("--ranks", "2", "--data.name", "synthetic", "--run.dir", str(tmp_path / "run")))
+    file = tmp_path / "links.json"
+    flags = ["--output", str(file), "--data.name", "synthetic", "--run.dir", str(tmp_path / "run")]
+    code, lines = finished(doctor("--ranks", "2", *flags))
     assert code == 0 and lines[-1] == "ready: 2 ranks on one machine" and max(map(len, lines)) <= 100
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
     assert [row[:3] for row in rows[:2]] == [[str(rank), socket.gethostname(), rows[0][2]] for rank in (0, 1)]
@@ -44,7 +47,9 @@ def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> No
         ["pair exchange", "within a node", "2"],
     ]
     assert all(float(figure) > 0 for row in rows[2:] for figure in row[3:])
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [file]
+    written = json.loads(file.read_text())["links"]
+    assert [f"{link['bandwidth'] / 1e9:.2f}" for link in written] == [row[4] for row in rows[2:]]
 
 
 def test_every_problem_is_one_line() -> None:

@@ -103,6 +103,6 @@ def test_a_comparison_inside_one_job_is_reported_as_on_one_machine(bed: Bed, tmp
     job = bed.submit(tmp_path / "log", "slurm/compare.sbatch", *flags, environment={"RUN_DIR": tmp_path / "compared"})
     assert bed.wait(job) == "COMPLETED", (tmp_path / "log").read_text()
     assert "│ pair exchange │ between nodes │" in (tmp_path / "log").read_text()
-    assert (tmp_path / "compared/report.md").exists()
+    assert "| pair exchange | between nodes | 2 |" in (tmp_path / "compared/report.md").read_text()
     hosts = {tuple(json.loads(path.read_text())["hosts"]) for path in (tmp_path / "compared").rglob("summary.json")}
     assert hosts == {("n1", "n1"), ("n1", "n1", "n2", "n2")}

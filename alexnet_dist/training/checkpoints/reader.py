@@ -17,7 +17,7 @@ from alexnet_dist.training.checkpoints.files import Damaged, Manifest
 
 # Training would not be the same with another value of these; the rest may change between two parts of a run.
 _SAME = (
-    *(f"net.{field}" for field in Experiment().net.model_fields),
+    *(f"net.{field}" for field in type(Experiment().net).model_fields),
     *("data.name", "data.samples", "optim.name", "train.global_batch", "run.seed"),
 )
 
