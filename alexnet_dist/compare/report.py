@@ -19,7 +19,7 @@ from alexnet_dist.compare.plots import draw_all
 from alexnet_dist.compare.results import Row, records_of
 from alexnet_dist.compare.settings import Comparison
 from alexnet_dist.compare.start import TRAIN, Starter
-from alexnet_dist.compare.tables import Grid, cause_grid, link_grid, notes, speed_grid
+from alexnet_dist.compare.tables import Grid, cause_grid, link_grid, memory_grid, notes, speed_grid
 from alexnet_dist.telemetry.record import write_json
 
 HTML, MARKDOWN, RESULTS = "report.html", "report.md", "results.json"
@@ -74,7 +74,8 @@ def command(comparison: Comparison, case: Case) -> str:
 def grids(conclusion: Conclusion) -> list[Grid]:
     """The tables, of the report and of the console."""
     links = read_links(conclusion.comparison)
-    return [speed_grid(conclusion.rows), cause_grid(conclusion.rows), *([link_grid(links)] if links else [])]
+    rows = conclusion.rows
+    return [speed_grid(rows), cause_grid(rows), memory_grid(rows), *([link_grid(links)] if links else [])]
 
 
 def write_report(conclusion: Conclusion) -> dict[str, Path]:

@@ -31,7 +31,8 @@ class Figures:
         sent, expected: bytes per rank and step, counted and from the layer table.
         constant: those of them that do not grow with the batch.
         memory: peak bytes of the fullest rank.
-        parameters: values that a rank holds.
+        parameters: values that it holds.
+        held, expected_held: bytes of weights, gradients and optimiser state on it, counted and from the layer table.
         mfu: the net's operations over the peak's; None where no peak is known.
         losses: of every step of the first round.
         against_best: throughput over the best row's of the same batch.
@@ -50,6 +51,8 @@ class Figures:
     constant: int
     memory: int
     parameters: int
+    held: Mapping[str, int]
+    expected_held: Mapping[str, int]
     mfu: float | None
     losses: Sequence[float | None]
     devices: int
@@ -119,6 +122,8 @@ def _figures(comparison: Comparison, case: Case, records: Sequence[Record]) -> F
         constant=summary["comm_bytes_constant"],
         memory=max(max(record.summary["peak_memory_bytes"]) for record in records),
         parameters=summary["parameters_per_rank"],
+        held=summary["model_memory_bytes"]["held"],
+        expected_held=summary["model_memory_bytes"]["expected"],
         mfu=summary["mfu"] or _measured_mfu(comparison, case, images.value, hosts),
         losses=records[0].losses,
         devices=hosts if summary["device_type"] == "cpu" else case.ranks,

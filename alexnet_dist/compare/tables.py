@@ -35,15 +35,25 @@ def speed_grid(rows: Sequence[Row]) -> Grid:
 
 
 def cause_grid(rows: Sequence[Row]) -> Grid:
-    """Where the time of a step goes, what is sent and what is held."""
+    """Where the time of a step goes, and what is sent."""
     columns = (
-        "strategy", "wire", "batch", "step", "compute", "comm.", "data", "optim.", "MB sent", "expected", "GiB",
-        "M param.", "MFU",
+        "strategy", "wire", "batch", "step", "compute", "comm.", "data", "optim.", "MB sent", "expected", "MFU",
     )  # fmt: skip
     measured = [row for row in rows if row.figures is not None]
     return Grid(
         "where a step's time goes, per rank", columns, [_cause_cells(row) for row in measured], *_marks(measured)
     )
+
+
+def memory_grid(rows: Sequence[Row]) -> Grid:
+    """What the fullest rank holds."""
+    columns = (
+        "strategy", "wire", "ranks", "batch", "M param.", "weights", "gradients", "optim.", "MB held", "expected",
+        "peak GiB",
+    )  # fmt: skip
+    measured = [row for row in rows if row.figures is not None]
+    cells = [_memory_cells(row) for row in measured]
+    return Grid("memory of the fullest rank: MB between backward and update", columns, cells, *_marks(measured))
 
 
 def link_grid(links: Sequence[Mapping[str, Any]]) -> Grid:
@@ -116,9 +126,24 @@ def _cause_cells(row: Row) -> list[str]:
         seconds(parts[OPTIMIZER]),
         short(figures.sent / 1e6),
         short(figures.expected / 1e6),
-        f"{figures.memory / 2**30:.2f}",
-        short(figures.parameters / 1e6),
         f"{figures.mfu:.0%}" if figures.mfu is not None else "-",
+    ]
+
+
+def _memory_cells(row: Row) -> list[str]:
+    figures = row.figures
+    assert figures is not None
+    held = figures.held
+    return [
+        row.case.variant,
+        figures.wire,
+        str(row.case.ranks),
+        str(row.case.global_batch),
+        short(figures.parameters / 1e6),
+        *(short(held[kind] / 1e6) for kind in ("parameters", "gradients", "optimizer")),
+        short(sum(held.values()) / 1e6),
+        short(sum(figures.expected_held.values()) / 1e6),
+        f"{figures.memory / 2**30:.2f}",
     ]
 
 

@@ -10,6 +10,7 @@ import torch
 
 from alexnet_dist.layout.agreement import gather_objects
 from alexnet_dist.layout.layout import Layout, World
+from alexnet_dist.strategies.memory import Memory
 from alexnet_dist.telemetry.meters import StepRecord
 
 WARM_UP_STEPS = 5
@@ -21,6 +22,10 @@ class Totals:
 
     Args:
         layout: this rank's place.
+
+    Attributes:
+        evaluation: the latest.
+        memory: what this rank held before the last update.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -28,6 +33,7 @@ class Totals:
         self.samples_seen = 0
         self.last_loss = float("nan")
         self.evaluation: Any = None
+        self.memory: Memory | None = None
         self._seconds: list[float] = []
         self._rank_seconds: list[tuple[float, ...]] = []
         self._waits: list[float] = []

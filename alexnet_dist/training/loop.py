@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
@@ -70,7 +71,8 @@ def train(setup: Setup, start: int, totals: Totals, outputs: Outputs, safety: Sa
     began = time.perf_counter()
     for step in range(start, steps):
         safety.at(f"step {step + 1}")
-        traffic = training_step(setup, step, batches, meter)
+        look = partial(_look, setup, totals) if step == steps - 1 else _look_away
+        traffic = training_step(setup, step, batches, meter, look)
         totals.sent(traffic.counted, traffic.expected, traffic.dtypes)
         outputs.profile.step()
         if step == start:
@@ -87,6 +89,14 @@ def train(setup: Setup, start: int, totals: Totals, outputs: Outputs, safety: Sa
             evaluate_epoch(setup, totals, outputs, safety, done)
             meter.start()
     safety.vote.close()
+
+
+def _look(setup: Setup, totals: Totals) -> None:
+    totals.memory = setup.strategy.held_memory()
+
+
+def _look_away() -> None:
+    pass
 
 
 def epoch_ends(setup: Setup, done: int) -> bool:

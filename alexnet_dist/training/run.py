@@ -1,7 +1,7 @@
 """One training run from its flags to its exit code."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from alexnet_dist.layout.agreement import all_or_none, gather_objects
 from alexnet_dist.layout.layout import World
 from alexnet_dist.layout.traffic import traffic_counter
 from alexnet_dist.strategies import STRATEGIES
+from alexnet_dist.strategies.memory import Memory
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import SUMMARY, RunRecord, read_evaluation
@@ -120,14 +121,28 @@ def _evaluate_what_is_owed(
 
 def _finish(setup: Setup, totals: Totals, outputs: Outputs, folder: Path) -> None:
     """Write the summary. Collective."""
-    hardware = machine(setup.layout.world)
+    hardware, memory = machine(setup.layout.world), gather_objects(setup.layout.world, totals.memory)
     if outputs.record is None:
         return
-    summary = _summary(setup, totals, hardware)
+    summary = {**_summary(setup, totals, hardware), **_memory(setup, memory)}
     outputs.record.summary(summary)
     outputs.record.close()
     outputs.tracking.finish(summary)
     outputs.progress.say(f"done: {summary['images_per_second']:.1f} images/s, summary in {folder / SUMMARY}")
+
+
+def _memory(setup: Setup, ranks: Sequence[Memory | None]) -> dict[str, Any]:
+    """What the fullest rank held before the last update, next to what the layer table says; nothing where a run that
+    was taken up had no step left."""
+    held = max((memory for memory in ranks if memory is not None), key=lambda memory: memory.total, default=None)
+    if held is None:
+        return {}
+    strategy, world_size = setup.strategy, setup.layout.world.size
+    expected = strategy.expected_memory(setup.experiment, setup.table, world_size, setup.dtypes)
+    return {
+        "parameters_per_rank": held.parameters // next(setup.net.parameters()).dtype.itemsize,
+        "model_memory_bytes": {"held": asdict(held), "expected": asdict(expected)},
+    }
 
 
 def _headline(setup: Setup) -> str:
@@ -155,7 +170,6 @@ def _summary(setup: Setup, totals: Totals, hardware: dict[str, Any]) -> dict[str
         "precision": precision,
         "global_batch": experiment.train.global_batch,
         "parameters": setup.table.parameters,
-        "parameters_per_rank": sum(parameter.numel() for parameter in setup.net.parameters()),
         **figures,
         "comm_bytes_constant": sum(setup.strategy.expected_traffic(setup.table, 0, clips).values()),
         "mfu": model_flops_utilisation(flops, hardware["device_names"], precision),

@@ -16,8 +16,8 @@ def figures(seconds: float, wire: str, communication: float, sent: int, constant
     parts = {"compute": 0.5, "communication": communication, "data wait": 0.0, "optimizer": 0.1}
     return Figures(
         seconds=steps, step=step, images_per_second=step.inverse(32), wall_images_per_second=32 / seconds, parts=parts,
-        wire=wire, sent=sent, expected=sent, constant=constant, memory=1, parameters=1, mfu=None, losses=[2.0],
-        devices=2,
+        wire=wire, sent=sent, expected=sent, constant=constant, memory=1, parameters=1, held={}, expected_held={},
+        mfu=None, losses=[2.0], devices=2,
     )  # fmt: skip
 
 

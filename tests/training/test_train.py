@@ -32,6 +32,9 @@ def test_ddp_is_the_default_on_two_ranks_and_leaves_a_whole_record(train: Train)
     assert summary["eval"]["unique_samples"] == 10_000
     assert summary["samples_seen"] == 20 * 64 and summary["steps"] == 20
     assert len(summary["peak_memory_bytes"]) == 2
+    held, expected = summary["model_memory_bytes"]["held"], summary["model_memory_bytes"]["expected"]
+    assert summary["parameters_per_rank"] == 40_906 and held["gradients"] == expected["gradients"] == 4 * 40_906
+    assert sum(held.values()) == pytest.approx(sum(expected.values()), rel=0.05)
     assert [line["step"] for line in metrics] == list(range(1, 21))
     # The summary's figures are those of the steps, warm-up left out.
     counted = metrics[summary["warm_up_steps"] :]
