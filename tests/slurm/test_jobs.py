@@ -47,20 +47,31 @@ def debian_hosts(bed: Bed, tmp_path: Path) -> Iterator[None]:
         bed.on(node, "umount", "/etc/hosts")
 
 
+def trained(bed: Bed, folder: Path, strategy: str) -> Path:
+    """The run of a job that has all of both nodes, two ranks each."""
+    flags = [*SIX, *QUIET, "--strategy.name", strategy]
+    job = bed.submit(folder / "log", "slurm/train.sbatch", *flags, environment={"RUN_DIR": folder / "run"})
+    assert bed.wait(job) == "COMPLETED", (folder / "log").read_text()
+    assert summary(folder / "run")["hosts"] == ["n1", "n1", "n2", "n2"]
+    return folder / "run"
+
+
 @pytest.mark.usefixtures("debian_hosts")
 def test_two_nodes_with_two_ranks_are_two_pairs_also_where_hosts_files_mislead(
     bed: Bed, tmp_path: Path, alone: list[float]
 ) -> None:
-    job = bed.submit(
-        tmp_path / "log", "slurm/train.sbatch", *SIX, *QUIET, "--strategy.name", "split",
-        environment={"RUN_DIR": tmp_path / "run"},
-    )  # fmt: skip
-    assert bed.wait(job) == "COMPLETED", (tmp_path / "log").read_text()
+    run = trained(bed, tmp_path, "split")
     assert "│ pair exchange │ between nodes │" in (tmp_path / "log").read_text()
-    of_run = summary(tmp_path / "run")
-    assert (of_run["world_size"], of_run["mesh"]) == (4, {"dp": 2, "split": 2})
-    assert of_run["hosts"] == ["n1", "n1", "n2", "n2"]
-    assert losses(tmp_path / "run") == pytest.approx(alone, rel=1e-4)
+    assert summary(run)["mesh"] == {"dp": 2, "split": 2}
+    assert losses(run) == pytest.approx(alone, rel=1e-4)
+
+
+@LONG_FORM
+@pytest.mark.parametrize("strategy", ["ddp", "zero1", "zero2", "zero3", "fsdp"])
+def test_other_strategies_on_two_nodes(strategy: str, bed: Bed, tmp_path: Path, alone: list[float]) -> None:
+    run = trained(bed, tmp_path, strategy)
+    assert summary(run)["mesh"] == {"dp": 4, "split": 1}
+    assert losses(run) == pytest.approx(alone, rel=1e-4)
 
 
 def test_srun_without_a_launcher_is_one_run(bed: Bed, tmp_path: Path, alone: list[float]) -> None:

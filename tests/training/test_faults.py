@@ -1,6 +1,7 @@
 """Ranks that are killed, die, or hang: the job ends soon with the first cause, and nothing of it is lost.
 
-The long form of the kill test (50 kills) runs with ALEXNET_DIST_KILLS=50.
+The long form of the kill test runs with ALEXNET_DIST_KILLS=50: so many over single, ddp and split, and some for each
+engine.
 """
 
 import json
@@ -19,7 +20,12 @@ from alexnet_dist.data.order import fingerprint
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
 KILLS = int(os.environ.get("ALEXNET_DIST_KILLS", "3"))
-STRATEGIES = [(1, "single"), (2, "ddp"), (2, "split")]
+LONG_FORM = pytest.mark.skipif(KILLS < 50, reason="long form: ALEXNET_DIST_KILLS=50")
+OWN, ENGINES = (("single", 1), ("ddp", 2), ("split", 2)), ("zero1", "zero2", "zero3", "fsdp")
+CASES = [
+    *((strategy, ranks, -(-KILLS // len(OWN))) for strategy, ranks in OWN),
+    *(pytest.param(engine, 2, 3, marks=LONG_FORM) for engine in ENGINES),
+]
 SAMPLES, EPOCHS = 640, 30
 # Three hundred short steps, a checkpoint every 25: there is always one being written.
 FLAGS = [
@@ -29,12 +35,14 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("ranks, strategy", STRATEGIES)
-def test_killed_again_and_again_a_run_ends_as_if_it_had_never_been(ranks: int, strategy: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy, ranks, kills", CASES)
+def test_killed_again_and_again_a_run_ends_as_if_it_had_never_been(
+    strategy: str, ranks: int, kills: int, tmp_path: Path
+) -> None:
     flags = [*FLAGS, "--strategy.name", strategy]
     undisturbed = start(tmp_path / "undisturbed", ranks, flags)
     assert undisturbed.end()[0] == 0, undisturbed.output.read_text()
-    kills, chance = KILLS // len(STRATEGIES) or 1, random.Random(strategy)
+    chance = random.Random(strategy)
     run = start(tmp_path / "run", ranks, flags, ["--max-restarts", str(kills)])
     for _ in range(kills):
         kill_one(run, chance)
