@@ -2,6 +2,8 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from conftest import ACCELERATE, SMOKE, Finished, Train
 from alexnet_dist.launcher import free_port
 
 ALONE = [sys.executable]
+Start = tuple[int, list[str], list[str] | None]  # ranks, flags, launcher
 TWO = ["--strategy.name", "split", "--tracking.wandb", "false"]
 
 
@@ -24,46 +27,62 @@ def refused(run: Finished, *words: str) -> None:
     assert [path.name for path in run.folder.iterdir()] == ["exit.json"]
 
 
-@pytest.mark.parametrize(
-    "flags, words",
-    [
-        (["--train.epocs", "2"], ("train.epocs", "2", "epochs")),
-        (["--train.epochs", "two"], ("train.epochs", "two", "integer")),
-        (["--nets.name", "x"], ("nets", "net, data")),
-        (["--net.name", "resnet"], ("net.name", "resnet", "alexnet_2012")),
-        (["--train.global_batch", "7", "--train.accumulate", "2"], ("train.global_batch", "7", "multiple of 2")),
-        (["--strategy.name", "ddp"], ("strategy.name", "ddp", "two ranks")),
-        (["--strategy.name", "split"], ("strategy.name", "split", "even number")),
-        (["--net.classes", "5"], ("net.classes", "5", "10 classes")),
-        (["--net.channels", "3"], ("net.channels", "3", "leave it out")),
-        (["--net.towers", "3"], ("net.towers", "3", "divide")),
-        (["--data.root", "/nowhere"], ("data.root", "/nowhere", "alexnet-dist data fetch")),
-        (["--config", "/nowhere.yaml"], ("--config", "/nowhere.yaml", "No such file")),
-        (["--train.precision", "tf32"], ("train.precision", "tf32", "fp32")),
-        (["--train.precision", "fp16"], ("train.precision", "fp16", "silently trains in fp32")),
-        (["--optim.lr"], ("--optim.lr", "needs a value first")),
-    ],
-)
-def test_alone(train: Train, flags: list[str], words: tuple[str, ...]) -> None:
-    run = train(1, [*SMOKE, *flags], launcher=ALONE)
-    assert run.code == 2
-    refused(run, *words)
+def side_by_side(
+    train: Train, starts: Sequence[Start], environments: Sequence[dict[str, str]] | None = None
+) -> list[Finished]:
+    """Two at a time: most of the time that a refusal takes is one core importing torch."""
+    given = environments or [{}] * len(starts)
+    with ThreadPoolExecutor(2) as pool:
+        return list(
+            pool.map(
+                lambda number, start, environment: train(*start, environment, name=f"run-{number}"),
+                range(len(starts)),
+                starts,
+                given,
+            )
+        )
 
 
-@pytest.mark.parametrize(
-    "ranks, flags, words",
-    [
-        (3, ["--strategy.name", "split"], ("strategy.name", "split", "3", "even number")),
-        (2, ["--strategy.name", "single"], ("strategy.name", "single", "ddp or split")),
-        (2, ["--strategy.name", "split", "--net.towers", "1"], ("net.norm", "window", "net.towers 2")),
-        (2, ["--strategy.name", "split", "--net.classes", "11", "--net.towers", "1", "--net.norm", "false"],
-         ("net.classes", "11", "odd")),
-    ],
-)  # fmt: skip
-def test_on_ranks(train: Train, ranks: int, flags: list[str], words: tuple[str, ...]) -> None:
-    run = train(ranks, [*SMOKE, *flags])
-    assert run.code == 1  # plain `accelerate launch` turns every code into 1
-    refused(run, *words)
+ALONE_MISTAKES = [
+    (["--train.epocs", "2"], ("train.epocs", "2", "epochs")),
+    (["--train.epochs", "two"], ("train.epochs", "two", "integer")),
+    (["--nets.name", "x"], ("nets", "net, data")),
+    (["--net.name", "resnet"], ("net.name", "resnet", "alexnet_2012")),
+    (["--train.global_batch", "7", "--train.accumulate", "2"], ("train.global_batch", "7", "multiple of 2")),
+    (["--strategy.name", "ddp"], ("strategy.name", "ddp", "two ranks")),
+    (["--strategy.name", "split"], ("strategy.name", "split", "even number")),
+    (["--net.classes", "5"], ("net.classes", "5", "10 classes")),
+    (["--net.channels", "3"], ("net.channels", "3", "leave it out")),
+    (["--net.towers", "3"], ("net.towers", "3", "divide")),
+    (["--data.root", "/nowhere"], ("data.root", "/nowhere", "alexnet-dist data fetch")),
+    (["--config", "/nowhere.yaml"], ("--config", "/nowhere.yaml", "No such file")),
+    (["--train.precision", "tf32"], ("train.precision", "tf32", "fp32")),
+    (["--train.precision", "fp16"], ("train.precision", "fp16", "silently trains in fp32")),
+    (["--optim.lr"], ("--optim.lr", "needs a value first")),
+]  # fmt: skip
+
+
+def test_alone(train: Train) -> None:
+    runs = side_by_side(train, [(1, [*SMOKE, *flags], ALONE) for flags, _ in ALONE_MISTAKES])
+    for run, (_, words) in zip(runs, ALONE_MISTAKES, strict=True):
+        assert run.code == 2
+        refused(run, *words)
+
+
+RANKS_MISTAKES = [
+    (3, ["--strategy.name", "split"], ("strategy.name", "split", "3", "even number")),
+    (2, ["--strategy.name", "single"], ("strategy.name", "single", "ddp or split")),
+    (2, ["--strategy.name", "split", "--net.towers", "1"], ("net.norm", "window", "net.towers 2")),
+    (2, ["--strategy.name", "split", "--net.classes", "11", "--net.towers", "1", "--net.norm", "false"],
+     ("net.classes", "11", "odd")),
+]  # fmt: skip
+
+
+def test_on_ranks(train: Train) -> None:
+    runs = side_by_side(train, [(ranks, [*SMOKE, *flags], None) for ranks, flags, _ in RANKS_MISTAKES])
+    for run, (_, _, words) in zip(runs, RANKS_MISTAKES, strict=True):
+        assert run.code == 1  # plain `accelerate launch` turns every code into 1
+        refused(run, *words)
 
 
 def test_ranks_that_were_promised_but_did_not_come_up(train: Train) -> None:
@@ -71,28 +90,28 @@ def test_ranks_that_were_promised_but_did_not_come_up(train: Train) -> None:
     refused(run, "MASTER_ADDR without RANK", "--multi_gpu --num_processes N")
 
 
-@pytest.mark.parametrize(
-    "own, words",
-    [
-        ({"mixed_precision": "fp16"}, ("mixed_precision fp16", "--train.precision")),
-        ({"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}}, ("ACCELERATE_USE_DEEPSPEED",)),
-        ({"distributed_type": "FSDP", "fsdp_config": {"fsdp_version": 2}}, ("ACCELERATE_USE_FSDP",)),
-        ({"dynamo_config": {"dynamo_backend": "INDUCTOR"}}, ("dynamo_backend inductor",)),
-    ],
-)
-def test_a_users_own_accelerate_config_that_contradicts(
-    train: Train, tmp_path: Path, own: dict[str, object], words: tuple[str, ...]
-) -> None:
+USERS_CONFIGS: list[tuple[dict[str, object], tuple[str, ...]]] = [
+    ({"mixed_precision": "fp16"}, ("mixed_precision fp16", "--train.precision")),
+    ({"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}}, ("ACCELERATE_USE_DEEPSPEED",)),
+    ({"distributed_type": "FSDP", "fsdp_config": {"fsdp_version": 2}}, ("ACCELERATE_USE_FSDP",)),
+    ({"dynamo_config": {"dynamo_backend": "INDUCTOR"}}, ("dynamo_backend inductor",)),
+]
+
+
+def test_a_users_own_accelerate_config_that_contradicts(train: Train, tmp_path: Path) -> None:
     """The file that `accelerate config` writes applies silently to every later launch."""
-    folder = tmp_path / "home" / "accelerate"
-    folder.mkdir(parents=True)
-    settings = {
-        "compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_GPU", "mixed_precision": "no",
-        "num_machines": 1, "num_processes": 2, "machine_rank": 0, "main_process_port": free_port(), **own,
-    }  # fmt: skip
-    (folder / "default_config.yaml").write_text(yaml.safe_dump(settings))
-    run = train(2, [*SMOKE, *TWO], launcher=ACCELERATE, environment={"HF_HOME": str(tmp_path / "home")})
-    refused(run, "accelerate launch", *words)
+    homes = [tmp_path / f"home-{number}" for number in range(len(USERS_CONFIGS))]
+    for home, (own, _) in zip(homes, USERS_CONFIGS, strict=True):
+        settings = {
+            "compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_GPU", "mixed_precision": "no",
+            "num_machines": 1, "num_processes": 2, "machine_rank": 0, "main_process_port": free_port(), **own,
+        }  # fmt: skip
+        (home / "accelerate").mkdir(parents=True)
+        (home / "accelerate/default_config.yaml").write_text(yaml.safe_dump(settings))
+    starts = [(2, [*SMOKE, *TWO], ACCELERATE)] * len(homes)
+    runs = side_by_side(train, starts, [{"HF_HOME": str(home)} for home in homes])
+    for run, (_, words) in zip(runs, USERS_CONFIGS, strict=True):
+        refused(run, "accelerate launch", *words)
 
 
 def test_damaged_data_on_two_ranks(train: Train, fashion_mnist: Path, tmp_path: Path) -> None:

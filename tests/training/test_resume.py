@@ -133,23 +133,21 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     assert len(left.metrics()) == 8  # nothing was lost
 
 
-@pytest.mark.parametrize(
-    "flags, words",
-    [
-        (["--net.activation", "tanh"], ("net.activation", "tanh", "relu")),
-        (["--data.name", "synthetic"], ("data.name", "synthetic", "fashion_mnist")),
-        (["--train.global_batch", "32"], ("train.global_batch", "32", "64")),
-        (["--optim.name", "sgd"], ("optim.name", "sgd", "adam")),
-    ],
-)
-def test_a_checkpoint_of_another_training_is_refused(
-    train: Train, finished: Finished, flags: list[str], words: tuple[str, ...]
-) -> None:
+OTHER_TRAININGS = [
+    (["--net.activation", "tanh"], ("net.activation", "tanh", "relu")),
+    (["--data.name", "synthetic"], ("data.name", "synthetic", "fashion_mnist")),
+    (["--train.global_batch", "32"], ("train.global_batch", "32", "64")),
+    (["--optim.name", "sgd"], ("optim.name", "sgd", "adam")),
+]
+
+
+def test_a_checkpoint_of_another_training_is_refused(train: Train, finished: Finished) -> None:
     before = sorted(path.name for path in finished.folder.iterdir())
     resume = ["--run.resume", str(checkpoint(finished.folder, 6)), "--train.max_steps", "8"]
-    run = train(1, [*QUICK, *flags, *resume], launcher=ALONE, name="other")
-    assert run.code == 2 and all(word in run.errors()[0] for word in words)
-    assert [path.name for path in run.folder.iterdir()] == ["exit.json"]
+    for flags, words in OTHER_TRAININGS:
+        run = train(1, [*QUICK, *flags, *resume], launcher=ALONE, name=flags[0])
+        assert run.code == 2 and all(word in run.errors()[0] for word in words)
+        assert [path.name for path in run.folder.iterdir()] == ["exit.json"]
     assert sorted(path.name for path in finished.folder.iterdir()) == before
 
 
