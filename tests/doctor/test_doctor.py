@@ -35,6 +35,14 @@ def errors(lines: list[str]) -> list[str]:
     return [line for line in lines if line.startswith("error: ")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def lost() -> tuple[int, subprocess.Popen[str]]:
+    """A rank 1 without a rank 0, and the port where it waits; it gives up after 25 seconds, while others run."""
+    port = free_port()
+    world = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": 2}
+    return port, doctor(RANK=1, LOCAL_RANK=1, **world)
+
+
 def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> None:
     file = tmp_path / "links.json"
     flags = ["--output", str(file), "--data.name", "synthetic", "--run.dir", str(tmp_path / "run")]
@@ -68,13 +76,6 @@ def test_ranks_that_are_there_twice_or_not_at_all() -> None:
     assert code == 2 and len(errors(lines)) == 1
     assert errors(lines)[0].startswith("error: RANK: 1 is there 2 times, on")
     assert [finished(rank)[0] for rank in ranks[1:]] == [2, 2]
-
-
-def test_a_rendezvous_that_nobody_keeps() -> None:
-    world = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": (port := free_port()), "LOCAL_WORLD_SIZE": 2}
-    code, lines = finished(doctor(RANK=1, LOCAL_RANK=1, **world))
-    assert code == 2 and len(lines) == 1
-    assert lines[0].startswith(f"error: MASTER_ADDR: 127.0.0.1:{port}: rank 0 was not reached from")
 
 
 def test_a_slip_in_a_training_flag_is_found() -> None:
@@ -115,3 +116,10 @@ def test_links_of_two_nodes_with_two_ranks() -> None:
         ("pair exchange", "within a node", [[0, 1], [2, 3]]),
         ("pair exchange", "between nodes", [[0, 2]]),
     ]
+
+
+def test_a_rendezvous_that_nobody_keeps(lost: tuple[int, subprocess.Popen[str]]) -> None:
+    port, rank = lost
+    code, lines = finished(rank)
+    assert code == 2 and len(lines) == 1
+    assert lines[0].startswith(f"error: MASTER_ADDR: 127.0.0.1:{port}: rank 0 was not reached from")

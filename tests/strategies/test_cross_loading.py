@@ -1,4 +1,4 @@
-"""Every strategy takes every other's state, and goes on as if it had been its own."""
+"""Every strategy takes up every other's checkpoint, and goes on as if it had been its own."""
 
 import json
 import subprocess
@@ -15,15 +15,16 @@ PLAIN, ENGINES = ["ddp", "split"], ["zero1", "zero2", "zero3", "fsdp"]
 
 
 def cross(folder: Path, ranks: int, savers: list[str], loaders: list[str], sources: list[str]) -> None:
-    """Bits survive the change, and the next two steps are those of the run that was never interrupted."""
+    """Bits survive, evaluation is the same, and the next steps are those of the run that was never stopped."""
     program = [str(PROGRAM), str(folder), ",".join(savers), ",".join(loaders), ",".join(sources), *FLAGS]
     line = launch_line(ranks, program, free_port()) if ranks > 1 else [sys.executable, *program]
     done = subprocess.run(line, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     crossed = [json.loads(text[8:]) for text in done.stdout.splitlines() if text.startswith("CROSSED ")]
-    assert [(source, loader) for source, loader, _, _ in crossed] == [(s, ld) for ld in loaders for s in sources]
-    for source, loader, loaded, final in crossed:
+    assert [(source, loader) for source, loader, *_ in crossed] == [(s, ld) for ld in loaders for s in sources]
+    for source, loader, loaded, evaluated, final in crossed:
         assert loaded == 0.0, f"{loader} of {source}"
+        assert evaluated < 1e-6, f"{loader} of {source}: {evaluated}"
         assert final < 1e-5, f"{loader} of {source}: {final}"
 
 
@@ -34,6 +35,7 @@ def test_every_pair(tmp_path: Path) -> None:
         cross(tmp_path, 2, everyone, everyone, ["single", *everyone])
     else:
         cross(tmp_path, 2, everyone, ENGINES, ["single", "split"])
-        cross(tmp_path, 2, [], PLAIN, ["zero2", "zero3", "fsdp"])
+        cross(tmp_path, 2, [], PLAIN, ["single", *PLAIN, "zero2", "zero3", "fsdp"])
     cross(tmp_path, 1, [], ["single"], everyone)
+    cross(tmp_path, 4, [], ["split"], ["ddp", "split", "zero3"])
     cross(tmp_path, 3, [], ["zero1", "zero3", "fsdp"], ["single", "zero3"])

@@ -26,8 +26,8 @@ CASES = [
     *((strategy, ranks, -(-KILLS // len(OWN))) for strategy, ranks in OWN),
     *(pytest.param(engine, 2, 3, marks=LONG_FORM) for engine in ENGINES),
 ]
-SAMPLES, EPOCHS = 640, 30
-# Three hundred short steps, a checkpoint every 25: there is always one being written.
+SAMPLES, EPOCHS = 640, 10 + 2 * (KILLS // len(OWN))
+# Many short steps, a checkpoint every 25: there is always one being written.
 FLAGS = [
     *SMOKE, "--data.name", "synthetic", "--data.samples", str(SAMPLES), "--tracking.wandb", "false",
     "--train.evaluate", "false", "--train.max_steps", str(10 * EPOCHS), "--train.epochs", str(EPOCHS),

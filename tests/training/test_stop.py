@@ -1,5 +1,6 @@
 """Signals: whoever gets one, all ranks save at the same step and end, and the run can go on."""
 
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -51,15 +52,13 @@ def test_a_signal_stops_all_ranks_at_the_same_step_and_saves_it(
     )
     assert run.exit() == {"code": 75, "reason": lines[-1].removeprefix("stopped: ")}
     assert files.verify(checkpoint(run.folder, done)).step == done
-    more = ["--train.max_steps", str(done + 2), "--run.resume", "auto"]
     if flags is IN_EVALUATION:
         assert done == 2  # what is left is the evaluation
-        more = ["--run.resume", "auto"]
-    again = start(tmp_path / "run", 2, [*flags, "--strategy.name", "split", *more])
-    code, lines = again.end()
-    assert code == 0 and f"going on after step {done}" in "\n".join(lines)
-    assert again.exit() == {"code": 0, "reason": "finished"}
-    assert again.steps() == (2 if flags is IN_EVALUATION else done + 2)
+        again = start(tmp_path / "run", 2, [*flags, "--strategy.name", "split", "--run.resume", "auto"])
+        code, lines = again.end()
+        assert code == 0 and "going on after step 2" in "\n".join(lines)
+        assert again.exit() == {"code": 0, "reason": "finished"}
+        assert again.steps() == 2 and json.loads((run.folder / "summary.json").read_text())["eval"] is not None
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
