@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from alexnet_dist.compare.results import COMMUNICATION, COMPUTE, DATA, OPTIMIZER, TOGETHER, Row, throughput_ratio
-from alexnet_dist.compare.statistics import Estimate
+from alexnet_dist.compare.statistics import Estimate, Rounds, margin_of_ratio
 
 _SPENDS = {
     COMPUTE: "computes {} longer a step",
@@ -43,16 +43,16 @@ def duels(rows: Sequence[Row], noise: float) -> list[Duel]:
     Where no group has two rows, the rows of each batch are held against each other, whatever their ranks and wires.
     """
     counting = [row for row in rows if row.counts]
-    found = [
-        duel for group in _groups(counting, _likes) for duel in _against_the_fastest(group, _words(group[0]), noise)
-    ]
+    steps = [row.figures.seconds for row in rows if row.figures is not None]
+
+    def race(group: Sequence[Row], likes: str) -> list[Duel]:
+        first, *others = sorted(group, key=_speed, reverse=True)
+        return [_duel(first, other, likes, steps, noise) for other in others]
+
+    found = [duel for group in _groups(counting, _likes) for duel in race(group, _words(group[0]))]
     if found:
         return found
-    return [
-        duel
-        for group in _groups(counting, lambda row: (row.case.batch,))
-        for duel in _against_the_fastest(group, "", noise)
-    ]
+    return [duel for group in _groups(counting, lambda row: (row.case.batch,)) for duel in race(group, "")]
 
 
 def _likes(row: Row) -> tuple[int, int, str]:
@@ -76,15 +76,14 @@ def _name(row: Row) -> str:
     return row.case.variant
 
 
-def _against_the_fastest(group: Sequence[Row], likes: str, noise: float) -> list[Duel]:
-    first, *others = sorted(group, key=_speed, reverse=True)
-    found = []
-    for other in others:
-        ratio = throughput_ratio(first, other)
-        tie = ratio.is_tie(noise)
-        cause = "" if tie else _cause(first, other)
-        found.append(Duel(first.case.batch, likes, _name(first), _name(other), ratio, tie, cause))
-    return found
+def _duel(first: Row, second: Row, likes: str, steps: Sequence[Rounds], noise: float) -> Duel:
+    """`steps` are all cases', which tell how far the machine drifts between rounds."""
+    assert first.figures is not None and second.figures is not None
+    rounds = min(len(first.figures.seconds), len(second.figures.seconds))
+    ratio = throughput_ratio(first, second).widened(margin_of_ratio(steps, rounds))
+    tie = ratio.is_tie(noise)
+    cause = "" if tie else _cause(first, second)
+    return Duel(first.case.batch, likes, _name(first), _name(second), ratio, tie, cause)
 
 
 def _cause(first: Row, second: Row) -> str:

@@ -3,6 +3,7 @@
 Steps of one run share what befell that run, so steps alone would make intervals too narrow.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,14 @@ class Estimate:
     def inverse(self, numerator: float) -> "Estimate":
         """Of `numerator` over it: seconds of a step become images per second."""
         return Estimate(numerator / self.value, numerator / self.high, numerator / self.low)
+
+    def widened(self, margin: float) -> "Estimate":
+        """At least as wide as `margin`, in logarithms, to each side."""
+        return Estimate(
+            self.value,
+            min(self.low, self.value * math.exp(-margin)),
+            max(self.high, self.value * math.exp(margin)),
+        )
 
     def is_tie(self, noise: float) -> bool:
         """Whether a ratio is no difference: its interval includes 1, or it lies nearer to it than the noise."""
@@ -55,6 +64,30 @@ def ratio_estimate(numerator: Rounds, denominator: Rounds) -> Estimate:
     over, under, picks = numerator[:count], denominator[:count], _picks(count)
     ratios = _medians(over, picks, seed=1) / _medians(under, picks, seed=2)
     return _interval(pooled_median(over) / pooled_median(under), ratios)
+
+
+def margin_of_ratio(cases: Sequence[Rounds], rounds: int) -> float:
+    """How far a ratio of two cases may be off, by what rounds differ in; half an interval's width.
+
+    Two or three rounds of one pair know next to nothing of how the machine wanders, and a bootstrap over them makes too
+    little of it. But all cases ran on that machine: what is left of their rounds when each case's and each round's own
+    level is taken away is pooled, and Student's t allows for how few they are.
+
+    Args:
+        cases: seconds of every step of every case, round by round.
+        rounds: of the two cases; cases with another number tell nothing.
+
+    Returns:
+        In logarithms; 0 where there is one round.
+    """
+    logs = np.array([[math.log(np.median(steps)) for steps in case] for case in cases if len(case) == rounds])
+    degrees = (len(logs) - 1) * (rounds - 1)
+    if degrees < 1:
+        return 0.0
+    left = logs - logs.mean(1, keepdims=True) - logs.mean(0) + logs.mean()
+    # Drawn, for want of a formula: a hundred thousand give it to a hundredth.
+    student = np.quantile(np.abs(np.random.default_rng(0).standard_t(degrees, 100_000)), CONFIDENCE)
+    return float(student * math.sqrt(np.square(left).sum() / degrees * 2 / rounds))
 
 
 def _picks(rounds: int) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet_dist.compare.statistics import median_estimate, ratio_estimate
+from alexnet_dist.compare.statistics import margin_of_ratio, median_estimate, ratio_estimate
 
 NOISE = 0.02
 
@@ -45,6 +45,20 @@ def test_rounds_that_disagree_make_a_tie_however_many_steps_they_have() -> None:
     """Steps of one run share what befell it: ten thousand of them are still three runs."""
     ours = [[1.2] * 1000, [0.8] * 1000, [1.0] * 1000]
     assert ratio_estimate(ours, [[1.0] * 1000] * 3).is_tie(NOISE)
+
+
+def test_two_rounds_know_little_and_all_cases_tell_how_the_machine_wanders() -> None:
+    """What both rounds of a pair say may be chance; where other cases wander as far from round to round, it is."""
+    slow, fast = [[1.3] * 10, [1.28] * 10], [[1.0] * 10, [1.02] * 10]
+    others = [[[1.0] * 10, [wandered] * 10] for wandered in (1.25, 0.8, 1.1)]
+    ratio = ratio_estimate(slow, fast)
+    assert not ratio.is_tie(NOISE)
+    assert ratio.widened(margin_of_ratio([slow, fast, *others], 2)).is_tie(NOISE)
+    calm = [[[1.0] * 10, [wandered] * 10] for wandered in (1.01, 0.99, 1.0)]
+    assert not ratio.widened(margin_of_ratio([slow, fast, *calm], 2)).is_tie(NOISE)
+    # A round that is slower for all is no wandering; nor is there any in one round.
+    assert margin_of_ratio([[[1.0], [2.0]], [[3.0], [6.0]]], 2) == pytest.approx(0.0, abs=1e-9)
+    assert margin_of_ratio([slow[:1], fast[:1]], 1) == 0.0
 
 
 def test_a_sharp_but_tiny_difference_is_a_tie() -> None:
