@@ -30,6 +30,7 @@ from alexnet_dist.strategies.settings import WIRE, check_engine, without_effect
 
 _GROUPS = 2  # of the optimiser: weights and biases
 _FP32 = 4  # bytes: DeepSpeed keeps the weights that it updates in fp32
+_CPU_WANTED = "ACCELERATE_USE_CPU"
 
 
 class _Plugin(DeepSpeedPlugin):
@@ -37,7 +38,20 @@ class _Plugin(DeepSpeedPlugin):
         """Does nothing: it tells the library `transformers`, of which no net is used here, and needs it installed."""
 
 
-def _settle_on_cpu() -> None:
+def _settle_device() -> None:
+    """Let DeepSpeed and Accelerate agree on what is there.
+
+    Raises:
+        Refusal: the CPU is wanted beside a GPU, which DeepSpeed would take.
+    """
+    if torch.cuda.is_available():
+        if os.environ.get(_CPU_WANTED, "false").lower() == "true":
+            raise Refusal(
+                _CPU_WANTED, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
+            )
+        return
+    # There is nothing else here, and Accelerate would give up DeepSpeed without a word and train as plain DDP.
+    os.environ.pop(_CPU_WANTED, None)
     os.environ["DS_ACCELERATOR"] = "cpu"  # read at import: it would guess the same, with a warning
     import deepspeed.ops
 
@@ -67,14 +81,13 @@ class ZeroStrategy(Strategy):
     @classmethod
     def engine_options(cls, experiment: Experiment, world_size: int) -> EngineOptions:
         config = engine_config(experiment, cls.stage, world_size, os.environ)
-        if not torch.cuda.is_available():
-            _settle_on_cpu()
+        _settle_device()
         # DeepSpeed calls collectives by names that torch 2.14 has replaced, in every step.
         warnings.filterwarnings("ignore", r"`torch.distributed\.\w+` is deprecated", FutureWarning)
         # Checked above, key by key; Accelerate would refuse a config file's fields even where they say the same.
         os.environ.pop("ACCELERATE_CONFIG_DS_FIELDS", None)
         settings = {
-            "cpu": False,  # Accelerate gives up DeepSpeed without a word where it is told that this is a CPU
+            "cpu": False,  # see _settle_device
             "deepspeed_plugin": _Plugin(hf_ds_config=config, zero3_init_flag=False),
             "gradient_accumulation_steps": experiment.train.accumulate,
             "mixed_precision": "no",  # DeepSpeed's own would make the weights half precision: autocast is added below
