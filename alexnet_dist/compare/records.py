@@ -11,7 +11,7 @@ from alexnet_dist.compare.cases import Run, experiment_of, run_folder
 from alexnet_dist.compare.settings import Comparison
 from alexnet_dist.telemetry.record import CONFIG, EXIT, METRICS, SUMMARY, write_json
 
-FAILURES, PEAK = "failures.json", "peak.json"
+FAILURES = "failures.json"
 
 
 @dataclass(frozen=True)

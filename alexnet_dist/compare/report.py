@@ -36,6 +36,11 @@ class Conclusion:
     headline: str
 
     @property
+    def links(self) -> list[dict[str, Any]]:
+        """How fast the ranks of the largest case reach each other."""
+        return read_links(self.comparison, max(row.case.ranks for row in self.rows if row.case.refusal is None))
+
+    @property
     def title(self) -> str:
         experiment = experiment_of(self.comparison, self.rows[0].case)
         return f"{experiment.net.name}, {experiment.data.name}, {experiment.train.precision}"
@@ -73,8 +78,7 @@ def command(comparison: Comparison, case: Case) -> str:
 
 def grids(conclusion: Conclusion) -> list[Grid]:
     """The tables, of the report and of the console."""
-    links = read_links(conclusion.comparison)
-    rows = conclusion.rows
+    rows, links = conclusion.rows, conclusion.links
     return [speed_grid(rows), cause_grid(rows), memory_grid(rows), *([link_grid(links)] if links else [])]
 
 
@@ -123,4 +127,4 @@ def _results(conclusion: Conclusion, known: Any) -> dict[str, Any]:
     settings = conclusion.comparison.model_dump()
     rows = [asdict(row) for row in conclusion.rows]
     results = {"headline": conclusion.headline, "facts": known, "duels": [asdict(duel) for duel in conclusion.duels]}
-    return {**results, "rows": rows, "links": read_links(conclusion.comparison), "settings": settings}
+    return {**results, "rows": rows, "links": conclusion.links, "settings": settings}

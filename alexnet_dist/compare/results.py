@@ -1,12 +1,12 @@
 """What the records come to: a row a case."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
 from alexnet_dist.compare.cases import Case, Run, experiment_of
-from alexnet_dist.compare.records import PEAK, Record, read_failures, read_record
+from alexnet_dist.compare.machine import read_peak
+from alexnet_dist.compare.records import Record, read_failures, read_record
 from alexnet_dist.compare.settings import Comparison
 from alexnet_dist.compare.statistics import Estimate, Rounds, median_estimate, pooled_median, ratio_estimate
 from alexnet_dist.compare.verdicts import Parity, read_verdict
@@ -165,11 +165,11 @@ def _wire(dtypes: Mapping[str, int]) -> str:
 
 
 def _measured_mfu(comparison: Comparison, case: Case, images_per_second: float, hosts: int) -> float | None:
-    path = comparison.folder / PEAK
-    if not path.exists():
+    peak = read_peak(comparison)
+    if peak is None:
         return None
     flops = table_of(experiment_of(comparison, case).net).training_flops
-    return images_per_second * flops / (float(json.loads(path.read_text())["rate"]) * hosts)
+    return images_per_second * flops / (peak * hosts)
 
 
 def _against_others(row: Row, batch: Sequence[Row]) -> Row:

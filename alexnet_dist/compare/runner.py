@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet_dist.compare.cases import Case, Run, run_flags, run_folder, schedule
-from alexnet_dist.compare.machine import Machine
+from alexnet_dist.compare.machine import unmeasured
 from alexnet_dist.compare.records import difference, ended_well, note_failure
 from alexnet_dist.compare.settings import Comparison
 from alexnet_dist.compare.start import TRAIN, Starter
@@ -87,7 +88,7 @@ def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
     left = [run for run in runs if not _is_there(comparison, run)]
     unjudged = [case for case in cases if case.refusal is None and not is_judged(comparison, case)]
     probes = len({(case.strategy, case.ranks) for case in unjudged}) + bool(unjudged)
-    machine = Machine(comparison, runs, lambda name: starter_of(comparison, name)).unknown()
+    machine = unmeasured(comparison, runs, partial(starter_of, comparison))
     monitor = Monitor(len(left) + probes + len(machine))
     possible = sum(case.refusal is None for case in cases)
     if len(left) < len(runs) or len(unjudged) < possible:

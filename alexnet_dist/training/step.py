@@ -32,7 +32,7 @@ def training_step(
     step: int,
     batches: Iterator[MicroBatch],
     meter: Meter,
-    inspect: Callable[[], None] = lambda: None,
+    inspect: Callable[[], None] | None = None,
 ) -> Traffic:
     """Forward, backward, update; nothing here waits for the device. Collective.
 
@@ -56,7 +56,8 @@ def training_step(
         loss = loss + loss_sum.detach()
         samples += len(batch.rows)
         seen += fingerprint(batch.ids)
-    inspect()
+    if inspect is not None:
+        inspect()
     meter.applies()
     rates = learning_rates(setup.experiment.optim, setup.order.epoch(step))
     result = setup.strategy.apply(rates, settings.clip_norm)

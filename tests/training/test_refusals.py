@@ -69,6 +69,15 @@ def test_alone(train: Train) -> None:
         refused(run, *words)
 
 
+def test_the_first_rank_tells_why_however_late_it_is(train: Train, tmp_path: Path) -> None:
+    """A launcher ends all other ranks as soon as one has ended."""
+    (tmp_path / "late").mkdir()
+    sleeps = "import os, time\ntime.sleep(4 if os.environ.get('RANK') == '0' else 0)\n"
+    (tmp_path / "late/sitecustomize.py").write_text(sleeps)
+    run = train(2, [*SMOKE, "--strategy.name", "single"], environment={"PYTHONPATH": str(tmp_path / "late")})
+    refused(run, "strategy.name", "single", "ddp or split")
+
+
 RANKS_MISTAKES = [
     (3, ["--strategy.name", "split"], ("strategy.name", "split", "3", "even number")),
     (2, ["--strategy.name", "single"], ("strategy.name", "single", "ddp or split")),

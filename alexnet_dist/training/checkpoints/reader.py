@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.state_dict_loader import load
 
-from alexnet_dist.config.experiment import Experiment
+from alexnet_dist.config.experiment import Experiment, NetConfig
 from alexnet_dist.errors import Refusal
 from alexnet_dist.layout.layout import World
 from alexnet_dist.strategies.base import WEIGHT
@@ -17,7 +17,7 @@ from alexnet_dist.training.checkpoints.files import Damaged, Manifest
 
 # Training would not be the same with another value of these; the rest may change between two parts of a run.
 _SAME = (
-    *(f"net.{field}" for field in type(Experiment().net).model_fields),
+    *(f"net.{field}" for field in NetConfig.model_fields),
     *("data.name", "data.samples", "optim.name", "train.global_batch", "run.seed"),
 )
 
