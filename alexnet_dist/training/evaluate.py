@@ -56,7 +56,7 @@ def evaluate(setup: Setup, stops: Callable[[], bool] = lambda: False) -> Evaluat
     seen = torch.zeros(len(images), dtype=torch.int32)
     for start in range(mine.start, mine.start + longest, size):
         rows = slice(min(start, mine.stop), min(start + size, mine.stop))
-        logits = setup.net(prepare(images.pixels[rows], setup.table.size, setup.dtypes.parameters), None)
+        logits = setup.net(prepare(images.pixels[rows], setup.table.size, setup.dtypes.compute), None)
         sums += _sums(logits.double(), images.labels[rows])
         seen[rows] += 1
         if stops():

@@ -55,7 +55,7 @@ class Setup:
             self.layout,
             train.accumulate,
             self.table.size,
-            self.dtypes.parameters,
+            self.dtypes.compute,
             data.workers,
         )
         return loader.micro_batches(start, stop)

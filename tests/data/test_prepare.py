@@ -23,3 +23,9 @@ def test_equals_pil_to_the_last_count(fashion_mnist: Path, size: int) -> None:
 
 def test_an_empty_batch() -> None:
     assert prepare(torch.empty(0, 1, 28, 28, dtype=torch.uint8), 224, torch.float64).shape == (0, 1, 224, 224)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_what_autocast_would_make_of_fp32(dtype: torch.dtype) -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    assert torch.equal(prepare(pixels, 16, dtype), prepare(pixels, 16, torch.float32).to(dtype))
