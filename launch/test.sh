@@ -6,9 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/setup.sh
 
-# For the two-node cluster of tests/slurm: a real Slurm, where this user may have one.
-if [ "$(id -u)" -eq 0 ] && ! (command -v slurmctld && command -v sbatch && command -v shellcheck) >/dev/null; then
-  system_packages slurmctld slurmd slurm-client munge iproute2 shellcheck
+# A compiler for the response norm and ZeRO and, for the two-node cluster of tests/slurm, a real Slurm, where this user
+# may have them.
+if [ "$(id -u)" -eq 0 ] && ! (command -v c++ && command -v slurmctld && command -v sbatch && command -v shellcheck) >/dev/null; then
+  system_packages g++ slurmctld slurmd slurm-client munge iproute2 shellcheck
 fi
 
 .venv/bin/ruff format --check .

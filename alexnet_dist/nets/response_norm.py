@@ -3,18 +3,21 @@
 y = x d^-beta with d = k + alpha/size * sum of x^2 over `size` neighbouring channels. Like CHM and
 `torch.nn.LocalResponseNorm`, and unlike the paper's formula, alpha is divided by the window's size.
 
-With channels last, the sum over a window is a product with a small band matrix, so forward and backward are a matrix
-product and a few elementwise steps over rows of one pixel's channels. On a CPU they go through the image in pieces that
-stay in the cache: main memory is read and written once. The backward pass computes d again instead of keeping it, which
-costs less than the memory.
+Forward and backward work on rows of one pixel's channels in one tower. On a CPU with a compiler they are a kernel of
+our own (response_norm.cpp). Elsewhere the sum over a window is a product with a small band matrix, and the rest a few
+elementwise steps; on a CPU these go through the images in pieces that stay in the cache. The backward pass computes d
+again instead of keeping it, which costs less than the memory.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from alexnet_dist.nets.kernel import Kernel, kernel_of
 
 # Values of a piece: half a megabyte in fp32, with its temporaries about the second-level cache of a core.
 PIECE = 1 << 17
@@ -52,12 +55,49 @@ class _ResponseNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, constants: Constants) -> Tensor:
         ctx.save_for_backward(x)
         ctx.constants = constants
-        return _by_pieces(_forward, constants, x)
+        return _over_rows(constants, x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
-        return _by_pieces(_backward, ctx.constants, x, gradient), None
+        return _over_rows(ctx.constants, x, gradient), None
+
+
+def _over_rows(constants: Constants, *images: Tensor) -> Tensor:
+    """Of x the norm, of x and dL/dy the gradient, as images like x."""
+    x = images[0]
+    rows = [image.movedim(1, -1).reshape(-1, constants.maps) for image in images]
+    out = torch.empty_like(rows[0])
+    kernel = kernel_of(x.dtype) if x.device.type == "cpu" else None
+    if kernel is None:
+        _by_pieces(constants, rows, out)
+    else:
+        _by_kernel(kernel, constants, rows, out)
+    normed = out.view(x.shape[0], *x.shape[2:], x.shape[1]).movedim(-1, 1)
+    return normed if x.is_contiguous(memory_format=torch.channels_last) else normed.contiguous()
+
+
+def _by_kernel(kernel: Kernel, constants: Constants, rows: list[Tensor], out: Tensor) -> None:
+    x, gradient = rows[0].contiguous(), rows[1].contiguous() if len(rows) > 1 else None
+    scale = constants.alpha / constants.size
+    kernel(
+        *(x.data_ptr(), None if gradient is None else gradient.data_ptr(), out.data_ptr()),
+        *(len(x), constants.maps, constants.size, scale, constants.beta, constants.k),
+    )
+
+
+def _by_pieces(constants: Constants, rows: list[Tensor], out: Tensor) -> None:
+    """With torch's operations, a piece at a time on a CPU."""
+    dtype = out.dtype
+    wide = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+    piece = max(1, PIECE // constants.maps) if out.device.type == "cpu" else max(1, len(out))
+    band = _band(constants, wide, out.device)
+    function: Callable[..., Tensor] = _forward if len(rows) == 1 else _backward
+    # Products here are part of an exact formula: autocast must not round them.
+    with torch.autocast(out.device.type, enabled=False):
+        for start in range(0, len(out), piece):
+            part = slice(start, start + piece)
+            out[part] = function(constants, band, *(r[part].to(wide) for r in rows))
 
 
 def _forward(constants: Constants, band: Tensor, x: Tensor) -> Tensor:
@@ -94,21 +134,3 @@ def _band(constants: Constants, dtype: torch.dtype, device: torch.device) -> Ten
     channel = torch.arange(constants.maps, device=device)
     near = (channel.unsqueeze(1) - channel).abs() <= constants.size // 2
     return near.to(dtype) * (constants.alpha / constants.size)
-
-
-def _by_pieces(function: Any, constants: Constants, *images: Tensor) -> Tensor:
-    """Apply a function of rows to whole images, a piece at a time on a CPU."""
-    shape, dtype, maps = images[0].shape, images[0].dtype, constants.maps
-    wide = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
-    rows = [image.movedim(1, -1).reshape(-1, maps) for image in images]
-    out = torch.empty_like(rows[0])
-    piece = max(1, PIECE // maps) if out.device.type == "cpu" else max(1, len(out))
-    band = _band(constants, wide, out.device)
-    # Products here are part of an exact formula: autocast must not round them.
-    with torch.autocast(out.device.type, enabled=False):
-        for start in range(0, len(out), piece):
-            part = slice(start, start + piece)
-            out[part] = function(constants, band, *(r[part].to(wide) for r in rows))
-    normed = out.view(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
-    channels_last = images[0].is_contiguous(memory_format=torch.channels_last)
-    return normed if channels_last else normed.contiguous()

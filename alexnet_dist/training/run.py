@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from accelerate import Accelerator
 
-from alexnet_dist.config.experiment import Experiment, resolve, warnings
+from alexnet_dist.config.experiment import Experiment, resolve, table_of, warnings
 from alexnet_dist.layout.agreement import all_or_none, gather_objects
 from alexnet_dist.layout.layout import World
 from alexnet_dist.layout.traffic import traffic_counter
+from alexnet_dist.nets.kernel import kernel_warnings
 from alexnet_dist.strategies import STRATEGIES
 from alexnet_dist.strategies.memory import Memory
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
@@ -73,6 +74,7 @@ def run_training(given: Experiment, ending: Ending) -> None:
         *STRATEGIES[experiment.strategy.name].warnings(experiment, world.size),
         *replica_warnings(os.environ, STRATEGIES[experiment.strategy.name].split_size),
         *precision_warnings(experiment.train.precision, world.device),
+        *kernel_warnings(table_of(experiment.net), world.device),
     ]
     setup = build(experiment, accelerator, world)
     folder = ending.folder = _on_first_rank(world, lambda: claim(origin, experiment))

@@ -1,12 +1,23 @@
-"""The response norm against a plain loop over channels, in every dtype and memory format."""
+"""The response norm against a plain loop over channels, compiled and in torch, in every dtype and memory format."""
 
 import pytest
 import torch
 from torch import Tensor
 
+from alexnet_dist.nets import response_norm as module
+from alexnet_dist.nets.kernel import kernel_of
 from alexnet_dist.nets.response_norm import response_norm
 
 CONSTANTS = {"size": 5, "alpha": 1e-2, "beta": 0.75, "k": 2.0}
+
+
+@pytest.fixture(params=["compiled", "torch"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "torch":
+        monkeypatch.setattr(module, "kernel_of", lambda _: None)
+    else:
+        assert kernel_of(torch.float32) is not None, "a C++ compiler is needed for these tests"
+    return str(request.param)
 
 
 def plain(x: Tensor, maps: int, size: int, alpha: float, beta: float, k: float) -> Tensor:
@@ -33,17 +44,27 @@ def test_equals_the_formula(
     assert ((ours.double() - reference).norm() / reference.norm()) < tolerance
 
 
-def test_one_tower_equals_torchs() -> None:
+@pytest.mark.parametrize("size, beta", [(5, 0.75), (3, 0.5)])
+def test_one_tower_equals_torchs(size: int, beta: float) -> None:
     x = torch.randn(2, 12, 4, 4, dtype=torch.float64) * 10
-    theirs = torch.nn.LocalResponseNorm(5, alpha=1e-2, beta=0.75, k=2.0)(x)
-    torch.testing.assert_close(response_norm(x, maps=12, **CONSTANTS), theirs, rtol=1e-14, atol=0)
+    theirs = torch.nn.LocalResponseNorm(size, alpha=1e-2, beta=beta, k=2.0)(x)
+    ours = response_norm(x, maps=12, size=size, alpha=1e-2, beta=beta, k=2.0)
+    torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_gradients(memory_format: torch.memory_format) -> None:
+@pytest.mark.parametrize("size, beta", [(5, 0.75), (3, 0.5)])
+def test_gradients(memory_format: torch.memory_format, size: int, beta: float) -> None:
     x = torch.randn(2, 8, 3, 2, dtype=torch.float64).contiguous(memory_format=memory_format).requires_grad_()
-    constants = {**CONSTANTS, "alpha": 0.5}
-    assert torch.autograd.gradcheck(lambda t: response_norm(t, maps=4, **constants), (x,))
+    assert torch.autograd.gradcheck(lambda t: response_norm(t, 4, size, 0.5, beta, 2.0), (x,))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_number_that_is_none_stays_visible(value: float, dtype: torch.dtype) -> None:
+    x = torch.zeros(1, 4, 1, 1, dtype=dtype)
+    x[0, 1] = value
+    assert response_norm(x, maps=4, **CONSTANTS)[0, 1].isnan().all()
 
 
 def test_an_empty_batch() -> None:

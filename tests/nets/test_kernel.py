@@ -1,0 +1,86 @@
+"""Building the compiled response norm: where it can be, where it cannot, and by several processes at once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from alexnet_dist.nets import response_norm as module
+from alexnet_dist.nets.kernel import kernel_of
+
+# Prints how many kernels are kept, the warnings of a net with norms, and a normed value.
+PROGRAM = """
+import torch
+from alexnet_dist.config.experiment import resolve, table_of
+from alexnet_dist.config.sources import load
+from alexnet_dist.nets.kernel import kernel_of, kernel_warnings
+from alexnet_dist.nets.response_norm import response_norm
+print(kernel_of(torch.float32) is not None)
+print(kernel_warnings(table_of(resolve(load(["--net.name", "alexnet_small"]), 1).net), torch.device("cpu")))
+print(response_norm(torch.full((1, 4, 1, 1), 2.0), maps=4, size=3, alpha=3.0, beta=1.0, k=0.0).flatten().tolist())
+"""
+NORMED = [2 / 8, 2 / 12, 2 / 12, 2 / 8]
+
+
+def start(cache: Path, **environment: str) -> subprocess.Popen[str]:
+    variables = {**os.environ, "XDG_CACHE_HOME": str(cache), **environment}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=variables)
+
+
+def answer(process: subprocess.Popen[str]) -> list[object]:
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    return [eval(line) for line in output.splitlines()]
+
+
+def test_several_processes_build_it_once_whole_and_the_next_takes_it(tmp_path: Path) -> None:
+    for process in [start(tmp_path) for _ in range(3)]:
+        assert answer(process) == [True, [], pytest.approx(NORMED)]
+    (kept,) = (tmp_path / "alexnet-dist").iterdir()
+    written = kept.stat().st_mtime_ns
+    assert answer(start(tmp_path)) == [True, [], pytest.approx(NORMED)]
+    assert kept.stat().st_mtime_ns == written
+    kept.write_bytes(b"damaged")
+    assert answer(start(tmp_path)) == [True, [], pytest.approx(NORMED)]
+    assert kept.stat().st_size > 1000
+
+
+def test_with_nowhere_to_keep_it_it_is_there_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "alexnet-dist").write_text("a file where the folder should be")
+    assert answer(start(tmp_path)) == [True, [], pytest.approx(NORMED)]
+
+
+@pytest.mark.parametrize(
+    "compiler, problem",
+    [("/nowhere/c++", "no C++ compiler (c++, or what CXX names)"), ("false", "false failed: without a word")],
+)
+def test_without_a_working_compiler_torch_computes_and_one_line_says_so(
+    tmp_path: Path, compiler: str, problem: str
+) -> None:
+    there, warnings, normed = answer(start(tmp_path, CXX=compiler))
+    assert not there and normed == pytest.approx(NORMED)
+    (warning,) = warnings
+    assert warning.startswith("response norm: ") and problem in warning
+    assert not (tmp_path / "alexnet-dist").exists()
+
+
+def test_it_agrees_with_torch_on_images_of_many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = (torch.randn(3, 96, 57, 55) * 20).contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn(3, 96, 57, 55)
+
+    def normed() -> tuple[Tensor, Tensor]:
+        given = x.clone().requires_grad_()
+        out = module.response_norm(given, maps=48, size=5, alpha=1e-2, beta=0.75, k=2.0)
+        out.backward(gradient)
+        assert given.grad is not None
+        return out.detach(), given.grad
+
+    assert kernel_of(torch.float32) is not None
+    these = normed()
+    monkeypatch.setattr(module, "kernel_of", lambda _: None)
+    for ours, theirs in zip(these, normed(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=1e-6)
