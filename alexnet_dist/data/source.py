@@ -59,6 +59,9 @@ def open_data(data: DataConfig, table: Table, draws: Draws) -> DataSet:
 def _synthetic(part: str, samples: int, table: Table, draws: Draws) -> Images:
     shape = (samples, table.channels, table.size, table.size)
     return Images(
-        draws.integers(f"synthetic {part} pixels", shape, 256, torch.uint8),
+        # Channels last, as batches will be.
+        draws.integers(f"synthetic {part} pixels", shape, 256, torch.uint8).contiguous(
+            memory_format=torch.channels_last
+        ),
         draws.integers(f"synthetic {part} labels", (samples,), table.classes, torch.int64),
     )

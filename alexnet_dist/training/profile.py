@@ -27,6 +27,7 @@ class StepProfile:
             cuda = [ProfilerActivity.CUDA] if world.device.type == "cuda" else []
             self._context = self._profile = profile(
                 activities=[ProfilerActivity.CPU, *cuda],
+                record_shapes=True,
                 schedule=schedule(wait=SKIPPED - 1, warmup=1, active=steps, repeat=1),
                 on_trace_ready=lambda done: done.export_chrome_trace(str(folder / "trace.json")),
             )
