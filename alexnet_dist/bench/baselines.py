@@ -26,7 +26,7 @@ from alexnet_dist.layout.draws import Draws
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.training.host import use_own_cores
 
-WARM_UP = 2
+WARM_UP = 4  # the first steps also take memory from the kernel
 MATRIX = 4096
 
 

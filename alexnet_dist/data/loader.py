@@ -88,9 +88,6 @@ def _ahead(work: Iterable[Callable[[], T]], workers: int, device: torch.device) 
     """Results in order, with one more piece of work under way than there are threads."""
 
     def start() -> None:
-        # OpenMP gives each thread that computes a team of its own; with more teams than cores it stops waiting
-        # actively, and every operation of the training thread begins with waking its team: up to half of a step.
-        torch.set_num_threads(1)
         if device.type == "cuda":  # a new thread works on the first device, whoever's that is
             torch.cuda.set_device(device)
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from threading import Thread
 
 import torch
 
@@ -10,9 +11,19 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def use_own_cores() -> None:
-    """Share the process's cores evenly among a machine's ranks: launchers set one thread a rank, whatever there is."""
+    """Share the process's cores evenly among a machine's ranks: launchers set one thread a rank, whatever there is.
+
+    To be called by the thread that trains. Threads that are started later (loader, checkpoint writer, callbacks of
+    collectives) compute alone: OpenMP gives every thread that computes a team of its own, and with more teams than
+    cores it stops waiting actively, so that each operation of the training thread begins with waking its team. That
+    can take more than half of a step.
+    """
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    torch.get_num_threads()  # takes the number for this thread now; what is set last holds for the others
+    others = Thread(target=torch.set_num_threads, args=(1,))
+    others.start()
+    others.join()
 
 
 def keep_freed_memory() -> None:
