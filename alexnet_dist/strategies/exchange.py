@@ -5,6 +5,7 @@ sum of what all towers' later layers say about its maps; the last one, in front 
 in full, owes it only its own slice (a sum there would count the loss once per rank).
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ def _sum_scattered(parts: Tensor, group: ProcessGroup) -> Tensor:
     # Gloo's reduce-scatter is an all-reduce inside and moves twice the bytes.
     received = torch.empty_like(parts)
     dist.all_to_all_single(received, parts, group=group)
-    return received.sum(0)
+    return reduce(torch.add, received.unbind(0))  # bf16: a tenth of the time that sum(0) takes on a CPU
 
 
 class Exchange(nn.Module):
