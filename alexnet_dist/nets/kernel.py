@@ -78,7 +78,12 @@ def _keep(built: Path, kept: Path) -> None:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "alexnet-dist"
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "alexnet-dist"
+    try:
+        return Path.home() / ".cache" / "alexnet-dist"
+    except RuntimeError:  # a user without a home
+        return Path(os.devnull) / "nowhere"
 
 
 def _identity(compiler: str) -> str:
