@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 from alexnet_dist.nets import response_norm as module
 from alexnet_dist.nets.kernel import kernel_of
 
-# Prints how many kernels are kept, the warnings of a net with norms, and a normed value.
+# Prints whether the kernel is there, the warnings of a net with norms, and a normed value.
 PROGRAM = """
 import torch
 from alexnet_dist.config.experiment import resolve, table_of
@@ -34,10 +35,10 @@ def start(cache: Path, **environment: str) -> subprocess.Popen[str]:
 def answer(process: subprocess.Popen[str]) -> list[object]:
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
-    return [eval(line) for line in output.splitlines()]
+    return [literal_eval(line) for line in output.splitlines()]
 
 
-def test_several_processes_build_it_once_whole_and_the_next_takes_it(tmp_path: Path) -> None:
+def test_several_processes_at_once_leave_one_whole_and_the_next_takes_it(tmp_path: Path) -> None:
     for process in [start(tmp_path) for _ in range(3)]:
         assert answer(process) == [True, [], pytest.approx(NORMED)]
     (kept,) = (tmp_path / "alexnet-dist").iterdir()
