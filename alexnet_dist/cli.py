@@ -6,13 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from alexnet_dist.config.experiment import resolve
-from alexnet_dist.config.sources import describe, fields_help, load
-from alexnet_dist.errors import Refusal, RunFailed
+from alexnet_dist.config.load import describe, fields_help, load
+from alexnet_dist.config.resolve import resolve
+from alexnet_dist.errors import RunFailed, UsageError
 from alexnet_dist.imports import quick_imports
-from alexnet_dist.training.ending import Ending, guarded, named_folder
-from alexnet_dist.training.launched import promised_world
-from alexnet_dist.training.slurm import adopt_srun_tasks, check_launchers
+from alexnet_dist.launcher.environment import promised_world
+from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of, named_folder
+from alexnet_dist.launcher.slurm import adopt_srun_tasks, refuse_separate_launchers
 
 TRAIN_HELP = """Train as an experiment says: --config FILE, and a dotted flag for every field.
 
@@ -54,8 +54,8 @@ def train(flags: Sequence[str]) -> int:
     given = [flag for flag in flags if flag != "--print_config"]
     adopt_srun_tasks(os.environ)
 
-    def run(ending: Ending) -> None:
-        check_launchers(os.environ)
+    def run(ending: ExitStatus) -> None:
+        refuse_separate_launchers(os.environ)
         experiment = load(given)
         resolved = resolve(experiment, promised_world(os.environ))
         if len(given) < len(flags):
@@ -64,11 +64,11 @@ def train(flags: Sequence[str]) -> int:
             return
         # Imported here: torch and Accelerate take seconds, a slip in a flag should not.
         with quick_imports():
-            from alexnet_dist.training.run import run_training
+            from alexnet_dist.training.train import train_experiment
 
-        run_training(resolved, ending)
+        train_experiment(resolved, ending)
 
-    return guarded(run, Ending(named_folder(given)))
+    return exit_code_of(run, ExitStatus(named_folder(given)))
 
 
 def export(flags: Sequence[str]) -> int:
@@ -94,17 +94,17 @@ def evaluate(flags: Sequence[str]) -> int:
     parser.add_argument("--checkpoint", required=True, help="a checkpoint, or the folder of a run")
     arguments, rest = parser.parse_known_args(flags)
 
-    def run(_: Ending) -> None:
+    def run(_: ExitStatus) -> None:
         from alexnet_dist.training.evaluate_checkpoint import evaluate_checkpoint
 
         evaluate_checkpoint(Path(arguments.checkpoint), rest)
 
-    return guarded(run, Ending())
+    return exit_code_of(run, ExitStatus())
 
 
 def launch(flags: Sequence[str]) -> int:
     """`alexnet-dist launch`."""
-    from alexnet_dist.supervisor import run
+    from alexnet_dist.launcher.supervisor import run
 
     return _exit_code(lambda: run(flags))
 
@@ -114,7 +114,7 @@ def parity(flags: Sequence[str]) -> int:
     if "--help" in flags or "-h" in flags:
         print(PARITY_HELP + fields_help())
         return 0
-    from alexnet_dist.parity import run
+    from alexnet_dist.parity.verdict import run
 
     return _exit_code(lambda: run(flags))
 
@@ -122,11 +122,11 @@ def parity(flags: Sequence[str]) -> int:
 def compare(flags: Sequence[str]) -> int:
     """`launch/compare.py` and `alexnet-dist compare`."""
     if "--help" in flags or "-h" in flags:
-        from alexnet_dist.compare.settings import Comparison
+        from alexnet_dist.compare.config import Comparison
 
         print(COMPARE_HELP + fields_help(Comparison))
         return 0
-    from alexnet_dist.compare.command import run
+    from alexnet_dist.commands.compare import run
 
     return _exit_code(lambda: run(flags))
 
@@ -138,7 +138,7 @@ def data(flags: Sequence[str]) -> int:
     parser.add_argument("--root", help="folder; default: a usual place that has it, else ~/Datasets/FashionMNIST")
     parser.add_argument("--mirror", action="append", help="address of a folder with the files; may be repeated")
     arguments = parser.parse_args(flags)
-    from alexnet_dist.data.fetch import fetch
+    from alexnet_dist.data.fashion_mnist_download import fetch
 
     def get() -> int:
         print(f"Fashion-MNIST is in {fetch(arguments.root, arguments.mirror)}")
@@ -159,7 +159,7 @@ def runs(flags: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("alexnet-dist runs", description="A table of finished runs.")
     parser.add_argument("folder", nargs="+", help="a run's own folder, such as runs/alexnet_small-ddp")
     arguments = parser.parse_args(flags)
-    from alexnet_dist.runs import show
+    from alexnet_dist.commands.runs import show
 
     return _exit_code(lambda: show([Path(folder) for folder in arguments.folder]))
 
@@ -169,7 +169,7 @@ def strategies(flags: Sequence[str]) -> int:
     if "--help" in flags or "-h" in flags:
         print(STRATEGIES_HELP + fields_help())
         return 0
-    from alexnet_dist.overview import run
+    from alexnet_dist.commands.strategies import run
 
     return _exit_code(lambda: run(flags))
 
@@ -187,7 +187,7 @@ def doctor(flags: Sequence[str]) -> int:
         print(DOCTOR_HELP + fields_help())
         return 0
     adopt_srun_tasks(os.environ)
-    from alexnet_dist.doctor.command import run
+    from alexnet_dist.commands.doctor import run
 
     return _exit_code(lambda: run(flags))
 
@@ -196,7 +196,7 @@ def _exit_code(action: Callable[[], int]) -> int:
     """Run a command; what went wrong is one line."""
     try:
         return action()
-    except Refusal as refusal:
+    except UsageError as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
     except RunFailed as failure:
@@ -229,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name, *flags = arguments
     if name not in COMMANDS:
-        print(f"error: {Refusal('command', name, 'there are: ' + ', '.join(COMMANDS))}", file=sys.stderr)
+        print(f"error: {UsageError('command', name, 'there are: ' + ', '.join(COMMANDS))}", file=sys.stderr)
         return 2
     return COMMANDS[name][0](flags)
 

@@ -1,7 +1,7 @@
 """What a user can get wrong: one line with the field, the value given, and the remedy."""
 
 
-class Refusal(Exception):
+class UsageError(Exception):
     """The program will not start (or go on) for a reason that the user can mend.
 
     Printed once, as one line, and the program ends with exit code 2.

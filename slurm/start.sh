@@ -23,7 +23,7 @@ if [ "$1" = train ]; then
 else
   several=""
   if ((ranks > 1)); then several=--multi_gpu; fi
-  launcher='accelerate launch --config_file alexnet_dist/launcher_defaults.yaml '$several' --num_processes "$RANKS" \
+  launcher='accelerate launch --config_file alexnet_dist/launcher/accelerate_defaults.yaml '$several' --num_processes "$RANKS" \
     --num_machines "$SLURM_STEP_NUM_NODES" --machine_rank "$SLURM_NODEID" --rdzv_backend static \
     --main_process_ip "$ADDRESS" --main_process_port "$MASTER_PORT" "$@"'
 fi

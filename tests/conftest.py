@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
 
 from alexnet_dist.data.fashion_mnist import find_folder
-from alexnet_dist.errors import Refusal
-from alexnet_dist.launcher import free_port, launch_line
+from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.line import free_port, launch_line
 
 # A loaded machine is no defect of a property.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -95,7 +95,7 @@ def fashion_mnist() -> Path:
     """The folder of the real images; their absence is a failure in CI and a skip on a user's machine."""
     try:
         return find_folder(None)
-    except Refusal as refusal:
+    except UsageError as refusal:
         if os.environ.get("CI") == "true":
             pytest.fail(str(refusal))
         pytest.skip(str(refusal))

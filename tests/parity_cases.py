@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from alexnet_dist import parity
+from alexnet_dist.parity import verdict as parity
 
 FULL = os.environ.get("ALEXNET_DIST_PARITY") == "full"
 NETS = {

@@ -19,12 +19,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from alexnet_dist.config.experiment import resolve, table_of
-from alexnet_dist.config.sources import load
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.data.fashion_mnist import read_fashion_mnist
-from alexnet_dist.layout.draws import Draws
+from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.nets.alexnet import AlexNet, initialise
-from alexnet_dist.training.host import use_own_cores
+from alexnet_dist.rng import Rng
 
 WARM_UP = 4  # the first steps also take memory from the kernel
 MATRIX = 4096
@@ -84,7 +84,7 @@ def bare(batch: int, steps: int, precision: str) -> float:
     """Our net in the shortest loop there is: the same batch again and again, no record, no masks but torch's own."""
     flags = ["--net.name", "alexnet_fashion", "--net.dropout", "0"]
     net = AlexNet(table_of(resolve(load(flags), 1).net))
-    initialise(net, Draws(0))
+    initialise(net, Rng(0))
     net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
     images = torch.rand(batch, 1, 224, 224).contiguous(memory_format=torch.channels_last)

@@ -21,10 +21,10 @@ from rich.table import Table
 
 from alexnet_dist.bench.baselines import WARM_UP
 from alexnet_dist.bench.cases import OF_2012, Baseline, Case, Ours, cases
-from alexnet_dist.config.experiment import resolve, table_of
-from alexnet_dist.config.sources import load
-from alexnet_dist.errors import Refusal
-from alexnet_dist.launcher import launch
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve, table_of
+from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.processes import launch
 from alexnet_dist.telemetry.summary import cpu_name
 from alexnet_dist.training.precision import cpu_multiplies_bf16
 
@@ -44,10 +44,10 @@ def run(flags: Sequence[str]) -> int:
     # On a GPU machine, too: the bars are for two CPU cores, and both sides must run on the same device.
     os.environ["ACCELERATE_USE_CPU"] = "true"
     if settings.batch * (settings.steps + WARM_UP) > FASHION_MNIST_IMAGES:
-        raise Refusal("bench", f"{settings.steps} steps of {settings.batch}", "are more than an epoch: take fewer")
+        raise UsageError("bench", f"{settings.steps} steps of {settings.batch}", "are more than an epoch: take fewer")
     chosen = [case for case in cases(_flops_of_2012()) if settings.only in case.name]
     if not chosen or min(settings.rounds, settings.steps, settings.batch) < 1:
-        raise Refusal("bench", flags, "no such case, or a number below 1; see alexnet-dist bench --help")
+        raise UsageError("bench", flags, "no such case, or a number below 1; see alexnet-dist bench --help")
     results = []
     with Progress(transient=True) as progress, TemporaryDirectory(prefix="alexnet-bench-") as folder:
         task = progress.add_task("", total=len(chosen) * settings.rounds * 2)

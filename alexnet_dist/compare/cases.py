@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexnet_dist.compare.settings import DECIDED, Comparison
-from alexnet_dist.config.experiment import Experiment, resolve
-from alexnet_dist.config.sources import as_flags, load
-from alexnet_dist.errors import Refusal
-from alexnet_dist.training.setup import check
+from alexnet_dist.compare.config import DECIDED, Comparison
+from alexnet_dist.config.load import as_flags, load
+from alexnet_dist.config.resolve import resolve
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
+from alexnet_dist.training.wiring import check
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def plan(comparison: Comparison) -> list[Case]:
     """Every case once, batch by batch.
 
     Raises:
-        Refusal: none of them can run.
+        UsageError: none of them can run.
     """
     settings = comparison.compare
     cases = []
@@ -71,7 +72,7 @@ def plan(comparison: Comparison) -> list[Case]:
                     cases.append(case)
     refusals = [case.refusal for case in cases if case.refusal is not None]
     if len(refusals) == len(cases):
-        raise Refusal("--strategies", ",".join(settings.strategies), f"none can run here: {refusals[0]}")
+        raise UsageError("--strategies", ",".join(settings.strategies), f"none can run here: {refusals[0]}")
     return cases
 
 
@@ -84,7 +85,7 @@ def _possible(comparison: Comparison, strategy: str, dtype: str | None, ranks: i
         try:
             check(experiment_of(comparison, case), count)
             return case
-        except Refusal as error:
+        except UsageError as error:
             refusal = refusal or str(error)
     total = batch if comparison.compare.scaling == "strong" else batch * ranks
     return Case(strategy, dtype, ranks, batch, total, refusal)
@@ -131,7 +132,7 @@ def experiment_of(comparison: Comparison, case: Case, run: Run | None = None) ->
     """What a case, or a run of it, resolves to.
 
     Raises:
-        Refusal: fields that contradict each other or the number of ranks.
+        UsageError: fields that contradict each other or the number of ranks.
     """
     flags = case_flags(comparison, case) if run is None else run_flags(comparison, run)
     return resolve(load(flags), case.ranks)
@@ -153,6 +154,6 @@ def schedule(comparison: Comparison, cases: Sequence[Case]) -> list[Run]:
 def _can(comparison: Comparison, run: Run) -> bool:
     try:
         check(experiment_of(comparison, run.case, run), run.case.ranks)
-    except Refusal:
+    except UsageError:
         return False
     return True

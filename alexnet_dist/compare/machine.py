@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_dist.compare.cases import Run, shared_flags
+from alexnet_dist.compare.config import Comparison
 from alexnet_dist.compare.records import read_record
-from alexnet_dist.compare.settings import Comparison
-from alexnet_dist.compare.start import Starter
+from alexnet_dist.launcher.processes import Starter
 
 PRECISIONS = ("fp32", "bf16")  # whose products a CPU's rate is measured for
 

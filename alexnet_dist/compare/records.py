@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from alexnet_dist.compare.cases import Run, experiment_of, run_folder
-from alexnet_dist.compare.settings import Comparison
+from alexnet_dist.compare.config import Comparison
 from alexnet_dist.telemetry.record import CONFIG, EXIT, METRICS, SUMMARY, write_json
 
 FAILURES = "failures.json"

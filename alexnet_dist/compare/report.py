@@ -13,13 +13,13 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from alexnet_dist.compare.cases import Case, Run, experiment_of, run_flags
-from alexnet_dist.compare.headline import Duel
+from alexnet_dist.compare.config import Comparison
 from alexnet_dist.compare.machine import read_links
+from alexnet_dist.compare.pairwise import PairwiseResult
 from alexnet_dist.compare.plots import draw_all
 from alexnet_dist.compare.results import Row, records_of
-from alexnet_dist.compare.settings import Comparison
-from alexnet_dist.compare.start import TRAIN, Starter
 from alexnet_dist.compare.tables import Grid, cause_grid, link_grid, memory_grid, notes, speed_grid
+from alexnet_dist.launcher.processes import TRAIN, Starter
 from alexnet_dist.telemetry.record import write_json
 
 HTML, MARKDOWN, RESULTS = "report.html", "report.md", "results.json"
@@ -32,7 +32,7 @@ class Conclusion:
 
     comparison: Comparison
     rows: Sequence[Row]
-    duels: Sequence[Duel]
+    pairwise_results: Sequence[PairwiseResult]
     headline: str
 
     @property
@@ -98,7 +98,7 @@ def write_report(conclusion: Conclusion) -> dict[str, Path]:
         "headline": conclusion.headline,
         "grids": grids(conclusion),
         "notes": notes(rows),
-        "duels": conclusion.duels,
+        "pairwise_results": conclusion.pairwise_results,
         "facts": facts(conclusion),
         "commands": [command(conclusion.comparison, row.case) for row in rows if row.case.refusal is None],
         "plots": {name: (title, _svg(figure)) for name, (title, figure) in drawn.items()},
@@ -126,5 +126,9 @@ def _svg(figure: Figure) -> Markup:
 def _results(conclusion: Conclusion, known: Any) -> dict[str, Any]:
     settings = conclusion.comparison.model_dump()
     rows = [asdict(row) for row in conclusion.rows]
-    results = {"headline": conclusion.headline, "facts": known, "duels": [asdict(duel) for duel in conclusion.duels]}
+    results = {
+        "headline": conclusion.headline,
+        "facts": known,
+        "pairwise_results": [asdict(duel) for duel in conclusion.pairwise_results],
+    }
     return {**results, "rows": rows, "links": conclusion.links, "settings": settings}

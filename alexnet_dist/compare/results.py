@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from alexnet_dist.compare.cases import Case, Run, experiment_of
+from alexnet_dist.compare.config import Comparison
 from alexnet_dist.compare.machine import read_peak
 from alexnet_dist.compare.records import Record, read_failures, read_record
-from alexnet_dist.compare.settings import Comparison
 from alexnet_dist.compare.statistics import Estimate, Rounds, median_estimate, pooled_median, ratio_estimate
 from alexnet_dist.compare.verdicts import Parity, read_verdict
-from alexnet_dist.config.experiment import table_of
+from alexnet_dist.config.resolve import table_of
 
 COMPUTE, COMMUNICATION, DATA, OPTIMIZER = "compute", "communication", "data wait", "optimizer"
 TOGETHER = "compute and communication"  # where no control run tells them apart

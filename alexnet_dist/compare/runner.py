@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet_dist.compare.cases import Case, Run, run_flags, run_folder, schedule
+from alexnet_dist.compare.config import Comparison
 from alexnet_dist.compare.machine import unmeasured
 from alexnet_dist.compare.records import difference, ended_well, note_failure
-from alexnet_dist.compare.settings import Comparison
-from alexnet_dist.compare.start import TRAIN, Starter
 from alexnet_dist.compare.verdicts import Judge, is_judged
-from alexnet_dist.errors import Refusal, RunFailed
+from alexnet_dist.errors import RunFailed, UsageError
+from alexnet_dist.launcher.processes import TRAIN, Starter
 
 
 class Monitor:
@@ -68,21 +68,21 @@ def alone(comparison: Comparison) -> Iterator[None]:
     """Hold the comparison's folder.
 
     Raises:
-        Refusal: another comparison works in it.
+        UsageError: another comparison works in it.
     """
     comparison.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(comparison.folder / ".lock", timeout=0):
             yield
     except Timeout:
-        raise Refusal("--dir", comparison.folder, "another comparison is at work there") from None
+        raise UsageError("--dir", comparison.folder, "another comparison is at work there") from None
 
 
 def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
     """Do what is left to do; what failed is tried again.
 
     Raises:
-        Refusal: the folder holds runs of other settings.
+        UsageError: the folder holds runs of other settings.
     """
     runs = schedule(comparison, cases)
     left = [run for run in runs if not _is_there(comparison, run)]
@@ -113,7 +113,7 @@ def _is_there(comparison: Comparison, run: Run) -> bool:
         return False
     changed = difference(comparison, run)
     if changed is not None and not comparison.compare.overwrite:
-        raise Refusal(
+        raise UsageError(
             "--dir", comparison.folder, f"holds runs of other settings ({changed}): choose another, or --overwrite true"
         )
     return changed is None

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from alexnet_dist.compare.headline import seconds
+from alexnet_dist.compare.pairwise import seconds
 from alexnet_dist.compare.results import COMMUNICATION, COMPUTE, DATA, OPTIMIZER, TOGETHER, Row
 
 WIDTH = 100

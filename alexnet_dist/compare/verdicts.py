@@ -12,11 +12,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from alexnet_dist import parity
+from alexnet_dist.parity import verdict as parity
 from alexnet_dist.compare.cases import Case, case_flags
-from alexnet_dist.compare.settings import Comparison
-from alexnet_dist.compare.start import Starter
+from alexnet_dist.compare.config import Comparison
 from alexnet_dist.errors import RunFailed
+from alexnet_dist.launcher.processes import Starter
 from alexnet_dist.telemetry.record import write_json
 
 Key = TypeVar("Key")

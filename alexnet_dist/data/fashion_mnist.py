@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from alexnet_dist.errors import Refusal
+from alexnet_dist.errors import UsageError
 
 USUAL_PLACES = ("~/Datasets/FashionMNIST", "/usr/share/datasets/fashion-mnist")
 
@@ -32,7 +32,7 @@ def read_fashion_mnist(root: str | None) -> dict[str, tuple[Tensor, Tensor]]:
         root: the folder; None looks in the usual places.
 
     Raises:
-        Refusal: no folder has all files, or a file is not the published one.
+        UsageError: no folder has all files, or a file is not the published one.
     """
     folder = find_folder(root)
     parts = {}
@@ -51,7 +51,7 @@ def find_folder(root: str | None) -> Path:
             if all(_path(folder, name) for name in FILES):
                 return folder
     searched = ", ".join(map(str, places))
-    raise Refusal(
+    raise UsageError(
         "data.root", searched, "no Fashion-MNIST there: run alexnet-dist data fetch, with --root FOLDER if you like"
     )
 
@@ -74,13 +74,13 @@ def read_published(path: Path, name: str) -> bytes:
         name: which of the four files it should be.
 
     Raises:
-        Refusal: it cannot be read, or is not what was published under the name.
+        UsageError: it cannot be read, or is not what was published under the name.
     """
     try:
         raw = path.read_bytes()
         raw = raw if path.name == name else gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
-        raise Refusal("data.root", path, f"cannot be read ({error}): fetch it again") from None
+        raise UsageError("data.root", path, f"cannot be read ({error}): fetch it again") from None
     if sha256(raw).hexdigest() != FILES[name]:
-        raise Refusal("data.root", path, "not the published file (its SHA-256 differs): fetch it again")
+        raise UsageError("data.root", path, "not the published file (its SHA-256 differs): fetch it again")
     return raw

@@ -11,10 +11,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from alexnet_dist.data.dataset import Images
 from alexnet_dist.data.order import Order, Rows
-from alexnet_dist.data.prepare import prepare
-from alexnet_dist.data.source import Images
-from alexnet_dist.layout.layout import Layout
+from alexnet_dist.data.transforms import prepare
+from alexnet_dist.distributed.mesh import Layout
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from alexnet_dist.layout.draws import Draws
+from alexnet_dist.rng import Rng
 
 
 def share(length: int, parts: int, index: int) -> slice:
@@ -47,7 +47,7 @@ class Order:
         global_batch: samples of a full step.
     """
 
-    def __init__(self, draws: Draws, samples: int, global_batch: int) -> None:
+    def __init__(self, draws: Rng, samples: int, global_batch: int) -> None:
         self.draws = draws
         self.samples = samples
         self.global_batch = global_batch

@@ -8,39 +8,40 @@ from pathlib import Path
 
 import torch
 
-from alexnet_dist.config.experiment import Experiment, table_of
+from alexnet_dist.config.resolve import table_of
+from alexnet_dist.config.schema import Experiment
 from alexnet_dist.data.fashion_mnist import find_folder
 from alexnet_dist.doctor.facts import Facts, cpu_wanted
-from alexnet_dist.errors import Refusal
+from alexnet_dist.errors import UsageError
 
 # A checkpoint holds weights and at most two moments of the optimiser, in fp32; three of them lie side by side when
 # one is replaced, and logs need a little.
 CHECKPOINT_BYTES_PER_PARAMETER, CHECKPOINTS, LOG_BYTES = 12, 3, 100_000_000
 
 
-def own_problems(facts: Facts, experiment: Experiment) -> list[Refusal]:
+def own_problems(facts: Facts, experiment: Experiment) -> list[UsageError]:
     """What a rank can tell of itself and of its machine."""
     found = [*_gpus(facts), *_run_folder(experiment)]
     if experiment.data.name == "fashion_mnist":
         try:
             find_folder(experiment.data.root)
-        except Refusal as refusal:
+        except UsageError as refusal:
             found.append(refusal)
     return found
 
 
-def _gpus(facts: Facts) -> Iterator[Refusal]:
+def _gpus(facts: Facts) -> Iterator[UsageError]:
     visible = len(facts.visible)
     if cpu_wanted() or not visible:
         return
     if facts.local_size > visible:
-        yield Refusal(
+        yield UsageError(
             "GPUs",
             f"{facts.local_size} ranks and {visible} visible",
             "one rank a GPU: ask for more (--gpus-per-node, not --gpus-per-task), or start fewer ranks",
         )
     elif not torch.cuda.is_available():
-        yield Refusal(
+        yield UsageError(
             "GPUs",
             f"{visible} visible",
             f"torch {torch.__version__} cannot use them: install a build for this machine's driver (nvidia-smi names "
@@ -48,7 +49,7 @@ def _gpus(facts: Facts) -> Iterator[Refusal]:
         )
 
 
-def _run_folder(experiment: Experiment) -> Iterator[Refusal]:
+def _run_folder(experiment: Experiment) -> Iterator[UsageError]:
     run = experiment.run
     folder = Path(run.dir) if run.dir is not None else Path("runs", run.name or "")
     # Symbolic links resolved, so that .. is what the kernel makes of it.
@@ -57,12 +58,14 @@ def _run_folder(experiment: Experiment) -> Iterator[Refusal]:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        yield Refusal("run.dir", folder, f"cannot be written ({error.strerror}): choose one that every node can write")
+        yield UsageError(
+            "run.dir", folder, f"cannot be written ({error.strerror}): choose one that every node can write"
+        )
         return
     free = shutil.disk_usage(there).free
     need = table_of(experiment.net).parameters * CHECKPOINT_BYTES_PER_PARAMETER * CHECKPOINTS + LOG_BYTES
     if free < need:
-        yield Refusal(
+        yield UsageError(
             "run.dir",
             folder,
             f"the disk is nearly full: {free / 1e9:.2f} GB free, {need / 1e9:.2f} GB needed for logs and "
@@ -70,7 +73,7 @@ def _run_folder(experiment: Experiment) -> Iterator[Refusal]:
         )
 
 
-def common_problems(ranks: Sequence[Facts]) -> list[Refusal]:
+def common_problems(ranks: Sequence[Facts]) -> list[UsageError]:
     """What shows only when all ranks are seen together.
 
     Args:
@@ -79,36 +82,36 @@ def common_problems(ranks: Sequence[Facts]) -> list[Refusal]:
     return [*_numbers(ranks), *_differences(ranks), *_shared(ranks)]
 
 
-def _numbers(ranks: Sequence[Facts]) -> Iterator[Refusal]:
+def _numbers(ranks: Sequence[Facts]) -> Iterator[UsageError]:
     for rank, times in Counter(facts.rank for facts in ranks).items():
         if times > 1:
             hosts = ", ".join(sorted({facts.host for facts in ranks if facts.rank == rank}))
-            yield Refusal(
+            yield UsageError(
                 "RANK",
                 f"{rank} is there {times} times, on {hosts}",
                 "each node must be told its own number: single quotes round $SLURM_NODEID in srun bash -c '…'",
             )
 
 
-def _differences(ranks: Sequence[Facts]) -> Iterator[Refusal]:
+def _differences(ranks: Sequence[Facts]) -> Iterator[UsageError]:
     first = ranks[0]
     for what in first.versions:
         found = {facts.versions.get(what, "none"): facts for facts in ranks}
         if len(found) > 1:
             said = ", ".join(f"{version} (rank {facts.rank} on {facts.host})" for version, facts in found.items())
-            yield Refusal(what, said, "every node must run the same: activate one environment on all of them")
+            yield UsageError(what, said, "every node must run the same: activate one environment on all of them")
     kinds = {facts.backend: facts for facts in ranks}
     if len(kinds) > 1:
         said = ", ".join(f"{backend} (rank {facts.rank} on {facts.host})" for backend, facts in kinds.items())
-        yield Refusal("devices", said, "all ranks must have a GPU, or export ACCELERATE_USE_CPU=true for all")
+        yield UsageError("devices", said, "all ranks must have a GPU, or export ACCELERATE_USE_CPU=true for all")
 
 
-def _shared(ranks: Sequence[Facts]) -> Iterator[Refusal]:
+def _shared(ranks: Sequence[Facts]) -> Iterator[UsageError]:
     devices = Counter(facts.device_id for facts in ranks if facts.device_id is not None)
     for device, times in devices.items():
         if times > 1:
             sharing = [facts for facts in ranks if facts.device_id == device]
-            yield Refusal(
+            yield UsageError(
                 "GPUs",
                 f"ranks {', '.join(str(facts.rank) for facts in sharing)} share one ({sharing[0].device}, {device})",
                 "one rank a GPU: give each its own LOCAL_RANK, and make all of a node's GPUs visible to all its ranks",

@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 import torch
 
+from alexnet_dist.distributed.network_interface import name_interface
 from alexnet_dist.telemetry.summary import cpu_name
-from alexnet_dist.training.network import name_interface
 
 PACKAGES = ("torch", "accelerate", "alexnet-dist")
 
@@ -45,7 +45,7 @@ def own_facts() -> Facts:
     """This rank's.
 
     Raises:
-        Refusal: the network interface cannot be told.
+        UsageError: the network interface cannot be told.
     """
     rank, size, local_rank, local_size = (
         int(os.environ.get(name, default))

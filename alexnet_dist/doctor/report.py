@@ -8,12 +8,12 @@ from rich.table import Table
 
 from alexnet_dist.doctor.facts import Facts
 from alexnet_dist.doctor.links import Speed
-from alexnet_dist.errors import Refusal
+from alexnet_dist.errors import UsageError
 
 WIDTH = 100
 
 
-def report(ranks: Sequence[Facts], problems: Sequence[Refusal], speeds: Sequence[Speed]) -> int:
+def report(ranks: Sequence[Facts], problems: Sequence[UsageError], speeds: Sequence[Speed]) -> int:
     """Print tables and problems, each once.
 
     Args:

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet_dist.layout.draws import Draws
+from alexnet_dist.kernels.response_norm import response_norm
 from alexnet_dist.nets import table as t
-from alexnet_dist.nets.response_norm import response_norm
+from alexnet_dist.rng import Rng
 
 
 class Conv(nn.Module):
     """A convolution, grouped where its weight sees only a part of the input channels."""
 
-    def __init__(self, site: t.Site, layer: t.Conv) -> None:
+    def __init__(self, site: t.ShapedLayer, layer: t.Conv) -> None:
         super().__init__()
         self.stride = layer.stride
         self.padding = layer.padding
@@ -38,7 +38,7 @@ class Conv(nn.Module):
 class Linear(nn.Module):
     """A fully connected layer; block-diagonal where its weight sees only a part of the input."""
 
-    def __init__(self, site: t.Site, layer: t.Linear) -> None:
+    def __init__(self, site: t.ShapedLayer, layer: t.Linear) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(site.weight))
         self.bias = nn.Parameter(torch.empty(layer.units))
@@ -83,7 +83,7 @@ class Activation(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Multiplies by a mask that its caller drew (`Draws.dropout_masks`); without one it does nothing."""
+    """Multiplies by a mask that its caller drew (`Rng.dropout_masks`); without one it does nothing."""
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         return x if mask is None else x * mask.to(x.dtype)
@@ -98,7 +98,7 @@ class AlexNet(nn.Module):
     def __init__(self, table: t.Table) -> None:
         super().__init__()
         self.table = table
-        for site in table.sites():
+        for site in table.shaped_layers():
             self.add_module(site.layer.name, _module(site, table.towers))
 
     def forward(self, images: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -114,7 +114,7 @@ class AlexNet(nn.Module):
         return x
 
 
-def _module(site: t.Site, towers: int) -> nn.Module:
+def _module(site: t.ShapedLayer, towers: int) -> nn.Module:
     match site.layer:
         case t.Conv() as layer:
             return Conv(site, layer)
@@ -134,12 +134,12 @@ def _module(site: t.Site, towers: int) -> nn.Module:
 
 
 @torch.no_grad()
-def initialise(net: AlexNet, draws: Draws) -> None:
+def initialise(net: AlexNet, draws: Rng) -> None:
     """Fill the parameters in place. Each tensor is a function of the seed and its name alone.
 
     Drawn in fp32 whatever the net's dtype, so that every precision starts from the same weights.
     """
-    for site in net.table.sites():
+    for site in net.table.shaped_layers():
         if not isinstance(site.layer, t.Conv | t.Linear):
             continue
         name, init = site.layer.name, site.layer.init

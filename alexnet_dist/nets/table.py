@@ -98,7 +98,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Site:
+class ShapedLayer:
     """A layer where it stands: shapes are per image, without the batch dim, over all towers."""
 
     layer: Layer
@@ -140,31 +140,31 @@ class Table:
     towers: int
     layers: tuple[Layer, ...]
 
-    def sites(self) -> list[Site]:
+    def shaped_layers(self) -> list[ShapedLayer]:
         """Every layer with its shapes and groups."""
         shape: Shape = (self.channels, self.size, self.size)
         sees_all = True  # the image lies in front of every tower
-        sites = []
+        shaped_layers = []
         for layer in self.layers:
             groups = 1 if sees_all else self.towers
             outputs = _outputs(layer, shape)
-            sites.append(Site(layer, shape, outputs, groups))
+            shaped_layers.append(ShapedLayer(layer, shape, outputs, groups))
             if isinstance(layer, Conv | Linear):
                 sees_all = False
             elif isinstance(layer, Exchange):
                 sees_all = True
             shape = outputs
-        return sites
+        return shaped_layers
 
     @property
     def parameters(self) -> int:
         """Weights and biases of the whole net."""
-        return sum(prod(site.weight) + site.weight[0] for site in self.sites() if site.weight)
+        return sum(prod(site.weight) + site.weight[0] for site in self.shaped_layers() if site.weight)
 
     @property
     def multiply_adds(self) -> int:
         """Of one image's forward pass."""
-        return sum(site.multiply_adds for site in self.sites())
+        return sum(site.multiply_adds for site in self.shaped_layers())
 
     @property
     def training_flops(self) -> int:
@@ -172,21 +172,21 @@ class Table:
 
         The first layer needs no input gradient.
         """
-        first = next(site.multiply_adds for site in self.sites() if site.weight)
+        first = next(site.multiply_adds for site in self.shaped_layers() if site.weight)
         return 2 * (3 * self.multiply_adds - first)
 
     @property
     def activation_values(self) -> int:
         """Values that layers with parameters put out for one image."""
-        return sum(prod(site.outputs) for site in self.sites() if site.weight)
+        return sum(prod(site.outputs) for site in self.shaped_layers() if site.weight)
 
     @property
     def classes(self) -> int:
-        return self.sites()[-1].outputs[0]
+        return self.shaped_layers()[-1].outputs[0]
 
     def exchanges(self) -> list[tuple[Exchange, int]]:
         """Every exchange with the values of one image that all towers together put into it."""
-        return [(s.layer, prod(s.inputs)) for s in self.sites() if isinstance(s.layer, Exchange)]
+        return [(s.layer, prod(s.inputs)) for s in self.shaped_layers() if isinstance(s.layer, Exchange)]
 
 
 def _outputs(layer: Layer, inputs: Shape) -> Shape:

@@ -11,11 +11,11 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.layout.layout import Layout, World
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.memory import Memory
+from alexnet_dist.distributed.mesh import Layout, World
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.memory import Memory
 
 MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 
@@ -25,7 +25,7 @@ STEPS = OPTIMIZER + "step"
 
 
 @dataclass(frozen=True)
-class EngineOptions:
+class AcceleratorOptions:
     """What must be known before there is an Accelerator.
 
     Attributes:
@@ -74,7 +74,7 @@ class About:
 class Strategy(ABC):
     """Owns how the net lies on the layout, and every collective that this needs.
 
-    A step is: for each micro-step, `with micro_step(last): backward(loss)`; then `apply`.
+    A step is: for each micro-step, `with micro_batch_context(last): backward(loss)`; then `apply`.
     """
 
     name: ClassVar[str]
@@ -88,7 +88,7 @@ class Strategy(ABC):
         """Refuse what cannot work.
 
         Raises:
-            Refusal: with the remedy.
+            UsageError: with the remedy.
         """
 
     @classmethod
@@ -98,11 +98,11 @@ class Strategy(ABC):
 
     @classmethod
     @abstractmethod
-    def engine_options(cls, experiment: Experiment, world_size: int) -> EngineOptions:
+    def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
         """What the Accelerator and the launcher must be told before they start.
 
         Raises:
-            Refusal: the launcher was told otherwise.
+            UsageError: the launcher was told otherwise.
         """
 
     @abstractmethod
@@ -122,7 +122,7 @@ class Strategy(ABC):
         """
 
     @abstractmethod
-    def micro_step(self, last: bool) -> AbstractContextManager[None]:
+    def micro_batch_context(self, last: bool) -> AbstractContextManager[None]:
         """Around forward and backward of a micro-step; replicas need to talk in the last one only."""
 
     @abstractmethod

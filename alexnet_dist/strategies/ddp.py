@@ -2,15 +2,15 @@
 
 from typing import final
 
-from alexnet_dist.config.experiment import Experiment
+from alexnet_dist.config.schema import Experiment
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import About
-from alexnet_dist.strategies.plain import PlainStrategy
-from alexnet_dist.strategies.settings import needs_several_ranks
+from alexnet_dist.strategies.parts.module_engine import ModuleStrategy
+from alexnet_dist.strategies.parts.settings import needs_several_ranks
 
 
 @final
-class Ddp(PlainStrategy):
+class Ddp(ModuleStrategy):
     name = "ddp"
     split_size = 1
     about = About(

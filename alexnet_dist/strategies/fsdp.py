@@ -20,15 +20,15 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.errors import Refusal
-from alexnet_dist.layout.layout import World, arrange
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.memory import Memory, held_bytes, optimizer_bytes
+from alexnet_dist.distributed.mesh import World, arrange
+from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import About, Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
-from alexnet_dist.strategies.memory import Memory, held_bytes, optimizer_bytes
-from alexnet_dist.strategies.settings import WIRE, check_engine, without_effect
-from alexnet_dist.strategies.state import live_state, part_of, set_steps
+from alexnet_dist.strategies.base import About, AcceleratorOptions, Dtypes, MakeOptimizer, StepResult, Strategy
+from alexnet_dist.strategies.parts.settings import WIRE, check_engine, without_effect
+from alexnet_dist.strategies.parts.state import live_state, part_of, set_steps
 
 _REPLICATE, _SHARD = "replicate", "shard"
 
@@ -54,16 +54,18 @@ class Fsdp(Strategy):
         check_engine(experiment, world_size)
         wanted = experiment.strategy.shard_ranks
         if wanted is not None and world_size % wanted:
-            raise Refusal("strategy.shard_ranks", wanted, f"{world_size} ranks do not divide into groups of {wanted}")
+            raise UsageError(
+                "strategy.shard_ranks", wanted, f"{world_size} ranks do not divide into groups of {wanted}"
+            )
 
     @classmethod
     def warnings(cls, experiment: Experiment, world_size: int) -> list[str]:
         return without_effect(experiment, {"gradient_dtype", "shard_ranks", "reshard_after_forward"})
 
     @classmethod
-    def engine_options(cls, experiment: Experiment, world_size: int) -> EngineOptions:
+    def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
         # Accelerate's own FSDP is silently DDP on a CPU: here torch's is applied to a mesh of ours.
-        return EngineOptions()
+        return AcceleratorOptions()
 
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         settings = experiment.strategy
@@ -112,7 +114,7 @@ class Fsdp(Strategy):
     def _shard_group(self) -> ProcessGroup:
         return self._mesh[_SHARD].get_group()
 
-    def micro_step(self, last: bool) -> AbstractContextManager[None]:
+    def micro_batch_context(self, last: bool) -> AbstractContextManager[None]:
         # Gradients are scattered in every micro-step, so that no rank ever holds them whole; replicas of a part add
         # theirs up in the last one only.
         assert isinstance(self._net, FSDPModule)
@@ -220,7 +222,7 @@ def _rows(rows: int, shards: int) -> int:
 
 def _own_values(table: Table, shards: int) -> Iterator[int]:
     """Values of each weight and bias that the rank with most of them holds."""
-    for site in table.sites():
+    for site in table.shaped_layers():
         if site.weight:
             rows = _rows(site.weight[0], shards)
             yield rows * prod(site.weight[1:])

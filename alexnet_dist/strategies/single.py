@@ -2,15 +2,15 @@
 
 from typing import final
 
-from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.errors import Refusal
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import About
-from alexnet_dist.strategies.plain import PlainStrategy
+from alexnet_dist.strategies.parts.module_engine import ModuleStrategy
 
 
 @final
-class Single(PlainStrategy):
+class Single(ModuleStrategy):
     name = "single"
     split_size = 1
     about = About(
@@ -23,4 +23,4 @@ class Single(PlainStrategy):
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
         if world_size > 1:
-            raise Refusal("strategy.name", "single", f"takes one rank, {world_size} were launched: use ddp or split")
+            raise UsageError("strategy.name", "single", f"takes one rank, {world_size} were launched: use ddp or split")

@@ -5,15 +5,15 @@ Four ranks and more are replicas of the pair. Rank 2i and 2i + 1 are one pair, s
 
 from typing import final
 
-from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.errors import Refusal
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Norm, Table
 from alexnet_dist.strategies.base import About
-from alexnet_dist.strategies.plain import PlainStrategy
+from alexnet_dist.strategies.parts.module_engine import ModuleStrategy
 
 
 @final
-class Split(PlainStrategy):
+class Split(ModuleStrategy):
     name = "split"
     split_size = 2
     about = About(
@@ -26,18 +26,18 @@ class Split(PlainStrategy):
     @classmethod
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
         if world_size % 2:
-            raise Refusal(
+            raise UsageError(
                 "strategy.name", "split", f"pairs ranks, {world_size} cannot be paired: launch an even number"
             )
         if table.towers > 1 and table.towers % 2:
-            raise Refusal("net.towers", table.towers, "an odd number of towers cannot be shared by two ranks")
+            raise UsageError("net.towers", table.towers, "an odd number of towers cannot be shared by two ranks")
         if table.towers == 1 and any(isinstance(layer, Norm) for layer in table.layers):
-            raise Refusal(
+            raise UsageError(
                 "net.norm",
                 "true",
                 "with one tower the norm's window would reach over the cut between two "
                 "ranks: set net.towers 2 or net.norm false",
             )
-        for site in table.sites():
+        for site in table.shaped_layers():
             if site.weight and site.outputs[0] % 2:
-                raise Refusal("net.classes", site.outputs[0], "an odd number of outputs cannot be cut in two halves")
+                raise UsageError("net.classes", site.outputs[0], "an odd number of outputs cannot be cut in two halves")

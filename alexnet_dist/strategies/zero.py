@@ -17,16 +17,16 @@ from accelerate.utils import DeepSpeedPlugin, convert_outputs_to_fp32
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
-from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.errors import Refusal
-from alexnet_dist.layout.layout import World, arrange
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.memory import Memory, held_bytes, state_values
+from alexnet_dist.distributed.mesh import World, arrange
+from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies import zero_state
-from alexnet_dist.strategies.base import About, Dtypes, EngineOptions, MakeOptimizer, StepResult, Strategy
-from alexnet_dist.strategies.deepspeed_config import engine_config
-from alexnet_dist.strategies.memory import Memory, held_bytes, state_values
-from alexnet_dist.strategies.settings import WIRE, check_engine, without_effect
+from alexnet_dist.strategies.parts import zero_state
+from alexnet_dist.strategies.base import About, AcceleratorOptions, Dtypes, MakeOptimizer, StepResult, Strategy
+from alexnet_dist.strategies.parts.deepspeed_config import engine_config
+from alexnet_dist.strategies.parts.settings import WIRE, check_engine, without_effect
 
 _GROUPS = 2  # of the optimiser: weights and biases
 _FP32 = 4  # bytes: DeepSpeed keeps the weights that it updates in fp32
@@ -42,11 +42,11 @@ def _settle_device() -> None:
     """Let DeepSpeed and Accelerate agree on what is there.
 
     Raises:
-        Refusal: the CPU is wanted beside a GPU, which DeepSpeed would take.
+        UsageError: the CPU is wanted beside a GPU, which DeepSpeed would take.
     """
     if torch.cuda.is_available():
         if os.environ.get(_CPU_WANTED, "false").lower() == "true":
-            raise Refusal(
+            raise UsageError(
                 _CPU_WANTED, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
             )
         return
@@ -72,14 +72,16 @@ class ZeroStrategy(Strategy):
     def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
         check_engine(experiment, world_size)
         if experiment.train.precision == "fp64":
-            raise Refusal("train.precision", "fp64", "DeepSpeed updates weights in fp32: use fp32, or another strategy")
+            raise UsageError(
+                "train.precision", "fp64", "DeepSpeed updates weights in fp32: use fp32, or another strategy"
+            )
 
     @classmethod
     def warnings(cls, experiment: Experiment, world_size: int) -> list[str]:
         return without_effect(experiment, {"gradient_dtype", "offload_optimizer"})
 
     @classmethod
-    def engine_options(cls, experiment: Experiment, world_size: int) -> EngineOptions:
+    def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
         config = engine_config(experiment, cls.stage, world_size, os.environ)
         _settle_device()
         # DeepSpeed calls collectives by names that torch 2.14 has replaced, in every step.
@@ -92,7 +94,7 @@ class ZeroStrategy(Strategy):
             "gradient_accumulation_steps": experiment.train.accumulate,
             "mixed_precision": "no",  # DeepSpeed's own would make the weights half precision: autocast is added below
         }
-        return EngineOptions(settings, frozenset({"ACCELERATE_USE_DEEPSPEED"}))
+        return AcceleratorOptions(settings, frozenset({"ACCELERATE_USE_DEEPSPEED"}))
 
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         self.layout = arrange(world)
@@ -114,7 +116,7 @@ class ZeroStrategy(Strategy):
         zero_state.fill(self._engine, made)
         return self._engine
 
-    def micro_step(self, last: bool) -> AbstractContextManager[None]:
+    def micro_batch_context(self, last: bool) -> AbstractContextManager[None]:
         self._last = last
         self._engine.set_gradient_accumulation_boundary(last)
         return nullcontext()
@@ -206,7 +208,7 @@ class ZeroStrategy(Strategy):
 
 def _groups(table: Table) -> tuple[list[int], list[int]]:
     """Values of each parameter in the optimiser's groups: weights, biases."""
-    shapes = [site.weight for site in table.sites() if site.weight]
+    shapes = [site.weight for site in table.shaped_layers() if site.weight]
     return [prod(shape) for shape in shapes], [shape[0] for shape in shapes]
 
 

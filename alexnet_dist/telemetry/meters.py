@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from alexnet_dist.layout.layout import Layout
+from alexnet_dist.distributed.mesh import Layout
 from alexnet_dist.telemetry.clock import clock_of
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.config.sources import save
-from alexnet_dist.errors import Refusal
+from alexnet_dist.config.load import save
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
 
 METRICS, EVALUATION, SUMMARY, EXIT = "metrics.jsonl", "evaluation.json", "summary.json", "exit.json"
 CONFIG, TRACE, LAUNCHER = "config.yaml", "trace.json", "launcher.json"
@@ -22,7 +22,7 @@ def check_folder(experiment: Experiment) -> None:
     """Refuse a folder that the user named and that holds a run, or something else.
 
     Raises:
-        Refusal: what is in the way.
+        UsageError: what is in the way.
     """
     folder, field = named_by_user(experiment)
     if folder is None:
@@ -30,15 +30,15 @@ def check_folder(experiment: Experiment) -> None:
     try:
         found = {path.name for path in folder.iterdir()} if folder.exists() else set()
     except OSError as error:
-        raise Refusal(field, folder, f"is not a folder that can be read ({error.strerror})") from None
+        raise UsageError(field, folder, f"is not a folder that can be read ({error.strerror})") from None
     others = sorted(found - OURS)
     if others or (found - {EXIT} and CONFIG not in found):
         # Also with run.overwrite: what is in there is not ours to delete.
-        raise Refusal(
+        raise UsageError(
             field, folder, f"is no run's folder (it holds {', '.join(others or sorted(found))}): choose another"
         )
     if CONFIG in found and not experiment.run.overwrite:
-        raise Refusal(
+        raise UsageError(
             field,
             folder,
             "holds a run already: go on with --run.resume auto, choose another name, or pass --run.overwrite true",
@@ -49,11 +49,11 @@ def holds_run(folder: Path) -> bool:
     return (folder / CONFIG).is_file()
 
 
-def claim_folder(experiment: Experiment) -> Path:
+def create_run_directory(experiment: Experiment) -> Path:
     """Make the run's folder this run's alone: what the user named, else runs/NET-STRATEGY with the next free number.
 
     Raises:
-        Refusal: the named folder holds a run by now, or cannot be written.
+        UsageError: the named folder holds a run by now, or cannot be written.
     """
     folder, field = named_by_user(experiment)
     try:
@@ -62,14 +62,14 @@ def claim_folder(experiment: Experiment) -> Path:
             if folder.exists():
                 shutil.rmtree(folder)
             if not _claim(folder):
-                raise Refusal(field, folder, "was taken by another run just now: choose another name")
+                raise UsageError(field, folder, "was taken by another run just now: choose another name")
             return folder
         number = 1
         while not _claim(free := Path("runs", _stem(experiment) + ("" if number == 1 else f"-{number}"))):
             number += 1
         return free
     except OSError as error:
-        raise Refusal(field, folder or "runs", f"cannot be written ({error.strerror})") from None
+        raise UsageError(field, folder or "runs", f"cannot be written ({error.strerror})") from None
 
 
 def named_by_user(experiment: Experiment) -> tuple[Path | None, str]:

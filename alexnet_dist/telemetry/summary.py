@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from alexnet_dist.layout.agreement import gather_objects
-from alexnet_dist.layout.layout import Layout, World
-from alexnet_dist.strategies.memory import Memory
+from alexnet_dist.costs.memory import Memory
+from alexnet_dist.distributed.agreement import gather_objects
+from alexnet_dist.distributed.mesh import Layout, World
 from alexnet_dist.telemetry.meters import StepRecord
 
 WARM_UP_STEPS = 5
 PACKAGES = ("torch", "torchvision", "accelerate", "wandb")
 
 
-class Totals:
+class RunMetrics:
     """Gathers steps as they are reported.
 
     Args:

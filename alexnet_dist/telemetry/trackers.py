@@ -7,7 +7,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from alexnet_dist.config.experiment import Experiment
+from alexnet_dist.config.schema import Experiment
 
 INIT_SECONDS = 30
 FINISH_SECONDS = 60

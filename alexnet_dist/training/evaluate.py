@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from alexnet_dist.data.order import share
-from alexnet_dist.data.prepare import prepare
-from alexnet_dist.training.setup import Setup
+from alexnet_dist.data.transforms import prepare
+from alexnet_dist.training.wiring import Components
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(setup: Setup, stops: Callable[[], bool] = lambda: False) -> Evaluation | None:
+def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) -> Evaluation | None:
     """Accuracy and loss on the whole test part. Collective.
 
     Args:
@@ -46,9 +46,9 @@ def evaluate(setup: Setup, stops: Callable[[], bool] = lambda: False) -> Evaluat
     Raises:
         RuntimeError: an image was counted twice or not at all, which only a defect of this program can do.
     """
-    images, layout = setup.data.test, setup.layout
+    images, layout = components.data.test, components.layout
     mine = share(len(images), layout.dp_size, layout.dp_index)
-    train = setup.experiment.train
+    train = components.experiment.train
     size = max(1, train.global_batch // (layout.dp_size * train.accumulate))
     # Every rank runs as many batches as the one with most, an empty one if need be: a strategy may talk in forward.
     longest = -(-len(images) // layout.dp_size)
@@ -56,13 +56,13 @@ def evaluate(setup: Setup, stops: Callable[[], bool] = lambda: False) -> Evaluat
     seen = torch.zeros(len(images), dtype=torch.int32)
     for start in range(mine.start, mine.start + longest, size):
         rows = slice(min(start, mine.stop), min(start + size, mine.stop))
-        logits = setup.net(prepare(images.pixels[rows], setup.table.size, setup.dtypes.compute), None)
+        logits = components.net(prepare(images.pixels[rows], components.table.size, components.dtypes.compute), None)
         sums += _sums(logits.double(), images.labels[rows])
         seen[rows] += 1
         if stops():
             return None
-    top1, top5, loss = (_over_replicas(setup, sums.cpu()) / len(images)).tolist()
-    counts = _over_replicas(setup, seen)
+    top1, top5, loss = (_over_replicas(components, sums.cpu()) / len(images)).tolist()
+    counts = _over_replicas(components, seen)
     if not bool((counts == 1).all()):
         raise RuntimeError(f"{int((counts != 1).sum())} test images were not evaluated exactly once")
     return Evaluation(top1, top5, loss, unique_samples=int((counts == 1).sum()))
@@ -75,9 +75,9 @@ def _sums(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([best[:, 0].sum().double(), best.sum().double(), loss])
 
 
-def _over_replicas(setup: Setup, values: Tensor) -> Tensor:
+def _over_replicas(components: Components, values: Tensor) -> Tensor:
     """Sum over replicas: of each, the first tower's rank speaks."""
-    layout = setup.layout
+    layout = components.layout
     if layout.world.control is not None:
         values = values if layout.split_index == 0 else torch.zeros_like(values)
         dist.all_reduce(values, group=layout.world.control)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from alexnet_dist.config.sources import read_flags, validate
+from alexnet_dist.config.load import read_flags, validate
 from alexnet_dist.training.checkpoints import reader
 from alexnet_dist.training.evaluate import evaluate
-from alexnet_dist.training.run import bring_up
-from alexnet_dist.training.setup import build
+from alexnet_dist.training.train import init_ranks
+from alexnet_dist.training.wiring import build
 
 # How the checkpoint was trained says nothing about how it is to be evaluated.
 _LEFT_OUT = ("strategy", "checkpoint", "tracking", "run")
@@ -21,18 +21,18 @@ def evaluate_checkpoint(checkpoint: Path, flags: Sequence[str]) -> None:
         flags: dotted ones, which win over the checkpoint's own experiment.
 
     Raises:
-        Refusal: no whole checkpoint is there, or a flag makes it another net.
+        UsageError: no whole checkpoint is there, or a flag makes it another net.
     """
     path, manifest = reader.first_whole(reader.find(checkpoint), print)
     values = {group: dict(fields) for group, fields in manifest.experiment.items() if group not in _LEFT_OUT}
     values["run"] = {"seed": manifest.experiment["run"]["seed"]}
     for group, fields in read_flags(list(flags))[1].items():
         values[group] = {**values.get(group, {}), **fields}
-    experiment, accelerator, world = bring_up(validate(values))
+    experiment, accelerator, world = init_ranks(validate(values))
     reader.check_same(manifest, experiment)
-    setup = build(experiment, accelerator, world)
-    reader.read_into(path, state := setup.strategy.state(), world)
-    setup.strategy.load_state(state)
-    evaluation = evaluate(setup)
+    components = build(experiment, accelerator, world)
+    reader.read_into(path, state := components.strategy.state(), world)
+    components.strategy.load_state(state)
+    evaluation = evaluate(components)
     if world.rank == 0:
         print(f"step {manifest.step}: {evaluation}", flush=True)

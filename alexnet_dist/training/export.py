@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from alexnet_dist.config.experiment import table_of
-from alexnet_dist.config.sources import validate
-from alexnet_dist.errors import Refusal
+from alexnet_dist.config.load import validate
+from alexnet_dist.config.resolve import table_of
+from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.torchvision_names import to_torchvision
 from alexnet_dist.training.checkpoints import reader
@@ -29,16 +29,18 @@ def export(checkpoint: Path, form: str, output: Path) -> None:
         output: the file to write; it must not exist.
 
     Raises:
-        Refusal: no whole checkpoint is there, the net is not torchvision's, or the file cannot be written.
+        UsageError: no whole checkpoint is there, the net is not torchvision's, or the file cannot be written.
     """
     if form not in FORMATS:
-        raise Refusal("--format", form, f"must be one of {', '.join(FORMATS)}")
+        raise UsageError("--format", form, f"must be one of {', '.join(FORMATS)}")
     path, manifest = reader.first_whole(reader.find(checkpoint), print)
     net = validate({"net": manifest.experiment["net"]}).net
     if form == "torchvision" and (net.name, net.towers, net.norm, net.activation) != ("alexnet_owt", 1, False, "relu"):
-        raise Refusal("--format", form, f"torchvision has no {net.name} of {net.towers} towers, only plain alexnet_owt")
+        raise UsageError(
+            "--format", form, f"torchvision has no {net.name} of {net.towers} towers, only plain alexnet_owt"
+        )
     if output.exists():
-        raise Refusal("--output", output, "exists already: choose another name")
+        raise UsageError("--output", output, "exists already: choose another name")
     weights = AlexNet(table_of(net)).state_dict()
     reader.read_whole_weights(path, weights)
     try:
@@ -47,5 +49,5 @@ def export(checkpoint: Path, form: str, output: Path) -> None:
         else:
             save_file(weights, output, {"net": json.dumps(net.model_dump()), "step": str(manifest.step)})
     except OSError as error:
-        raise Refusal("--output", output, f"cannot be written ({error.strerror})") from None
+        raise UsageError("--output", output, f"cannot be written ({error.strerror})") from None
     print(f"weights of step {manifest.step} of {path} in {output}")

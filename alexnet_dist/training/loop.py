@@ -8,20 +8,20 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from alexnet_dist.distributed.init import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
 from alexnet_dist.telemetry.meters import Meter, StepRecord
+from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord
-from alexnet_dist.telemetry.summary import Totals, versions
+from alexnet_dist.telemetry.summary import RunMetrics, versions
 from alexnet_dist.telemetry.trackers import Tracking
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.evaluate import evaluate
 from alexnet_dist.training.optimizer import WEIGHTS, learning_rates
-from alexnet_dist.training.profile import StepProfile
-from alexnet_dist.training.setup import Setup
-from alexnet_dist.training.start import limit_waiting
 from alexnet_dist.training.step import training_step
-from alexnet_dist.training.stop import StopVote
+from alexnet_dist.training.stopping import StopSignal
+from alexnet_dist.training.wiring import Components
 
 FIRST_STEPS_TIMEOUT = 10  # times the first step: a step may take minutes by itself
 
@@ -47,78 +47,78 @@ class Safety:
     """
 
     checkpoints: CheckpointWriter
-    vote: StopVote
+    vote: StopSignal
     at: Callable[[str], None]
 
 
-def total_steps(setup: Setup) -> int:
+def total_steps(components: Components) -> int:
     """Optimiser steps of the whole run."""
-    settings = setup.experiment.train
-    steps = settings.epochs * setup.order.steps_per_epoch
+    settings = components.experiment.train
+    steps = settings.epochs * components.order.steps_per_epoch
     return steps if settings.max_steps is None else min(steps, settings.max_steps)
 
 
-def train(setup: Setup, start: int, totals: Totals, outputs: Outputs, safety: Safety) -> None:
+def train(components: Components, start: int, totals: RunMetrics, outputs: Outputs, safety: Safety) -> None:
     """Train from step `start` to the end of the experiment. Collective.
 
     Raises:
         Diverged: a loss was NaN or infinite.
         Stopped: a signal asked for it; a checkpoint is written.
     """
-    steps, log_every = total_steps(setup), setup.experiment.tracking.log_every
-    meter, batches = Meter(setup.layout), setup.micro_batches(start, steps)
+    steps, log_every = total_steps(components), components.experiment.tracking.log_every
+    meter, batches = Meter(components.layout), components.micro_batches(start, steps)
     meter.start()
     began = time.perf_counter()
     for step in range(start, steps):
         safety.at(f"step {step + 1}")
-        look = partial(_look, setup, totals) if step == steps - 1 else None
-        traffic = training_step(setup, step, batches, meter, look)
+        look = partial(_look, components, totals) if step == steps - 1 else None
+        traffic = training_step(components, step, batches, meter, look)
         totals.sent(traffic.counted, traffic.expected, traffic.dtypes)
         outputs.profile.step()
         if step == start:
-            _limit_waiting(setup, time.perf_counter() - began)
+            _limit_waiting(components, time.perf_counter() - began)
         done = step + 1
-        stops, saves = safety.vote.cast(), is_saved(setup, done)
-        if done % log_every == 0 or epoch_ends(setup, done) or stops or saves:
-            report(setup, outputs, totals, meter.flush())
+        stops, saves = safety.vote.cast(), is_saved(components, done)
+        if done % log_every == 0 or epoch_ends(components, done) or stops or saves:
+            report(components, outputs, totals, meter.flush())
         if stops or saves:
-            save(setup, outputs, safety, done)
+            save(components, outputs, safety, done)
         if stops:
             raise _stopped(safety, done)
-        if epoch_ends(setup, done):
-            evaluate_epoch(setup, totals, outputs, safety, done)
+        if epoch_ends(components, done):
+            evaluate_epoch(components, totals, outputs, safety, done)
             meter.start()
     safety.vote.close()
 
 
-def _look(setup: Setup, totals: Totals) -> None:
+def _look(components: Components, totals: RunMetrics) -> None:
     """Once is enough: what a rank holds is the same in every step."""
-    totals.memory = setup.strategy.held_memory()
+    totals.memory = components.strategy.held_memory()
 
 
-def epoch_ends(setup: Setup, done: int) -> bool:
-    return done % setup.order.steps_per_epoch == 0 or done == total_steps(setup)
+def epoch_ends(components: Components, done: int) -> bool:
+    return done % components.order.steps_per_epoch == 0 or done == total_steps(components)
 
 
-def is_saved(setup: Setup, done: int) -> bool:
+def is_saved(components: Components, done: int) -> bool:
     """Whether there is a checkpoint after so many steps."""
-    every = setup.experiment.checkpoint.every_steps
-    return every > 0 and (done % every == 0 or done == total_steps(setup))
+    every = components.experiment.checkpoint.every_steps
+    return every > 0 and (done % every == 0 or done == total_steps(components))
 
 
-def save(setup: Setup, outputs: Outputs, safety: Safety, done: int) -> None:
+def save(components: Components, outputs: Outputs, safety: Safety, done: int) -> None:
     """Take a checkpoint after `done` steps. Collective."""
     safety.at(f"the checkpoint of step {done}")
     if outputs.record is not None:
         outputs.record.flush()
-    layout = setup.layout
+    layout = components.layout
     facts: dict[str, Any] = {
-        "experiment": setup.experiment.model_dump(),
+        "experiment": components.experiment.model_dump(),
         "world_size": layout.world.size,
         "mesh": {"dp": layout.dp_size, "split": layout.split_size},
         "versions": versions(),
     }
-    safety.checkpoints.save(setup.strategy.state(), done, facts)
+    safety.checkpoints.save(components.strategy.state(), done, facts)
 
 
 def _stopped(safety: Safety, done: int) -> Exception:
@@ -128,39 +128,39 @@ def _stopped(safety: Safety, done: int) -> Exception:
     return Stopped(f"asked to stop after step {done}, which is saved: the same command with --run.resume auto goes on")
 
 
-def evaluate_epoch(setup: Setup, totals: Totals, outputs: Outputs, safety: Safety, done: int) -> None:
+def evaluate_epoch(components: Components, totals: RunMetrics, outputs: Outputs, safety: Safety, done: int) -> None:
     """Evaluate after `done` steps, where the experiment wants that. Collective.
 
     Raises:
         Stopped: see `train`.
     """
-    if not setup.experiment.train.evaluate:
+    if not components.experiment.train.evaluate:
         return
     safety.at(f"the evaluation after step {done}")
-    evaluation = evaluate(setup, safety.vote.cast)
+    evaluation = evaluate(components, safety.vote.cast)
     if evaluation is None:
-        if not is_saved(setup, done):
-            save(setup, outputs, safety, done)
+        if not is_saved(components, done):
+            save(components, outputs, safety, done)
         raise _stopped(safety, done)
     totals.evaluation = evaluation
-    outputs.progress.say(f"epoch {setup.order.epoch(done - 1) + 1}: {evaluation}")
+    outputs.progress.say(f"epoch {components.order.epoch(done - 1) + 1}: {evaluation}")
     outputs.tracking.log({f"eval/{name}": value for name, value in asdict(evaluation).items()}, done)
     if outputs.record is not None:
         outputs.record.evaluation(done, asdict(evaluation))
 
 
-def _limit_waiting(setup: Setup, first_step_seconds: float) -> None:
-    seconds = max(setup.experiment.train.timeout, FIRST_STEPS_TIMEOUT * first_step_seconds)
-    limit_waiting(setup.layout.world, setup.layout, timedelta(seconds=seconds))
+def _limit_waiting(components: Components, first_step_seconds: float) -> None:
+    seconds = max(components.experiment.train.timeout, FIRST_STEPS_TIMEOUT * first_step_seconds)
+    limit_waiting(components.layout.world, components.layout, timedelta(seconds=seconds))
 
 
-def report(setup: Setup, outputs: Outputs, totals: Totals, window: list[StepRecord]) -> None:
+def report(components: Components, outputs: Outputs, totals: RunMetrics, window: list[StepRecord]) -> None:
     """Write a window of steps down, and stop where the loss of one is no number."""
     totals.add(window)
     if outputs.record is not None:
         for record in window:
-            epoch = setup.order.epoch(record.step - 1)
-            rate = learning_rates(setup.experiment.optim, epoch)[WEIGHTS]
+            epoch = components.order.epoch(record.step - 1)
+            rate = learning_rates(components.experiment.optim, epoch)[WEIGHTS]
             outputs.record.metrics({**asdict(record), "epoch": epoch, "lr": rate})
     figures = window_figures(window)
     last = window[-1]
@@ -170,7 +170,7 @@ def report(setup: Setup, outputs: Outputs, totals: Totals, window: list[StepReco
         "data wait {data_wait_fraction:.1%}  ".format(**figures)
         + f"sent {last.sent_bytes / 1e6:.1f} MB",
     )
-    epoch = setup.order.epoch(last.step - 1)
+    epoch = components.order.epoch(last.step - 1)
     outputs.tracking.log({**figures, "comm_bytes_per_step": last.sent_bytes, "epoch": epoch}, last.step)
     for record in window:
         if not math.isfinite(record.loss):

@@ -6,7 +6,7 @@ import torch
 from torch import nn, optim
 from torch.optim import Optimizer
 
-from alexnet_dist.config.experiment import OptimConfig
+from alexnet_dist.config.schema import OptimConfig
 
 WEIGHTS, BIASES = "weights", "biases"
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from alexnet_dist.errors import Refusal
+from alexnet_dist.errors import UsageError
 from alexnet_dist.strategies.base import Dtypes
 
 _DTYPES = {
@@ -27,13 +27,15 @@ def check_precision(precision: str, device: torch.device) -> None:
     """Refuse arithmetic that the device does not have.
 
     Raises:
-        Refusal: with what to use instead.
+        UsageError: with what to use instead.
     """
     on_gpu = device.type == "cuda"
     if precision == "tf32" and not (on_gpu and torch.cuda.get_device_capability(device) >= (8, 0)):
-        raise Refusal("train.precision", "tf32", "only NVIDIA GPUs since Ampere have it: use fp32 here")
+        raise UsageError("train.precision", "tf32", "only NVIDIA GPUs since Ampere have it: use fp32 here")
     if precision == "fp16" and not on_gpu:
-        raise Refusal("train.precision", "fp16", "on a CPU Accelerate silently trains in fp32: use fp32 or bf16 here")
+        raise UsageError(
+            "train.precision", "fp16", "on a CPU Accelerate silently trains in fp32: use fp32 or bf16 here"
+        )
 
 
 def precision_warnings(precision: str, device: torch.device) -> list[str]:

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import fingerprint
-from alexnet_dist.layout.traffic import traffic_counter
+from alexnet_dist.distributed.traffic import traffic_counter
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.optimizer import learning_rates
-from alexnet_dist.training.setup import Setup
+from alexnet_dist.training.wiring import Components
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Traffic:
 
 
 def training_step(
-    setup: Setup,
+    components: Components,
     step: int,
     batches: Iterator[MicroBatch],
     meter: Meter,
@@ -42,26 +42,26 @@ def training_step(
         meter: told how the step went.
         inspect: called when the gradients are whole and not yet applied.
     """
-    settings, count = setup.experiment.train, setup.order.count(step)
+    settings, count = components.experiment.train, components.order.count(step)
     traffic_counter().take()  # what was sent between steps belongs to none
-    loss, samples, seen = torch.zeros((), device=setup.layout.world.device), 0, 0
+    loss, samples, seen = torch.zeros((), device=components.layout.world.device), 0, 0
     for micro in range(settings.accumulate):
         batch = meter.wait(batches)
-        with setup.strategy.micro_step(last=micro == settings.accumulate - 1):
-            logits = setup.net(batch.images, setup.masks(step, batch))
+        with components.strategy.micro_batch_context(last=micro == settings.accumulate - 1):
+            logits = components.net(batch.images, components.masks(step, batch))
             loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
             # Over the count of the whole global batch: so gradients of ranks and micro-steps just add up, also where
             # the short last batch of an epoch gives them unequal shares.
-            setup.strategy.backward(loss_sum / count)
+            components.strategy.backward(loss_sum / count)
         loss = loss + loss_sum.detach()
         samples += len(batch.rows)
         seen += fingerprint(batch.ids)
     if inspect is not None:
         inspect()
     meter.applies()
-    rates = learning_rates(setup.experiment.optim, setup.order.epoch(step))
-    result = setup.strategy.apply(rates, settings.clip_norm)
+    rates = learning_rates(components.experiment.optim, components.order.epoch(step))
+    result = components.strategy.apply(rates, settings.clip_norm)
     dtypes, counted = traffic_counter().dtypes(), traffic_counter().take()
     meter.step(step + 1, loss, samples, seen, sum(counted.values()), result.norm, result.skipped)
     clips = settings.clip_norm is not None
-    return Traffic(counted, setup.strategy.expected_traffic(setup.table, samples, clips), dtypes)
+    return Traffic(counted, components.strategy.expected_traffic(components.table, samples, clips), dtypes)

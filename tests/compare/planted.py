@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from alexnet_dist.launcher import free_port, launch_line
+from alexnet_dist.launcher.line import free_port, launch_line
 
 SLEEP_SECONDS = 0.4
 WRONG = "conv2.weight"

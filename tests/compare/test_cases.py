@@ -6,9 +6,9 @@ import pytest
 from conftest import ROOT
 
 from alexnet_dist.compare.cases import experiment_of, plan, run_flags, schedule
-from alexnet_dist.compare.settings import Comparison, ignored, load_comparison
-from alexnet_dist.config.sources import load
-from alexnet_dist.errors import Refusal
+from alexnet_dist.compare.config import Comparison, ignored, load_comparison
+from alexnet_dist.config.load import load
+from alexnet_dist.errors import UsageError
 
 SMALL = ["--net.name", "alexnet_small", "--data.name", "synthetic"]
 
@@ -35,7 +35,7 @@ def test_what_cannot_run_is_a_case_with_its_reason_and_nothing_at_all_is_refused
     cases = plan(comparison("--strategies", "ddp,split", "--global-batches", "9"))
     assert [case.refusal is None for case in cases] == [False, True]
     assert "does not divide" in str(cases[0].refusal)
-    with pytest.raises(Refusal, match=r"none can run here: .*does not divide"):
+    with pytest.raises(UsageError, match=r"none can run here: .*does not divide"):
         plan(comparison("--strategies", "ddp", "--global-batches", "9"))
 
 
@@ -77,7 +77,7 @@ def test_an_experiment_file_serves_and_what_plays_no_part_is_said() -> None:
     ],
 )
 def test_a_slip_is_refused_by_name(flags: list[str], words: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(UsageError) as caught:
         plan(comparison(*flags))
     assert words in str(caught.value)
 

@@ -96,7 +96,7 @@ def test_a_slow_strategy_is_last_and_the_cause_is_told(outcome: Outcome) -> None
     slow, fast = outcome.row("split")["figures"], outcome.row("ddp")["figures"]
     assert slow["images_per_second"]["high"] < fast["images_per_second"]["low"]
     assert max(slow["parts"], key=slow["parts"].get) == "optimizer"
-    (duel,) = outcome.results()["duels"]
+    (duel,) = outcome.results()["pairwise_results"]
     assert (duel["first"], duel["second"], duel["tie"]) == ("ddp", "split", False)
     assert "longer a step in the optimiser" in outcome.results()["headline"]
 

@@ -1,7 +1,7 @@
 """The verdict: like against like, nothing crowned that is wrong, a cause that is the largest difference."""
 
 from alexnet_dist.compare.cases import Case
-from alexnet_dist.compare.headline import duels, headline
+from alexnet_dist.compare.pairwise import headline, pairwise_results
 from alexnet_dist.compare.plots import crossing
 from alexnet_dist.compare.results import Figures, Row
 from alexnet_dist.compare.statistics import Rounds, median_estimate
@@ -29,7 +29,7 @@ def row(strategy: str, seconds: float, wire: str = "fp32", parity: Parity = SAME
 
 def test_only_likes_are_compared_and_the_cause_is_the_largest_difference() -> None:
     rows = [row("single", 0.6, "-", ranks=1), row("ddp", 1.2), row("ddp", 0.9, "bf16"), row("split", 1.0)]
-    (duel,) = duels(rows, 0.02)
+    (duel,) = pairwise_results(rows, 0.02)
     assert (duel.first, duel.second, duel.likes) == ("split", "ddp", "on 2 ranks with fp32 on the wire")
     assert abs(duel.ratio.value - 1.2) < 1e-6 and not duel.tie
     assert duel.cause == "ddp stands 200 ms longer a step waiting for communication"
@@ -42,21 +42,21 @@ def test_only_likes_are_compared_and_the_cause_is_the_largest_difference() -> No
 
 def test_a_difference_inside_the_noise_is_a_tie() -> None:
     rows = [row("ddp", 1.01), row("split", 1.0)]
-    (duel,) = duels(rows, 0.02)
-    assert duel.tie and "tie" in headline(rows, [duel]) and not duels(rows, 0.001)[0].tie
+    (duel,) = pairwise_results(rows, 0.02)
+    assert duel.tie and "tie" in headline(rows, [duel]) and not pairwise_results(rows, 0.001)[0].tie
 
 
 def test_a_wrong_or_failed_or_unknown_row_wins_nothing() -> None:
     wrong, unknown = Parity(0.01, "conv2.weight", None, False), Parity(failure="out of memory")
     failed = Row(row("ddp", 1.0).case, SAME, None, "out of memory")
     rows = [row("ddp", 0.5, parity=wrong), row("split", 0.5, parity=unknown), failed]
-    assert duels(rows, 0.02) == []
+    assert pairwise_results(rows, 0.02) == []
     said = headline(rows, [])
     assert "NOT THE SAME TRAINING: ddp at batch 32" in said and "1 of 3 failed" in said
 
 
 def test_where_there_are_no_likes_the_rows_of_a_batch_are_compared() -> None:
-    (duel,) = duels([row("single", 0.8, "-", ranks=1), row("split", 1.0)], 0.02)
+    (duel,) = pairwise_results([row("single", 0.8, "-", ranks=1), row("split", 1.0)], 0.02)
     assert (duel.first, duel.second, duel.likes) == ("single", "split", "")
 
 

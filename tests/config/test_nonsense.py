@@ -18,9 +18,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alexnet_dist.cli import train
-from alexnet_dist.config.experiment import Experiment
-from alexnet_dist.config.sources import load
-from alexnet_dist.errors import Refusal
+from alexnet_dist.config.load import load
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
 
 Valid = Callable[[Any], bool]
 
@@ -139,7 +139,7 @@ def test_generated_configs_are_judged_as_the_rules_judge_them(tmp_path_factory, 
     expected = all(valid(group, field, v) for group, inner in values.items() for field, v in inner.items())
     try:
         experiment = load(["--config", str(path)])
-    except Refusal as refusal:
+    except UsageError as refusal:
         assert not expected, f"{values} is valid, but: {refusal}"
         assert "\n" not in str(refusal) and len(str(refusal)) < 1000
     else:
@@ -181,5 +181,5 @@ def test_whatever_a_file_holds_a_person_reads_one_line(tmp_path_factory, raw: by
     "flag", ["--train.epochs=!!python/name:os.system", "--run.seed=*a", "--net.exchange=[conv2, &a x]"]
 )
 def test_flags_are_as_plain_as_files(flag: str) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(UsageError):
         load([flag])

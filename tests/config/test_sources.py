@@ -9,9 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet_dist.config.experiment import Experiment, resolve, warnings
-from alexnet_dist.config.sources import as_flags, describe, load, parse_yaml, read_file, save, validate
-from alexnet_dist.errors import Refusal
+from alexnet_dist.config.load import as_flags, describe, load, parse_yaml, read_file, save, validate
+from alexnet_dist.config.resolve import resolve, warnings
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
 
 FIELDS = [(group, field) for group, info in Experiment.model_fields.items() for field in info.annotation.model_fields]
 JUNK = st.recursive(
@@ -22,7 +23,7 @@ JUNK = st.recursive(
 
 
 def refusal(action: Any, *arguments: Any) -> str:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(UsageError) as caught:
         action(*arguments)
     line = str(caught.value)
     assert "\n" not in line and line.count(": ") >= 2
@@ -34,7 +35,7 @@ def test_nonsense_is_one_line_and_sense_is_kept(field: tuple[str, str], value: A
     group, name = field
     try:
         experiment = validate({group: {name: value}})
-    except Refusal as error:
+    except UsageError as error:
         line = str(error)
         assert line.startswith(f"{group}.{name}") and "\n" not in line
         return
@@ -49,7 +50,7 @@ def test_what_was_set_survives_as_flags(values: dict[tuple[str, str], Any]) -> N
     for (group, field), value in values.items():
         try:
             validate({group: {field: value}})
-        except Refusal:
+        except UsageError:
             continue
         given.setdefault(group, {})[field] = value
     experiment = validate(given)
@@ -63,7 +64,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
     try:
         values = read_file(str(path))
         validate(values)
-    except Refusal as error:
+    except UsageError as error:
         assert "\n" not in str(error)
 
 

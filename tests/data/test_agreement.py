@@ -1,6 +1,6 @@
 """The check of the first step's samples can fail."""
 
-from alexnet_dist.data.agreement import disagreement
+from alexnet_dist.data.sharding_check import disagreement
 
 
 def test_right() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alexnet_dist.data.fashion_mnist import read_fashion_mnist
-from alexnet_dist.errors import Refusal
+from alexnet_dist.errors import UsageError
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def test_a_damaged_file_is_named(copy: Path, damage: str) -> None:
         path.write_bytes(gzip.compress(bytes(content), 1))
     else:
         path.write_bytes(b"<html>moved</html>")
-    with pytest.raises(Refusal, match=r"^data.root: .*t10k-images-idx3-ubyte.gz: .*fetch it again$"):
+    with pytest.raises(UsageError, match=r"^data.root: .*t10k-images-idx3-ubyte.gz: .*fetch it again$"):
         read_fashion_mnist(str(copy))
 
 
 def test_a_missing_file_tells_where_it_looked(copy: Path) -> None:
     (copy / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(Refusal, match="alexnet-dist data fetch"):
+    with pytest.raises(UsageError, match="alexnet-dist data fetch"):
         read_fashion_mnist(str(copy))

@@ -13,8 +13,8 @@ from typing import ClassVar
 import pytest
 
 from alexnet_dist.data.fashion_mnist import FILES, read_fashion_mnist
-from alexnet_dist.data.fetch import fetch
-from alexnet_dist.errors import Refusal
+from alexnet_dist.data.fashion_mnist_download import fetch
+from alexnet_dist.errors import UsageError
 
 LARGE = "train-images-idx3-ubyte.gz"
 
@@ -79,7 +79,7 @@ def test_a_failing_mirror_is_passed_over(mirror: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_debian")
 def test_a_truncated_download_goes_on_where_it_stopped(mirror: str, tmp_path: Path) -> None:
     Mirror.cut_after = 1_000_000
-    with pytest.raises(Refusal, match="ended early"):
+    with pytest.raises(UsageError, match="ended early"):
         fetch(str(tmp_path), [mirror])
     assert not (tmp_path / LARGE).exists()
     assert whole(fetch(str(tmp_path), [mirror]))
@@ -89,7 +89,7 @@ def test_a_truncated_download_goes_on_where_it_stopped(mirror: str, tmp_path: Pa
 @pytest.mark.usefixtures("no_debian")
 def test_a_part_that_is_no_beginning_of_the_file_is_thrown_away(mirror: str, tmp_path: Path) -> None:
     (tmp_path / LARGE).with_suffix(".part").write_bytes(b"junk" * 1000)
-    with pytest.raises(Refusal, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         fetch(str(tmp_path), [mirror])
     assert whole(fetch(str(tmp_path), [mirror]))
 
@@ -97,7 +97,7 @@ def test_a_part_that_is_no_beginning_of_the_file_is_thrown_away(mirror: str, tmp
 @pytest.mark.usefixtures("no_debian")
 def test_no_source_at_all(mirror: str, tmp_path: Path) -> None:
     Mirror.broken = True
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(UsageError) as caught:
         fetch(str(tmp_path), [mirror])
     line = str(caught.value)
     assert line.startswith(f"data.root: {tmp_path}: ") and "\n" not in line
@@ -120,5 +120,5 @@ def test_debians_package_without_root(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refusal, match=r"^data.root: .*: cannot be written"):
+    with pytest.raises(UsageError, match=r"^data.root: .*: cannot be written"):
         fetch(os.fspath(tmp_path / "file" / "below"), [])

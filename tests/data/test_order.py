@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet_dist.data.order import Order, share
-from alexnet_dist.layout.draws import Draws
+from alexnet_dist.rng import Rng
 
 
 @given(
@@ -15,7 +15,7 @@ from alexnet_dist.layout.draws import Draws
 def test_an_epoch_is_a_permutation_for_any_layout(
     samples: int, batch: int, dp: int, accumulate: int, epoch: int
 ) -> None:
-    order = Order(Draws(1), samples, batch)
+    order = Order(Rng(1), samples, batch)
     first = epoch * order.steps_per_epoch
     seen, alone = [], []
     for step in range(first, first + order.steps_per_epoch):
@@ -30,7 +30,7 @@ def test_an_epoch_is_a_permutation_for_any_layout(
 
 
 def test_epochs_and_seeds_differ() -> None:
-    orders = [Draws(0).permutation(0, 100), Draws(0).permutation(1, 100), Draws(1).permutation(0, 100)]
+    orders = [Rng(0).permutation(0, 100), Rng(0).permutation(1, 100), Rng(1).permutation(0, 100)]
     assert not torch.equal(orders[0], orders[1]) and not torch.equal(orders[0], orders[2])
 
 

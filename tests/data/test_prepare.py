@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision import transforms
 
 from alexnet_dist.data.fashion_mnist import read_fashion_mnist
-from alexnet_dist.data.prepare import prepare
+from alexnet_dist.data.transforms import prepare
 
 
 @pytest.mark.parametrize("size", [224, 32])

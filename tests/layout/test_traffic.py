@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from alexnet_dist.launcher import launch
+from alexnet_dist.launcher.processes import launch
 
 SENDER = """
 import json, sys
 import torch, torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from alexnet_dist.layout.traffic import traffic_counter
+from alexnet_dist.distributed.traffic import traffic_counter
 
 dist.init_process_group("gloo")
 counter, group = traffic_counter(), dist.new_group([0, 1, 2])

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from alexnet_dist.config.experiment import resolve, table_of
-from alexnet_dist.config.sources import load
-from alexnet_dist.layout.draws import Draws
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.nets.alexnet import AlexNet, initialise
+from alexnet_dist.rng import Rng
 
 Params = dict[str, Tensor]
 
@@ -45,7 +45,7 @@ def two_towers(params: Params, images: Tensor, masks: Params) -> Tensor:
 def test_forward_and_all_gradients() -> None:
     flags = ["--net.name", "alexnet_2012", "--data.name", "synthetic"]
     net = AlexNet(table_of(resolve(load(flags), 1).net)).double()
-    initialise(net, Draws(3))
+    initialise(net, Rng(3))
     generator = torch.Generator().manual_seed(1)
     images = torch.rand(2, 3, 224, 224, dtype=torch.float64, generator=generator)
     labels = torch.tensor([3, 977])

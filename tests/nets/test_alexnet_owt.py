@@ -4,8 +4,8 @@ import torch
 import torchvision
 from torch.nn import functional
 
-from alexnet_dist.config.experiment import resolve, table_of
-from alexnet_dist.config.sources import load
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.torchvision_names import from_torchvision, to_torchvision
 

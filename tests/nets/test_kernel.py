@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from alexnet_dist.kernels.build import kernel_of
 from alexnet_dist.nets import response_norm as module
-from alexnet_dist.nets.kernel import kernel_of
 
 # Prints whether the kernel is there, the warnings of a net with norms, and a normed value.
 PROGRAM = """
 import torch
-from alexnet_dist.config.experiment import resolve, table_of
-from alexnet_dist.config.sources import load
-from alexnet_dist.nets.kernel import kernel_of, kernel_warnings
-from alexnet_dist.nets.response_norm import response_norm
+from alexnet_dist.config.resolve import resolve, table_of
+from alexnet_dist.config.load import load
+from alexnet_dist.kernels.build import kernel_of, kernel_warnings
+from alexnet_dist.kernels.response_norm import response_norm
 print(kernel_of(torch.float32) is not None)
 print(kernel_warnings(table_of(resolve(load(["--net.name", "alexnet_small"]), 1).net), torch.device("cpu")))
 print(response_norm(torch.full((1, 4, 1, 1), 2.0), maps=4, size=3, alpha=3.0, beta=1.0, k=0.0).flatten().tolist())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from alexnet_dist.config.experiment import resolve, table_of
-from alexnet_dist.config.sources import load
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.catalogue import NETS
 from alexnet_dist.nets.table import Conv, Table
@@ -25,7 +25,7 @@ def test_the_net_of_2012_has_the_published_figures() -> None:
     convolutions_out = 96 * 55 * 55 + 256 * 27 * 27 + (384 + 384 + 256) * 13 * 13
     assert net.activation_values == convolutions_out + 4096 + 4096 + 1000
     # NIPS 2012, section 3.5: the neurons of the layers behind the input.
-    sizes = [site.outputs for site in net.sites() if site.weight]
+    sizes = [site.outputs for site in net.shaped_layers() if site.weight]
     assert sizes[:5] == [(96, 55, 55), (256, 27, 27), (384, 13, 13), (384, 13, 13), (256, 13, 13)]
 
 
@@ -44,7 +44,7 @@ def test_the_module_has_the_shapes_of_the_table(name: str, towers: int) -> None:
     net = table(name, "--net.towers", str(towers), *classes)
     module = AlexNet(net)
     assert sum(p.numel() for p in module.parameters()) == net.parameters
-    for site in net.sites():
+    for site in net.shaped_layers():
         if site.weight:
             assert module.get_parameter(f"{site.layer.name}.weight").shape == site.weight
 

@@ -16,46 +16,46 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from alexnet_dist.config.experiment import CheckpointConfig
-from alexnet_dist.config.sources import load
-from alexnet_dist.layout.layout import World
+from alexnet_dist.config.load import load
+from alexnet_dist.config.schema import CheckpointConfig
+from alexnet_dist.distributed.init import stop
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.parity.worker import difference
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.reader import read_into
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.evaluate import evaluate
-from alexnet_dist.training.probe import difference
-from alexnet_dist.training.run import bring_up
-from alexnet_dist.training.setup import Setup, build
-from alexnet_dist.training.start import stop
 from alexnet_dist.training.step import training_step
+from alexnet_dist.training.train import init_ranks
+from alexnet_dist.training.wiring import Components, build
 
 
-def train(setup: Setup, start: int, end: int) -> None:
-    meter, batches = Meter(setup.layout), setup.micro_batches(start, end)
+def train(components: Components, start: int, end: int) -> None:
+    meter, batches = Meter(components.layout), components.micro_batches(start, end)
     meter.start()
     for step in range(start, end):
-        training_step(setup, step, batches, meter)
+        training_step(components, step, batches, meter)
     meter.flush()
 
 
-def whole(setup: Setup) -> dict[str, Tensor]:
+def whole(components: Components) -> dict[str, Tensor]:
     """The state, whole and apart from the live one, on every rank."""
-    state = setup.strategy.state().items()
+    state = components.strategy.state().items()
     return {name: (v.full_tensor() if isinstance(v, DTensor) else v).cpu().clone() for name, v in state}
 
 
-def loss(setup: Setup) -> float:
+def loss(components: Components) -> float:
     """On the test images."""
-    evaluation = evaluate(setup)
+    evaluation = evaluate(components)
     assert evaluation is not None
     return evaluation.loss
 
 
-def write(setup: Setup, world: World, folder: Path) -> None:
+def write(components: Components, world: World, folder: Path) -> None:
     facts = {"experiment": {}, "world_size": world.size, "mesh": {}, "versions": {}}
     writer = CheckpointWriter(world, folder, CheckpointConfig(background=False), print)
-    writer.save(setup.strategy.state(), 2, facts)
+    writer.save(components.strategy.state(), 2, facts)
     assert writer.wait() is None
 
 
@@ -66,29 +66,29 @@ def worst(ours: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
 
 def main(folder: Path, savers: list[str], loaders: list[str], sources: list[str], flags: list[str]) -> None:
     for saver in savers:
-        experiment, accelerator, world = bring_up(load([*flags, "--strategy.name", saver]))
-        setup = build(experiment, accelerator, world)
-        train(setup, 0, 2)
-        write(setup, world, folder / saver)
-        saved = {"state": whole(setup), "loss": loss(setup)}
+        experiment, accelerator, world = init_ranks(load([*flags, "--strategy.name", saver]))
+        components = build(experiment, accelerator, world)
+        train(components, 0, 2)
+        write(components, world, folder / saver)
+        saved = {"state": whole(components), "loss": loss(components)}
         if world.rank == 0:
             torch.save(saved, folder / f"{saver}.saved")
         if saver == "single":
-            train(setup, 2, 4)
-            torch.save(whole(setup), folder / "reference")
+            train(components, 2, 4)
+            torch.save(whole(components), folder / "reference")
         stop(accelerator)
     reference = torch.load(folder / "reference")
     for loader in loaders:
         for source in sources:
-            experiment, accelerator, world = bring_up(load([*flags, "--strategy.name", loader]))
-            setup = build(experiment, accelerator, world)
-            state = setup.strategy.state()
+            experiment, accelerator, world = init_ranks(load([*flags, "--strategy.name", loader]))
+            components = build(experiment, accelerator, world)
+            state = components.strategy.state()
             read_into(folder / source / files.named(2), state, world)
-            setup.strategy.load_state(state)
+            components.strategy.load_state(state)
             saved = torch.load(folder / f"{source}.saved")
-            loaded, evaluated = worst(whole(setup), saved["state"]), abs(loss(setup) / saved["loss"] - 1)
-            train(setup, 2, 4)
-            final = worst(whole(setup), reference)
+            loaded, evaluated = worst(whole(components), saved["state"]), abs(loss(components) / saved["loss"] - 1)
+            train(components, 2, 4)
+            final = worst(whole(components), reference)
             if world.rank == 0:
                 print("CROSSED " + json.dumps([source, loader, loaded, evaluated, final]), flush=True)
             stop(accelerator)

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from alexnet_dist.config.sources import load
-from alexnet_dist.layout.agreement import gather_objects
-from alexnet_dist.strategies.memory import held_bytes
+from alexnet_dist.config.load import load
+from alexnet_dist.costs.memory import held_bytes
+from alexnet_dist.distributed.agreement import gather_objects
+from alexnet_dist.distributed.init import stop
 from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.training.run import bring_up
-from alexnet_dist.training.setup import build
-from alexnet_dist.training.start import stop
 from alexnet_dist.training.step import training_step
+from alexnet_dist.training.train import init_ranks
+from alexnet_dist.training.wiring import build
 
 
 def everything() -> int:
@@ -39,24 +39,26 @@ def real(tensor: Tensor) -> bool:
 def main(strategies: list[str], flags: list[str]) -> None:
     for name in strategies:
         before = everything()
-        experiment, accelerator, world = bring_up(load([*flags, "--strategy.name", name]))
-        setup = build(experiment, accelerator, world)
-        data = held_bytes([setup.data.train.pixels, setup.data.test.pixels])
+        experiment, accelerator, world = init_ranks(load([*flags, "--strategy.name", name]))
+        components = build(experiment, accelerator, world)
+        data = held_bytes([components.data.train.pixels, components.data.test.pixels])
         held = []
 
-        def look(setup=setup, held=held, before=before, data=data) -> None:  # type: ignore[no-untyped-def]
-            held.append({**asdict(setup.strategy.held_memory()), "found": everything() - before - data})
+        def look(components=components, held=held, before=before, data=data) -> None:  # type: ignore[no-untyped-def]
+            held.append({**asdict(components.strategy.held_memory()), "found": everything() - before - data})
 
-        meter, batches = Meter(setup.layout), setup.micro_batches(0, 3)
+        meter, batches = Meter(components.layout), components.micro_batches(0, 3)
         meter.start()
         for step in range(3):
-            training_step(setup, step, batches, meter, inspect=look)
+            training_step(components, step, batches, meter, inspect=look)
         ranks = gather_objects(world, held[-1])
-        expected = asdict(type(setup.strategy).expected_memory(experiment, setup.table, world.size, setup.dtypes))
+        expected = asdict(
+            type(components.strategy).expected_memory(experiment, components.table, world.size, components.dtypes)
+        )
         if world.rank == 0:
             fullest = {kind: max(rank[kind] for rank in ranks) for kind in ranks[0]}
             print("HELD " + json.dumps([name, fullest, expected]), flush=True)
-        del setup, batches, meter, look
+        del components, batches, meter, look
         stop(accelerator)
 
 

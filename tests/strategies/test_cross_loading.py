@@ -7,7 +7,7 @@ from pathlib import Path
 
 from parity_cases import FULL, SMALL
 
-from alexnet_dist.launcher import free_port, launch_line
+from alexnet_dist.launcher.line import free_port, launch_line
 
 PROGRAM = Path(__file__).with_name("cross_loading.py")
 FLAGS = [*SMALL["small"], "--data.name", "synthetic", "--data.samples", "64", "--train.global_batch", "12"]

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from alexnet_dist.config.experiment import Experiment, resolve
-from alexnet_dist.config.sources import load
-from alexnet_dist.errors import Refusal
-from alexnet_dist.strategies.deepspeed_config import FILE, engine_config
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
+from alexnet_dist.strategies.parts.deepspeed_config import FILE, engine_config
 
 
 def experiment(*flags: str) -> Experiment:
@@ -65,7 +66,7 @@ def test_files_that_are_ready_to_use_say_what_the_program_says(stage: int) -> No
     ],
 )
 def test_a_file_that_contradicts(tmp_path: Path, content: object, words: tuple[str, ...]) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UsageError) as refused:
         configured(file(tmp_path, content))
     for word in ("own.json", *words):
         assert word in str(refused.value)
@@ -82,7 +83,7 @@ def test_a_file_that_contradicts(tmp_path: Path, content: object, words: tuple[s
     ],
 )
 def test_a_launchers_flag_that_contradicts(flag: str, value: str, ours: str) -> None:
-    with pytest.raises(Refusal, match=flag) as refused:
+    with pytest.raises(UsageError, match=flag) as refused:
         configured({flag: value})
     assert f": {value}:" in str(refused.value) and ours in str(refused.value)
 
@@ -96,5 +97,5 @@ def test_what_agrees_and_what_is_nobodys_passes(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there() -> None:
-    with pytest.raises(Refusal, match="No such file"):
+    with pytest.raises(UsageError, match="No such file"):
         configured({FILE: "/nowhere.json"})

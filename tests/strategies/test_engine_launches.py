@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from conftest import ACCELERATE, ROOT, SMOKE, Train
 
-from alexnet_dist.config.experiment import resolve
-from alexnet_dist.config.sources import load
-from alexnet_dist.errors import Refusal
-from alexnet_dist.launcher import free_port
-from alexnet_dist.training.setup import check
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve
+from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.line import free_port
+from alexnet_dist.training.wiring import check
 
 SHORT = ["--data.name", "synthetic", "--train.max_steps", "4", "--train.evaluate", "false", "--tracking.wandb", "false"]
 
@@ -74,6 +74,6 @@ def test_a_file_that_contradicts_the_experiment(train: Train, tmp_path: Path) ->
     ],
 )
 def test_what_an_engine_cannot(flags: list[str], words: tuple[str, ...]) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UsageError) as refused:
         check(resolve(load([*SMOKE, *SHORT, *flags]), 2), 2)
     assert all(word in str(refused.value) for word in words)

@@ -2,11 +2,11 @@
 
 import torch
 
-from alexnet_dist.config.experiment import resolve, table_of
-from alexnet_dist.config.sources import load
-from alexnet_dist.layout.layout import Layout, World
-from alexnet_dist.strategies.replicas import expected_reduction
-from alexnet_dist.strategies.towers import expected_exchanges
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve, table_of
+from alexnet_dist.distributed.mesh import Layout, World
+from alexnet_dist.strategies.parts.replicas import expected_reduction
+from alexnet_dist.strategies.parts.towers import expected_exchanges
 
 TABLE = table_of(resolve(load(["--net.name", "alexnet_2012", "--data.name", "synthetic"]), 1).net)
 TWO = World(0, 2, torch.device("cpu"), None)

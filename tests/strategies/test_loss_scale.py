@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_dist.strategies.loss_scale import GROWTH_STEPS, START, LossScale
+from alexnet_dist.strategies.parts.loss_scale import GROWTH_STEPS, START, LossScale
 
 TOWERS = """
 import json, sys
 from functools import partial
 import torch, torch.distributed as dist
 from accelerate import Accelerator
-from alexnet_dist.config.experiment import OptimConfig, resolve, table_of
-from alexnet_dist.config.sources import load
-from alexnet_dist.layout.draws import Draws
-from alexnet_dist.layout.layout import World
+from alexnet_dist.config.resolve import resolve, table_of
+from alexnet_dist.config.schema import OptimConfig
+from alexnet_dist.config.load import load
+from alexnet_dist.rng import Rng
+from alexnet_dist.distributed.mesh import World
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.strategies.base import Dtypes
-from alexnet_dist.strategies.loss_scale import LossScale
+from alexnet_dist.strategies.parts.loss_scale import LossScale
 from alexnet_dist.strategies.split import Split
 from alexnet_dist.training.optimizer import make_optimizer
 
@@ -34,7 +35,7 @@ def trained(scale, inf_on=None, max_norm=None):
     strategy = Split(experiment, world, Dtypes(torch.float32, torch.float32))
     strategy._scale = scale
     net = AlexNet(table_of(experiment.net))
-    initialise(net, Draws(0))
+    initialise(net, Rng(0))
     settings = OptimConfig(name="sgd", lr=0.1, momentum=0.0)
     module = strategy.place(net, partial(make_optimizer, settings), accelerator)
     before = {name: w.clone() for name, w in strategy.weights().items()}

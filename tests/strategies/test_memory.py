@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_dist.launcher import free_port, launch_line
+from alexnet_dist.launcher.line import free_port, launch_line
 
 PROGRAM = Path(__file__).with_name("memory_held.py")
 # A net whose weights outweigh the activations of four images, and DeepSpeed's buckets.

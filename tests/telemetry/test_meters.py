@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from alexnet_dist.layout.layout import Layout, World
+from alexnet_dist.distributed.mesh import Layout, World
 from alexnet_dist.telemetry.meters import Meter, StepRecord
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.record import finite
-from alexnet_dist.telemetry.summary import WARM_UP_STEPS, Totals
+from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
 from alexnet_dist.training.loop import window_figures
 
 ALONE = Layout(World(0, 1, torch.device("cpu"), None), 1, None)
@@ -21,13 +21,13 @@ def test_throughput_is_the_slowest_ranks_whole_time() -> None:
     """Two ranks that are slow in turn: neither is as slow as the slowest of each step together."""
     window = [record(1, (1.0, 3.0)), record(2, (3.0, 1.0)), record(3, (1.0, 1.0))]
     assert window_figures(window)["images_per_second"] == pytest.approx(30 / 5)
-    totals = Totals(ALONE)
+    totals = RunMetrics(ALONE)
     totals.add(window)
     assert totals.figures()["images_per_second"] == pytest.approx(30 / 5)
 
 
 def test_warm_up_is_left_out() -> None:
-    totals = Totals(ALONE)
+    totals = RunMetrics(ALONE)
     totals.add([record(i, (100.0 if i <= WARM_UP_STEPS else 2.0,)) for i in range(1, 41)])
     figures = totals.figures()
     assert figures["warm_up_steps"] == WARM_UP_STEPS and figures["steps"] == 40
@@ -57,7 +57,7 @@ def test_a_meter_measures_steps_and_waits() -> None:
 
 
 def test_traffic_is_that_of_the_fullest_latest_step() -> None:
-    totals = Totals(ALONE)
+    totals = RunMetrics(ALONE)
     for counted, expected in ((9, 4), (4, 4), (2, 2)):  # a first step that also agrees on buckets, a short last one
         totals.sent({"all_reduce": counted}, {"all_reduce": expected}, {"float32": counted})
     totals.add([record(1, (1.0,))])

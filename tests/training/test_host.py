@@ -7,7 +7,7 @@ import sys
 PROGRAM = """
 import torch
 from threading import Thread
-from alexnet_dist.training.host import use_own_cores
+from alexnet_dist.distributed.host_cpu import use_own_cores
 use_own_cores()
 other = Thread(target=lambda: print(torch.get_num_threads()))
 other.start()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alexnet_dist.config.experiment import OptimConfig
+from alexnet_dist.config.schema import OptimConfig
 from alexnet_dist.training.optimizer import learning_rates, make_optimizer
 
 RECIPE = OptimConfig(

@@ -11,8 +11,8 @@ import torch
 from conftest import ROOT
 from parity_cases import ADAM, CALM_ADAM, FULL, NETS, SGD, SMALL, TRAINING, hold, worlds
 
-from alexnet_dist import parity
-from alexnet_dist.training.probe import Probe, compare
+from alexnet_dist.parity import verdict as parity
+from alexnet_dist.parity.worker import TrainingTrace, compare
 
 
 def test_the_small_net_in_every_combination(tmp_path: Path) -> None:
@@ -50,13 +50,13 @@ def test_a_large_net(name: str, tmp_path: Path) -> None:
 def test_a_wrong_gradient_is_seen() -> None:
     """A gradient that is 1 % off does not show in the losses of ten steps, but here."""
     right = {"conv1.weight": torch.ones(3, 3), "conv1.bias": torch.ones(3)}
-    reference = Probe([2.0], right, right, {})
+    reference = TrainingTrace([2.0], right, right, {})
     assert parity.judge("split", 2, compare(reference, reference), "fp32").same
     for value in (1.01, float("nan")):
-        wrong = Probe([2.0], {**right, "conv1.weight": torch.full((3, 3), value)}, right, {})
+        wrong = TrainingTrace([2.0], {**right, "conv1.weight": torch.full((3, 3), value)}, right, {})
         verdict = parity.judge("split", 2, compare(wrong, reference), "fp32")
         assert not verdict.same and verdict.worst["gradient"].where == "conv1.weight"
-    still = Probe([2.0], {**right, "conv1.bias": torch.zeros(3)}, right, {})
+    still = TrainingTrace([2.0], {**right, "conv1.bias": torch.zeros(3)}, right, {})
     with pytest.raises(RuntimeError, match=r"conv1.bias is zero"):
         compare(still, still)
 

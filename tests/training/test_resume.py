@@ -13,8 +13,8 @@ from launched import checkpoint, same_bits
 from safetensors.torch import load_file
 from wandb_file import contents
 
-from alexnet_dist.config.experiment import resolve, table_of
-from alexnet_dist.config.sources import load
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.training.checkpoints import files
 

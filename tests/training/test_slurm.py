@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexnet_dist.training.slurm import adopt_srun_tasks, first_host
+from alexnet_dist.launcher.slurm import adopt_srun_tasks, first_host
 
 STEP = {
     "SLURM_JOB_ID": "50007", "SLURM_STEP_ID": "1", "SLURM_STEP_NUM_TASKS": "7", "SLURM_STEP_NODELIST": "gpu[07-09,11]",

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.state_dict_loader import load
 
-from alexnet_dist.config.experiment import Experiment, NetConfig
-from alexnet_dist.errors import Refusal
-from alexnet_dist.layout.layout import World
+from alexnet_dist.config.schema import Experiment, NetConfig
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.errors import UsageError
 from alexnet_dist.strategies.base import WEIGHT
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Damaged, Manifest
@@ -26,13 +26,13 @@ def find(path: Path) -> list[Path]:
     """The checkpoints that a path stands for: itself, or those of the run whose folder it is, the best first.
 
     Raises:
-        Refusal: there is none.
+        UsageError: there is none.
     """
     if (path / files.MANIFEST).exists() or path.name.startswith(files.named(0)[:5]):
         return [path]
     found = files.candidates(path / files.FOLDER)
     if not found:
-        raise Refusal(
+        raise UsageError(
             "checkpoint", path, "is neither a checkpoint (…/checkpoints/step-000000500) nor a run that has one"
         )
     return found
@@ -42,7 +42,7 @@ def first_whole(paths: list[Path], say: Callable[[str], None]) -> tuple[Path, Ma
     """The first checkpoint whose every byte is as it was written; damaged ones are told.
 
     Raises:
-        Refusal: none is whole.
+        UsageError: none is whole.
     """
     reason = ""
     for path in paths:
@@ -51,28 +51,28 @@ def first_whole(paths: list[Path], say: Callable[[str], None]) -> tuple[Path, Ma
         except Damaged as damage:
             reason = str(damage)
             say(f"warning: {reason}" + ("; taking the one before it" if path != paths[-1] else ""))
-    raise Refusal("checkpoint", paths[-1], f"no whole checkpoint is left ({reason}): choose another, or train anew")
+    raise UsageError("checkpoint", paths[-1], f"no whole checkpoint is left ({reason}): choose another, or train anew")
 
 
 def check_same(manifest: Manifest, experiment: Experiment) -> None:
     """Refuse a checkpoint of another training.
 
     Raises:
-        Refusal: the first field that differs, with both values.
+        UsageError: the first field that differs, with both values.
     """
     then, now = manifest.experiment, experiment.model_dump()
     for dotted in _SAME:
         group, field = dotted.split(".")
         before, given = then[group][field], now[group][field]
         if before != given:
-            raise Refusal(dotted, given, f"the checkpoint was trained with {before}: that must be the same")
+            raise UsageError(dotted, given, f"the checkpoint was trained with {before}: that must be the same")
 
 
 def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     """Fill a state's tensors from a checkpoint, whatever ranks wrote it. Collective.
 
     Raises:
-        Refusal: the checkpoint lacks a part of the state.
+        UsageError: the checkpoint lacks a part of the state.
     """
     reader = HuggingFaceStorageReader(str(path))
     held = reader.read_metadata().state_dict_metadata
@@ -82,7 +82,7 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     }
     missing = sorted(set(wanted) - set(held))
     if missing:
-        raise Refusal("checkpoint", path, f"does not hold {missing[0]}")
+        raise UsageError("checkpoint", path, f"does not hold {missing[0]}")
     load(wanted, storage_reader=reader, process_group=world.control, no_dist=world.control is None)
 
 

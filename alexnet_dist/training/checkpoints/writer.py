@@ -16,8 +16,8 @@ from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 
-from alexnet_dist.config.experiment import CheckpointConfig
-from alexnet_dist.layout.layout import World
+from alexnet_dist.config.schema import CheckpointConfig
+from alexnet_dist.distributed.mesh import World
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Manifest
 

@@ -1,0 +1,105 @@
+"""What a comparison is made of: an experiment, and one more group of fields, `compare`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from alexnet_dist.config.load import load_as, parse_yaml, read_flags
+from alexnet_dist.config.schema import Experiment, Group
+
+Variant = Annotated[str, Field(pattern=r"^[a-z0-9_]+(:(fp32|bf16))?$")]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class CompareConfig(Group):
+    strategies: list[Variant] = Field(
+        ["single", "ddp", "split"],
+        min_length=1,
+        description="what to compare; NAME:bf16 sends gradients in that dtype (:fp32, too)",
+    )
+    ranks: list[Count] = Field([2], min_length=1, description="ranks of each; a strategy for one rank gets one")
+    global_batches: list[Count] = Field([128], min_length=1, description="samples of one optimiser step")
+    scaling: Literal["strong", "weak"] = Field(
+        "strong", description="strong: the same global batch for all; weak: global_batches are per rank"
+    )
+    rounds: int = Field(3, ge=1, le=1000, description="times that all cases run, in alternating order")
+    steps: int = Field(10, ge=2, le=100_000, description="measured steps of each run")
+    warm_up: int = Field(3, ge=2, le=100_000, description="steps before them; DDP's first two agree on buckets")
+    control_rounds: int = Field(
+        1, ge=0, le=1000, description="rounds in which each case also runs without communication, to see its cost"
+    )
+    noise: float = Field(0.02, ge=0, lt=1, description="a smaller difference is called a tie")
+    peak: bool = Field(True, description="on CPUs, also measure the rate of matrix products, which MFU is held against")
+    timeout: float = Field(3600.0, gt=0, le=1e6, description="seconds after which a run has failed")
+    start_with: str | None = Field(
+        None,
+        min_length=1,
+        description="starts each run as COMMAND RANKS PROGRAM ARGS, say on several hosts; default: accelerate launch",
+    )
+    dir: str | None = Field(None, min_length=1, description="the comparison's folder; default: runs/compare/CONFIG")
+    overwrite: bool = Field(False, description="replace runs of other settings in the same folder")
+
+
+class Comparison(Experiment):
+    """An experiment that all cases share, and how they differ."""
+
+    compare: CompareConfig = CompareConfig()
+
+    @property
+    def folder(self) -> Path:
+        assert self.compare.dir is not None, "filled in by load_comparison"
+        return Path(self.compare.dir)
+
+
+# What each case or the comparison itself decides, whatever an experiment file says.
+DECIDED = {
+    "strategy": ("name", "gradient_dtype", "communicate"),
+    "train": ("global_batch", "max_steps", "epochs", "evaluate", "evaluate_samples", "profile"),
+    "checkpoint": ("every_steps", "keep", "keep_every", "background"),
+    "run": ("dir", "name", "overwrite", "resume"),
+}
+
+
+def load_comparison(flags: Sequence[str]) -> Comparison:
+    """The comparison that flags describe: `--steps 5` is short for `--compare.steps 5`, and a list needs no brackets.
+
+    Raises:
+        UsageError: the first thing that is wrong.
+    """
+    words = _dotted(flags)
+    given = load_as(Comparison, words)
+    if given.compare.dir is None:
+        config, _ = read_flags(words, Comparison)
+        given = given.replace("compare", dir=f"runs/compare/{Path(config).stem if config else given.net.name}")
+    return given
+
+
+def ignored(comparison: Comparison) -> list[str]:
+    """What somebody set and the comparison decides itself, one line each."""
+    return [
+        f"{group}.{field}: {getattr(getattr(comparison, group), field)} has no effect: the comparison decides it"
+        for group, fields in DECIDED.items()
+        for field in fields
+        if field in getattr(comparison, group).model_fields_set
+    ]
+
+
+def _dotted(flags: Sequence[str]) -> list[str]:
+    words = []
+    for flag in flags:
+        name, equals, value = flag.partition("=")
+        field = name.removeprefix("--").replace("-", "_")
+        if name.startswith("--") and field in CompareConfig.model_fields:
+            words += [f"--compare.{field}", *([value] if equals else [])]
+        else:
+            words.append(flag)
+    return [_bracketed(flag, word) for flag, word in zip(["", *words], words, strict=False)]
+
+
+def _bracketed(flag: str, value: str) -> str:
+    """A list's value in brackets."""
+    field = CompareConfig.model_fields.get(flag.removeprefix("--compare."))
+    is_list = field is not None and isinstance(field.get_default(), list)
+    return f"[{value}]" if is_list and not isinstance(parse_yaml(value, flag), list) else value

@@ -1,0 +1,134 @@
+"""Every field that a user can set, with its default, its bounds and its meaning.
+
+Fields that are None by default take the value that belongs to the rest (the net's own number of towers, the data
+set's number of classes); `resolve` fills them in, so that a run's `config.yaml` has no gaps.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NetName = Literal["alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_small"]
+Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+StrategyName = Literal["auto", "single", "ddp", "split", "zero1", "zero2", "zero3", "fsdp"]
+Precision = Literal["fp64", "fp32", "tf32", "bf16", "fp16"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+
+
+class Group(BaseModel):
+    """A group of fields: unknown names and wrong types are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class NetConfig(Group):
+    name: NetName = Field("alexnet_fashion", description="which layer table")
+    towers: int | None = Field(None, ge=1, le=16, description="towers the net is cut into; default: the net's own")
+    exchange: list[Crossing] | None = Field(
+        None, description="layers that see all towers' maps; default: [conv3, fc6, fc7, fc8]"
+    )
+    norm: bool | None = Field(None, description="response norm behind conv1 and conv2; default: the net's own")
+    pool_overlap: bool = Field(True, description="pool 3x3 windows at stride 2; false: 2x2")
+    activation: Literal["relu", "tanh"] = Field("relu", description="non-linearity")
+    dropout: float = Field(0.5, ge=0, lt=1, description="probability that a unit of fc6 and fc7 is dropped")
+    classes: int | None = Field(None, ge=2, le=1_000_000, description="default: the data set's, else the net's")
+    channels: int | None = Field(None, ge=1, le=64, description="default: the data set's, else the net's")
+    follows: Literal["code", "paper"] = Field(
+        "code",
+        description="alexnet_2012: order of ReLU, norm and pool and initial weights as in its code or paper",
+    )
+
+
+class DataConfig(Group):
+    name: Literal["fashion_mnist", "synthetic"] = Field("fashion_mnist", description="data set")
+    root: str | None = Field(None, description="folder of the files; default: the usual places are searched")
+    workers: int = Field(1, ge=0, le=64, description="threads that prepare batches ahead; 0: none")
+    samples: int = Field(2048, ge=1, le=10_000_000, description="synthetic: images of each of the two parts")
+
+
+class StrategyConfig(Group):
+    name: StrategyName = Field("auto", description="how the net lies on the ranks; auto: ddp, or single for one rank")
+    gradient_dtype: Literal["fp32", "bf16"] | None = Field(
+        None, description="dtype of gradients on the wire between replicas; default: the parameters' own"
+    )
+    offload_optimizer: bool = Field(False, description="zero1 to zero3: update weights on the host, state lies there")
+    shard_ranks: int | None = Field(
+        None, ge=2, le=1_000_000, description="fsdp: ranks that share one copy of the net; default: all of them"
+    )
+    reshard_after_forward: bool = Field(
+        True, description="fsdp: free gathered weights after forward; false: keep them for backward, gather once"
+    )
+    communicate: bool = Field(
+        True, description="false: a control run that sends nothing, to see what sending costs; it does not learn right"
+    )
+
+
+class OptimConfig(Group):
+    name: Literal["sgd", "adam"] = Field("adam", description="optimiser")
+    lr: float = Field(1e-3, gt=0, le=1e3, description="learning rate of weights at the start")
+    bias_lr: float | None = Field(
+        None,
+        gt=0,
+        le=1e3,
+        description="constant learning rate of biases; default: as the weights, steps included",
+    )
+    milestones: list[Annotated[int, Field(ge=1)]] = Field(
+        [], description="epochs from which the rate is divided by lr_divisor, once more at each"
+    )
+    lr_divisor: float = Field(10.0, gt=1, le=1e6, description="see milestones")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd: momentum")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="decay of weights; biases never decay")
+
+
+class TrainConfig(Group):
+    global_batch: int = Field(128, ge=1, le=1_000_000, description="samples of one optimiser step over all ranks")
+    accumulate: int = Field(1, ge=1, le=100_000, description="micro-steps of one optimiser step")
+    epochs: int = Field(1, ge=1, le=1_000_000, description="passes over the training images")
+    max_steps: int | None = Field(None, ge=1, description="stop after so many steps, if epochs are not over before")
+    precision: Precision = Field("fp32", description="arithmetic; bf16, fp16: autocast, weights stay fp32")
+    clip_norm: float | None = Field(None, gt=0, le=1e9, description="limit of the gradient's norm over all ranks")
+    profile: int | None = Field(None, ge=1, le=1000, description="trace so many steps of rank 0, after the first two")
+    timeout: int = Field(20, ge=1, le=86_400, description="seconds until a rank that does not answer ends the run")
+    evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
+    evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")
+
+
+class CheckpointConfig(Group):
+    every_steps: int = Field(500, ge=0, description="steps between two; one more at the end. 0: only when stopped")
+    keep: int = Field(2, ge=1, le=1_000_000, description="how many of the newest are kept")
+    keep_every: int | None = Field(None, ge=1, description="those whose step is a multiple of it are kept for good")
+    background: bool = Field(True, description="write while training goes on")
+
+
+class TrackingConfig(Group):
+    wandb: bool = Field(True, description="log to Weights & Biases; offline where nobody is logged in")
+    project: Name = Field("alexnet-dist", description="W&B project")
+    group: Name | None = Field(None, description="W&B group")
+    log_every: int = Field(10, ge=1, le=1_000_000, description="steps in a window: printed, logged and checked for NaN")
+
+
+class RunConfig(Group):
+    name: Name | None = Field(None, description="default: NET-STRATEGY, with the next free number")
+    dir: str | None = Field(None, min_length=1, description="the run's own folder; default: runs/NAME")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="of weights, sample order and dropout masks")
+    overwrite: bool = Field(False, description="delete an earlier run in the same folder")
+    resume: str | None = Field(
+        None, min_length=1, description="auto: go on in the run's own folder, if it has a run; else a checkpoint's path"
+    )
+
+
+class Experiment(Group):
+    """One training run, whole."""
+
+    net: NetConfig = NetConfig()
+    data: DataConfig = DataConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    run: RunConfig = RunConfig()
+
+    def replace(self, group: str, **values: Any) -> Self:
+        """A copy in which fields of one group have other values."""
+        return self.model_copy(update={group: getattr(self, group).model_copy(update=values)})

@@ -1,0 +1,64 @@
+"""Ranks that `srun` started, one task a rank, without a launcher; and launchers that srun started one a node.
+
+Neither torch nor Accelerate reads a SLURM variable: left alone, each task would be a run of its own.
+"""
+
+import re
+from collections.abc import Mapping, MutableMapping
+
+from alexnet_dist.errors import UsageError
+
+# Below the ports that Linux hands out by itself, and another one for each job and step of a node.
+FIRST_PORT, PORTS = 10_000, 20_000
+
+
+def adopt_srun_tasks(environment: MutableMapping[str, str]) -> None:
+    """Give the tasks of an srun step the variables that a launcher would have set, unless one did.
+
+    Args:
+        environment: read and changed. MASTER_ADDR and MASTER_PORT are kept where they are set.
+    """
+    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks == 1 or "RANK" in environment:
+        return
+    job, step = int(environment["SLURM_JOB_ID"]), int(environment["SLURM_STEP_ID"])
+    environment.update(
+        RANK=environment["SLURM_PROCID"],
+        WORLD_SIZE=str(tasks),
+        LOCAL_RANK=environment["SLURM_LOCALID"],
+        LOCAL_WORLD_SIZE=str(
+            _tasks_by_node(environment["SLURM_STEP_TASKS_PER_NODE"])[int(environment["SLURM_NODEID"])]
+        ),
+    )
+    environment.setdefault("MASTER_ADDR", first_host(environment["SLURM_STEP_NODELIST"]))
+    environment.setdefault("MASTER_PORT", str(FIRST_PORT + (job + step) % PORTS))
+    environment.setdefault("OMP_NUM_THREADS", environment.get("SLURM_CPUS_PER_TASK", "1"))
+
+
+def refuse_separate_launchers(environment: Mapping[str, str]) -> None:
+    """Refuse launchers in an srun step that do not count each other: each would start a run of its own.
+
+    Raises:
+        UsageError: with the remedy.
+    """
+    tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
+    launchers = environment.get("GROUP_WORLD_SIZE", tasks)  # set by the launcher
+    if tasks not in ("1", launchers):
+        raise UsageError(
+            "srun",
+            f"{tasks} tasks, each with a launcher that counts {launchers}",
+            "--num_machines must be $SLURM_NNODES and --machine_rank $SLURM_NODEID, in single quotes so that each node "
+            "expands them; or leave the launcher out and start one task a rank",
+        )
+
+
+def first_host(nodes: str) -> str:
+    """The first host of Slurm's short form: gpu003 of gpu[003-007,010],login1."""
+    first = re.split(r",(?![^\[]*\])", nodes)[0]
+    return re.sub(r"\[(\w+)[^\]]*\]", r"\1", first)
+
+
+def _tasks_by_node(counts: str) -> list[int]:
+    """By node, from Slurm's short form: 2(x3),1 is 2, 2, 2, 1."""
+    parts = re.findall(r"(\d+)(?:\(x(\d+)\))?", counts)
+    return [int(tasks) for tasks, times in parts for _ in range(int(times or 1))]

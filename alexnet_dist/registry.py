@@ -1,0 +1,120 @@
+"""What can be extended: each kind of extension is a registry of entries, found by name.
+
+An entry holds a name and light facts. Where its implementation is heavy, it names that by a dotted path, which `load`
+imports when it is needed; so listing names and checking settings import neither torch nor Accelerate. The package's own
+entries register themselves in the modules named below; others are registered by the modules that
+ALEXNET_DIST_PLUGINS lists (separated by commas; every rank reads it) or that an installed distribution declares as an
+entry point of the group `alexnet_dist.plugins`.
+"""
+
+import os
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, Protocol, TypeVar
+
+from alexnet_dist.errors import UsageError
+
+PLUGINS, ENTRY_POINTS = "ALEXNET_DIST_PLUGINS", "alexnet_dist.plugins"
+
+
+class Named(Protocol):
+    """What a registry holds."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Entry = TypeVar("Entry", bound=Named)
+
+
+class Registry(Generic[Entry]):
+    """Entries of one kind, in the order in which they were registered.
+
+    Args:
+        kind: in words, for messages.
+        home: the module, or the package whose modules, register the program's own entries; imported at first use.
+    """
+
+    def __init__(self, kind: str, home: str) -> None:
+        self.kind = kind
+        self._home = home
+        self._entries: dict[str, Entry] = {}
+        self._complete = False
+
+    def register(self, entry: Entry) -> Entry:
+        """Add an entry.
+
+        Raises:
+            ValueError: its name is taken.
+        """
+        if entry.name in self._entries:
+            raise ValueError(f"there is a {self.kind} called {entry.name} already")
+        self._entries[entry.name] = entry
+        return entry
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._all())
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._all().values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._all()
+
+    def __getitem__(self, name: str) -> Entry:
+        """
+        Raises:
+            UsageError: there is none of that name.
+        """
+        entries = self._all()
+        if name not in entries:
+            raise UsageError(self.kind, name, f"there are: {', '.join(entries)}")
+        return entries[name]
+
+    def _all(self) -> dict[str, Entry]:
+        if not self._complete:
+            self._complete = True  # before the imports: a module that registers may look others up
+            home = import_module(self._home)
+            for module in pkgutil.iter_modules(getattr(home, "__path__", [])):
+                if not module.ispkg:
+                    import_module(f"{self._home}.{module.name}")
+            load_plugins()
+        return self._entries
+
+
+@cache
+def load_plugins() -> None:
+    """Import every plugin, once.
+
+    Raises:
+        UsageError: one cannot be imported.
+    """
+    named = [(PLUGINS, name.strip()) for name in os.environ.get(PLUGINS, "").split(",") if name.strip()]
+    installed = [(ENTRY_POINTS, point.module) for point in entry_points(group=ENTRY_POINTS)]
+    for source, module in [*named, *installed]:
+        try:
+            import_module(module)
+        except Exception as error:
+            raise UsageError(source, module, f"cannot be imported ({type(error).__name__}: {error})") from error
+
+
+def load(path: str) -> Any:
+    """The object at a dotted path, "package.module:name"."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+# Types are given where entries are defined: this file imports none of them.
+commands: Registry[Any] = Registry("command", "alexnet_dist.commands")
+nets: Registry[Any] = Registry("net", "alexnet_dist.nets.catalogue")
+precisions: Registry[Any] = Registry("precision", "alexnet_dist.config.precisions")
+data_sets: Registry[Any] = Registry("data set", "alexnet_dist.data.sets")
+strategies: Registry[Any] = Registry("strategy", "alexnet_dist.strategies")
+optimizers: Registry[Any] = Registry("optimizer", "alexnet_dist.training.optimizers")
+schedules: Registry[Any] = Registry("learning-rate schedule", "alexnet_dist.training.schedules")
+step_metrics: Registry[Any] = Registry("metric of a step", "alexnet_dist.telemetry.step_metrics")
+trackers: Registry[Any] = Registry("tracker", "alexnet_dist.telemetry.trackers")
+compare_columns: Registry[Any] = Registry("column of compare", "alexnet_dist.compare.columns")

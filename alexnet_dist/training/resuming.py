@@ -1,0 +1,85 @@
+"""Where a run starts: anew, or where a checkpoint stands, in a folder of its own or in the one it had."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.control_folder import RESTARTS
+from alexnet_dist.telemetry.record import (
+    check_folder,
+    create_run_directory,
+    folder_of_launcher,
+    holds_run,
+    named_by_user,
+)
+from alexnet_dist.training.checkpoints import files, reader
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """Attributes:
+    folder: the run's own; None until it is claimed.
+    checkpoint: to take up; None starts from initial weights.
+    step: optimiser steps done.
+    damaged: checkpoints that were passed over.
+    """
+
+    folder: Path | None
+    checkpoint: Path | None
+    step: int
+    damaged: tuple[Path, ...] = ()
+
+
+FROM_SCRATCH = ResumePoint(None, None, 0)
+
+
+def find_resume_point(experiment: Experiment, say: Callable[[str], None]) -> ResumePoint:
+    """Decide where a run starts; changes nothing on disk. For one rank.
+
+    Args:
+        say: told of damaged checkpoints.
+
+    Raises:
+        UsageError: there is nothing to go on from, it is another training's, or the folder holds another run.
+    """
+    resume, folder = experiment.run.resume, named_by_user(experiment)[0]
+    if any(int(os.environ.get(name, "0")) > 0 for name in (RESTARTS, "TORCHELASTIC_RESTART_COUNT")):
+        # The launcher starts ranks again that a fault has ended: they have a folder already, unless they fell early.
+        resume, folder = "auto", folder or folder_of_launcher(experiment)
+        if folder is None:
+            return FROM_SCRATCH
+    if resume is None:
+        check_folder(experiment)
+        return FROM_SCRATCH
+    if resume == "auto":
+        if folder is None:
+            raise UsageError("run.resume", "auto", "needs to know the run's folder: give --run.dir or --run.name")
+        if not holds_run(folder):
+            check_folder(experiment)
+            return FROM_SCRATCH
+        found = files.candidates(folder / files.FOLDER)
+        return _at(found, experiment, say, folder) if found else ResumePoint(folder, None, 0)
+    found = reader.find(Path(resume))
+    own = folder is not None and holds_run(folder) and found[0].resolve().parent.parent == folder.resolve()
+    if not own:
+        check_folder(experiment)
+    return _at(found, experiment, say, folder if own else None)
+
+
+def _at(found: list[Path], experiment: Experiment, say: Callable[[str], None], folder: Path | None) -> ResumePoint:
+    path, manifest = reader.first_whole(found, say)
+    reader.check_same(manifest, experiment)
+    return ResumePoint(folder, path, manifest.step, tuple(found[: found.index(path)]))
+
+
+def claim(origin: ResumePoint, experiment: Experiment) -> Path:
+    """The run's folder, made this run's alone. For one rank."""
+    if origin.folder is None:
+        return create_run_directory(experiment)
+    for path in origin.damaged:
+        # Set aside: it must not be counted among the newest that are kept, and push a good one out.
+        files.set_aside(path)
+    return origin.folder
