@@ -1,10 +1,14 @@
-"""What a user can get wrong: one line with the field, the value given, and the remedy."""
+"""What users get wrong and what fails, and the exit codes that tell them apart."""
+
+# Of every command: finished; failed; not started, or given up, because of something that the user can mend; stopped on
+# request, resumable (EX_TEMPFAIL of sysexits.h, which schedulers requeue).
+DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 75
 
 
 class UsageError(Exception):
-    """The program will not start (or go on) for a reason that the user can mend.
+    """Something that the user can mend: a setting, an environment variable, a file.
 
-    Printed once, as one line, and the program ends with exit code 2.
+    Printed once, as one line; the exit code is `USAGE`.
 
     Args:
         field: the dotted config field, environment variable or file that is at fault.
@@ -26,11 +30,11 @@ class UsageError(Exception):
 
 
 class RunFailed(Exception):
-    """A run that was started as separate processes did not end well."""
+    """Ranks that were started as separate processes failed."""
 
 
 class Diverged(Exception):
-    """The loss became NaN or infinite: the run stops and names the step."""
+    """The loss of a step is NaN or infinite."""
 
     def __init__(self, step: int, loss: float) -> None:
         self.step = step
@@ -38,4 +42,4 @@ class Diverged(Exception):
 
 
 class Stopped(Exception):
-    """The run was asked to stop, and can go on from where it stands."""
+    """The run was asked to stop and has saved a checkpoint to resume from."""
