@@ -9,7 +9,7 @@ import yaml
 
 from alexnet_dist.compare.cases import Run, experiment_of, run_folder
 from alexnet_dist.compare.config import Comparison
-from alexnet_dist.telemetry.record import CONFIG, EXIT, METRICS, SUMMARY, write_json
+from alexnet_dist.telemetry.run_files import CONFIG, EXIT, METRICS, SUMMARY, write_json
 
 FAILURES = "failures.json"
 

@@ -20,7 +20,7 @@ from alexnet_dist.compare.plots import draw_all
 from alexnet_dist.compare.results import Row, records_of
 from alexnet_dist.compare.tables import Grid, cause_grid, link_grid, memory_grid, notes, speed_grid
 from alexnet_dist.launcher.processes import TRAIN, Starter
-from alexnet_dist.telemetry.record import write_json
+from alexnet_dist.telemetry.run_files import write_json
 
 HTML, MARKDOWN, RESULTS = "report.html", "report.md", "results.json"
 PNG_DPI = 150

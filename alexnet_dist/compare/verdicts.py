@@ -17,7 +17,7 @@ from alexnet_dist.compare.cases import Case, case_flags
 from alexnet_dist.compare.config import Comparison
 from alexnet_dist.errors import RunFailed
 from alexnet_dist.launcher.processes import Starter
-from alexnet_dist.telemetry.record import write_json
+from alexnet_dist.telemetry.run_files import write_json
 
 Key = TypeVar("Key")
 

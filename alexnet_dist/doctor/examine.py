@@ -15,7 +15,7 @@ from alexnet_dist.doctor.links import Speed, links, measure
 from alexnet_dist.doctor.rendezvous import Rendezvous, first_line
 from alexnet_dist.doctor.report import report
 from alexnet_dist.errors import UsageError
-from alexnet_dist.telemetry.record import write_json
+from alexnet_dist.telemetry.run_files import write_json
 
 GROUP_TIMEOUT = timedelta(seconds=30)
 

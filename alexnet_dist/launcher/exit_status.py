@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alexnet_dist.errors import Diverged, Stopped, UsageError
 from alexnet_dist.launcher.control_folder import control_folder, write_report
-from alexnet_dist.telemetry.record import CONFIG, EXIT, write_exit
+from alexnet_dist.telemetry.run_files import CONFIG, EXIT, write_exit
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
 # What a collective says when another rank is gone: the reason is there, not here.

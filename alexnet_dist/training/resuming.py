@@ -8,14 +8,14 @@ from pathlib import Path
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.control_folder import RESTARTS
-from alexnet_dist.telemetry.record import (
-    check_folder,
+from alexnet_dist.training.checkpoints import files, reader
+from alexnet_dist.training.run_directory import (
+    check_run_directory,
     create_run_directory,
-    folder_of_launcher,
+    directory_of_launcher,
     holds_run,
     named_by_user,
 )
-from alexnet_dist.training.checkpoints import files, reader
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,24 @@ def find_resume_point(experiment: Experiment, say: Callable[[str], None]) -> Res
     resume, folder = experiment.run.resume, named_by_user(experiment)[0]
     if any(int(os.environ.get(name, "0")) > 0 for name in (RESTARTS, "TORCHELASTIC_RESTART_COUNT")):
         # The launcher starts ranks again that a fault has ended: they have a folder already, unless they fell early.
-        resume, folder = "auto", folder or folder_of_launcher(experiment)
+        resume, folder = "auto", folder or directory_of_launcher(experiment)
         if folder is None:
             return FROM_SCRATCH
     if resume is None:
-        check_folder(experiment)
+        check_run_directory(experiment)
         return FROM_SCRATCH
     if resume == "auto":
         if folder is None:
             raise UsageError("run.resume", "auto", "needs to know the run's folder: give --run.dir or --run.name")
         if not holds_run(folder):
-            check_folder(experiment)
+            check_run_directory(experiment)
             return FROM_SCRATCH
         found = files.candidates(folder / files.FOLDER)
         return _at(found, experiment, say, folder) if found else ResumePoint(folder, None, 0)
     found = reader.find(Path(resume))
     own = folder is not None and holds_run(folder) and found[0].resolve().parent.parent == folder.resolve()
     if not own:
-        check_folder(experiment)
+        check_run_directory(experiment)
     return _at(found, experiment, say, folder if own else None)
 
 

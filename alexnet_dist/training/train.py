@@ -22,7 +22,8 @@ from alexnet_dist.strategies import STRATEGIES
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
-from alexnet_dist.telemetry.record import SUMMARY, RunRecord, read_evaluation
+from alexnet_dist.telemetry.record import RunRecord, read_evaluation
+from alexnet_dist.telemetry.run_files import SUMMARY
 from alexnet_dist.telemetry.summary import RunMetrics, machine
 from alexnet_dist.telemetry.trackers import Tracking
 from alexnet_dist.training.checkpoints.files import FOLDER

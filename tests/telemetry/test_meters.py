@@ -6,7 +6,7 @@ import torch
 from alexnet_dist.distributed.mesh import Layout, World
 from alexnet_dist.telemetry.meters import Meter, StepRecord
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
-from alexnet_dist.telemetry.record import finite
+from alexnet_dist.telemetry.run_files import finite
 from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
 from alexnet_dist.training.loop import window_figures
 
