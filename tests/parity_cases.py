@@ -1,10 +1,11 @@
-"""What parity is held for: nets, optimisers, worlds; and how."""
+"""What parity tests cover (nets, optimisers, numbers of ranks), and how they check it."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from alexnet_dist.parity import verdict as parity
+from alexnet_dist.parity.measure import TraceRequest, measure, read_differences
+from alexnet_dist.parity.verdict import judge
 
 FULL = os.environ.get("ALEXNET_DIST_PARITY") == "full"
 NETS = {
@@ -53,21 +54,21 @@ def hold(cases: dict[str, list[str]], folder: Path, worlds: Worlds) -> None:
     references: dict[tuple[str, tuple[str, int]], Path] = {}
     for ranks, world in {1: {"single": kinds}, **worlds}.items():
         keys = [(case, kind, strategy) for strategy, wanted in world.items() for case in cases for kind in wanted]
-        lines = [
-            parity.Case(
+        requests = [
+            TraceRequest(
                 [*cases[case], *SYNTHETIC, "--train.precision", kind[0], "--strategy.name", strategy],
                 kind[1],
                 references.get((case, kind)),
             )
             for case, kind, strategy in keys
         ]
-        paths = parity.measure(lines, ranks, folder)
+        paths = measure(requests, ranks, folder)
         if ranks == 1:
             references = {(case, kind): path for (case, kind, _), path in zip(keys, paths, strict=True)}
             continue
         for (case, (precision, steps), strategy), path in zip(keys, paths, strict=True):
-            compared = parity.read_comparison(path)
-            verdict = parity.judge(strategy, ranks, compared, precision)
+            found = read_differences(path)
+            verdict = judge(strategy, ranks, found, precision)
             assert verdict.same, f"{case}, {precision}, under {strategy} on {ranks} ranks: {verdict.worst}"
-            if steps > 2:  # DDP's first two steps also agree on buckets
-                assert compared.traffic["counted"] == compared.traffic["expected"], f"{case} under {strategy}"
+            if steps > 2:  # DDP's first two steps also exchange its buckets
+                assert found.traffic["counted"] == found.traffic["expected"], f"{case} under {strategy}"

@@ -1,0 +1,1 @@
+"""Is it the same training? Strategies against one process, tensor by tensor."""

@@ -20,7 +20,7 @@ from alexnet_dist.config.load import load
 from alexnet_dist.config.schema import CheckpointConfig
 from alexnet_dist.distributed.init import stop
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.parity.worker import difference
+from alexnet_dist.parity.trace import relative_difference
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.reader import read_into
@@ -61,7 +61,7 @@ def write(components: Components, world: World, folder: Path) -> None:
 
 def worst(ours: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
     assert ours.keys() == reference.keys(), set(ours) ^ set(reference)
-    return max(difference(ours[name], value) for name, value in reference.items())
+    return max(relative_difference(ours[name], value) for name, value in reference.items())
 
 
 def main(folder: Path, savers: list[str], loaders: list[str], sources: list[str], flags: list[str]) -> None:

@@ -11,13 +11,14 @@ import torch
 from conftest import ROOT
 from parity_cases import ADAM, CALM_ADAM, FULL, NETS, SGD, SMALL, TRAINING, hold, worlds
 
-from alexnet_dist.parity import verdict as parity
-from alexnet_dist.parity.worker import TrainingTrace, compare
+from alexnet_dist.cli import main
+from alexnet_dist.parity.trace import TrainingTrace, differences
+from alexnet_dist.parity.verdict import judge
 
 
 def test_the_small_net_in_every_combination(tmp_path: Path) -> None:
     cases = {
-        f"{name}, {optimizer[1]}, {accumulate} micro-steps": [
+        f"{name}, {optimizer[1]}, {accumulate} micro-batches": [
             *net, *optimizer, "--train.accumulate", accumulate, "--train.global_batch", "8",
         ]
         for (name, net), (optimizer, accumulate) in product(SMALL.items(), TRAINING)
@@ -39,7 +40,7 @@ def test_a_large_net(name: str, tmp_path: Path) -> None:
     # In the full form each optimiser and accumulation; the small net meets every combination.
     chosen = [(SGD, "2"), (CALM_ADAM, "1")] if FULL else [(SGD, "2")]
     cases = {
-        f"{name}, {optimizer[1]}, {accumulate} micro-steps": [
+        f"{name}, {optimizer[1]}, {accumulate} micro-batches": [
             *NETS[name], *optimizer, "--train.accumulate", accumulate, "--train.global_batch", "4",
         ]
         for optimizer, accumulate in chosen
@@ -51,18 +52,18 @@ def test_a_wrong_gradient_is_seen() -> None:
     """A gradient that is 1 % off does not show in the losses of ten steps, but here."""
     right = {"conv1.weight": torch.ones(3, 3), "conv1.bias": torch.ones(3)}
     reference = TrainingTrace([2.0], right, right, {})
-    assert parity.judge("split", 2, compare(reference, reference), "fp32").same
+    assert judge("split", 2, differences(reference, reference), "fp32").same
     for value in (1.01, float("nan")):
         wrong = TrainingTrace([2.0], {**right, "conv1.weight": torch.full((3, 3), value)}, right, {})
-        verdict = parity.judge("split", 2, compare(wrong, reference), "fp32")
+        verdict = judge("split", 2, differences(wrong, reference), "fp32")
         assert not verdict.same and verdict.worst["gradient"].where == "conv1.weight"
     still = TrainingTrace([2.0], {**right, "conv1.bias": torch.zeros(3)}, right, {})
     with pytest.raises(RuntimeError, match=r"conv1.bias is zero"):
-        compare(still, still)
+        differences(still, still)
 
 
 def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
     flags = ["--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--train.precision", "fp64"]
-    assert parity.run([*flags, "--strategies", "ddp,split", "--ranks", "2", "--steps=3"]) == 0
+    assert main(["parity", *flags, "--strategies", "ddp,split", "--ranks", "2", "--steps=3"]) == 0
     shown = capfd.readouterr().out
     assert shown.count("same") == 2 and "1e-12" in shown and max(map(len, shown.splitlines())) <= 100
