@@ -8,7 +8,7 @@ python launch/compare.py --help                                                 
 
 import sys
 
-from alexnet_dist.cli import compare
+from alexnet_dist.cli import main
 
 if __name__ == "__main__":
-    sys.exit(compare(sys.argv[1:]))
+    sys.exit(main(["compare", *sys.argv[1:]]))

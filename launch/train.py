@@ -9,7 +9,7 @@ python launch/train.py --help                                           # every 
 
 import sys
 
-from alexnet_dist.cli import train
+from alexnet_dist.cli import main
 
 if __name__ == "__main__":
-    sys.exit(train(sys.argv[1:]))
+    sys.exit(main(["train", *sys.argv[1:]]))

@@ -1,6 +1,7 @@
-"""The commands: each is the file of its name, which registers it in `registry.commands`.
+"""The commands. Each is the file of its name: its flags, its help, and one call.
 
-A command's file defines its flags and its help and makes one call; what is heavy it imports inside `run`.
+A command's file ends with `COMMAND = registry.commands.register(Command(NAME, SUMMARY, run))`. At its head it imports
+only what is light, and the rest inside functions: `alexnet-dist --help` imports every command.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +15,8 @@ class Command:
     Attributes:
         name: as it is typed.
         summary: one line, for `alexnet-dist --help`.
-        run: takes the flags, returns the exit code. It may raise UsageError and RunFailed, which the command line prints
-            as one line, "error: …", with exit code 2 or 1.
+        run: takes the flags, returns the exit code. It may raise UsageError and RunFailed, which the command line
+            prints as one line, "error: …", with exit code 2 or 1.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""`accelerate launch`, as it is, but silent about failures that the ranks themselves have told.
+"""`accelerate launch` that records which rank failed first, and leaves it to the supervisor to print why.
 
     python -m alexnet_dist.launcher.accelerate_launch [flags of accelerate launch]
 
-Started by `alexnet-dist launch`, to which it leaves word which rank failed first.
+Started by `alexnet-dist launch`.
 """
 
 import logging
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from alexnet_dist.imports import quick_imports
-from alexnet_dist.launcher.control_folder import write_first_failure
+from alexnet_dist.launcher.control_folder import FirstFailure, write_first_failure
 
 with quick_imports():
     import accelerate.commands.launch
@@ -23,10 +23,10 @@ def main() -> int:
         accelerate.commands.launch.main()
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        write_first_failure(rank, failure.exitcode)
+        write_first_failure(FirstFailure(rank, failure.exitcode))
         return 1
     except subprocess.CalledProcessError as error:  # one rank: Accelerate starts it without torch's agent
-        write_first_failure(0, error.returncode)
+        write_first_failure(FirstFailure(0, error.returncode))
         return 1
     return 0
 

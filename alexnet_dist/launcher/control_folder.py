@@ -1,43 +1,71 @@
-"""The folder through which `alexnet-dist launch` and the ranks it started talk with each other.
+"""The folder through which `alexnet-dist launch` and its ranks talk.
 
-Signals sent to `accelerate launch` do not reach its workers, and it turns every exit code of theirs into 1; so the
-supervisor asks ranks to stop by a file, and ranks tell it by a file each how they ended.
+Signals to `accelerate launch` do not reach its workers, and it turns each of their exit codes into 1. So the supervisor
+requests a stop by a file, and each rank leaves a file that says how it ended.
 """
 
 import json
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from alexnet_dist.telemetry.run_files import write_json
+from alexnet_dist.telemetry.record import write_json
 
 CONTROL, RESTARTS = "ALEXNET_DIST_CONTROL", "ALEXNET_DIST_RESTARTS"
 STOP, FIRST_FAILURE = "stop", "first_failure.json"
 
 
+@dataclass(frozen=True)
+class RankReport:
+    """How a rank ended.
+
+    Attributes:
+        code: its exit code.
+        reason: in one line.
+        lost_peer: it failed because another rank was gone.
+        time: when, in seconds since the epoch.
+    """
+
+    code: int
+    reason: str
+    lost_peer: bool
+    time: float
+
+
+@dataclass(frozen=True)
+class FirstFailure:
+    """The rank that failed first, as the launcher saw it.
+
+    Attributes:
+        exitcode: negative: the signal that killed it.
+    """
+
+    rank: int
+    exitcode: int
+
+
 def control_folder() -> Path | None:
-    """None under another launcher, and without one."""
+    """None where `alexnet-dist launch` did not start this rank."""
     return Path(os.environ[CONTROL]) if os.environ.get(CONTROL) else None
 
 
-def write_report(rank: int, told: dict[str, Any]) -> None:
-    """Tell the supervisor, if there is one, how this rank ended."""
+def write_report(rank: int, report: RankReport) -> None:
+    """For the supervisor, if there is one."""
     folder = control_folder()
     if folder is not None:
-        write_json(folder / f"rank-{rank}.json", told)
+        write_json(folder / f"rank-{rank}.json", asdict(report))
 
 
-def read_reports(folder: Path) -> dict[int, dict[str, Any]]:
-    """What the ranks of this machine told, by rank."""
+def read_reports(folder: Path) -> dict[int, RankReport]:
+    """Of this machine's ranks, by rank; only those that have ended by themselves."""
     paths = folder.glob("rank-*.json")
-    return {int(path.stem.removeprefix("rank-")): json.loads(path.read_text()) for path in paths}
+    return {int(path.stem.removeprefix("rank-")): RankReport(**json.loads(path.read_text())) for path in paths}
 
 
-def write_first_failure(rank: int, exitcode: int) -> None:
-    """What a launcher saw: the rank that failed first, and its exit code (negative: the signal that killed it)."""
-    write_json(Path(os.environ[CONTROL], FIRST_FAILURE), {"rank": rank, "exitcode": exitcode})
+def write_first_failure(failure: FirstFailure) -> None:
+    write_json(Path(os.environ[CONTROL], FIRST_FAILURE), asdict(failure))
 
 
-def read_first_failure(folder: Path) -> dict[str, int] | None:
+def read_first_failure(folder: Path) -> FirstFailure | None:
     path = folder / FIRST_FAILURE
-    return json.loads(path.read_text()) if path.exists() else None
+    return FirstFailure(**json.loads(path.read_text())) if path.exists() else None

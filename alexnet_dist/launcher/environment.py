@@ -1,7 +1,6 @@
-"""What the launcher said, held against what the experiment wants, before anything heavy is imported.
+"""What the launcher's environment variables say, checked before anything heavy is imported.
 
-Accelerate takes settings from a user's own config file without a word, and starts one process where it promised two;
-each such case is caught here and in `start.py`.
+Accelerate silently takes settings from the user's own config file, and may start one process instead of several.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,14 +13,14 @@ _ENGINES = (
     "ACCELERATE_USE_MEGATRON_LM",
     "ACCELERATE_USE_PARALLELISM_CONFIG",
 )
-_OWN_CONFIG = "a flag of accelerate launch or your own `accelerate config` file says so: "
+_SOURCE = "a flag of accelerate launch or your own `accelerate config` file says so: "
 
 
-def promised_world(environment: Mapping[str, str]) -> int:
-    """How many ranks the launcher said there would be.
+def launcher_world_size(environment: Mapping[str, str]) -> int:
+    """The world size that the launcher set; 1 without a launcher.
 
     Raises:
-        UsageError: it said that there are several, but started processes that know nothing of each other.
+        UsageError: it was asked for several ranks and started processes that know nothing of each other.
     """
     if "RANK" not in environment and "MASTER_ADDR" in environment:
         raise UsageError(
@@ -34,23 +33,26 @@ def promised_world(environment: Mapping[str, str]) -> int:
 
 
 def replica_warnings(environment: Mapping[str, str], split_size: int) -> list[str]:
-    """A line where replicas lie on two machines: what crosses between their ranks crosses the network.
+    """A line where replicas span two machines: their towers then exchange over the network.
 
     Args:
         split_size: ranks that share one replica.
     """
-    here, world = (int(environment.get(name, "1")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    if here == world or here % split_size == 0:
+    local, world = (int(environment.get(name, "1")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    if local == world or local % split_size == 0:
         return []
-    return [f"{here} ranks on this machine: the {split_size} of a replica lie on two, and exchange over the network"]
+    return [f"{local} ranks on this machine: the {split_size} of a replica lie on two, and exchange over the network"]
 
 
 def refuse_other_engines(environment: Mapping[str, str], engines: Collection[str], mixed_precision: str) -> None:
-    """Refuse a launcher that asks for another engine or arithmetic than the experiment.
+    """Refuse a launcher that asks Accelerate for another engine or precision than the experiment.
 
     Args:
         engines: variables that the experiment's strategy wants to be true.
-        mixed_precision: Accelerate's name for what the experiment wants.
+        mixed_precision: Accelerate's name for the experiment's precision.
+
+    Raises:
+        UsageError: with the remedy.
     """
     for name in _ENGINES:
         if environment.get(name, "false").lower() in ("true", "1") and name not in engines:
@@ -58,7 +60,7 @@ def refuse_other_engines(environment: Mapping[str, str], engines: Collection[str
             raise UsageError(
                 "accelerate launch",
                 f"{name}=true",
-                f"{_OWN_CONFIG}this experiment does not run on Accelerate's {engine}; "
+                f"{_SOURCE}this experiment does not run on Accelerate's {engine}; "
                 "launch with --config_file configs/accelerate/plain.yaml",
             )
     precision = environment.get("ACCELERATE_MIXED_PRECISION", "no").lower()
@@ -66,10 +68,8 @@ def refuse_other_engines(environment: Mapping[str, str], engines: Collection[str
         raise UsageError(
             "accelerate launch",
             f"mixed_precision {precision}",
-            f"{_OWN_CONFIG}precision is set by --train.precision; launch with --mixed_precision no",
+            f"{_SOURCE}precision is set by --train.precision; launch with --mixed_precision no",
         )
     dynamo = environment.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()
     if dynamo != "no":
-        raise UsageError(
-            "accelerate launch", f"dynamo_backend {dynamo}", f"{_OWN_CONFIG}launch with --dynamo_backend no"
-        )
+        raise UsageError("accelerate launch", f"dynamo_backend {dynamo}", f"{_SOURCE}launch with --dynamo_backend no")

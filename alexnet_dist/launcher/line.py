@@ -1,4 +1,4 @@
-"""The `accelerate launch` line that starts ranks."""
+"""The command line that starts ranks."""
 
 import socket
 import sys
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULTS = Path(__file__).with_name("accelerate_defaults.yaml")
+# This program as Python and launchers take it; a command's name follows.
+CLI = ("-m", "alexnet_dist.cli")
+TRAIN = (*CLI, "train")
 
 
 @dataclass(frozen=True)
@@ -24,29 +27,31 @@ class Nodes:
     address: str | None = None
 
 
-def launch_line(ranks: int, program: Sequence[str], port: int, nodes: Nodes = Nodes()) -> list[str]:
-    """The `accelerate launch` command for ranks, right with and without GPUs.
+def launch_line(
+    ranks: int,
+    program: Sequence[str],
+    port: int | None = None,
+    nodes: Nodes = Nodes(),
+    launcher: str = "accelerate.commands.launch",
+) -> list[str]:
+    """The `accelerate launch` command for ranks, the same with and without GPUs.
 
-    It names a config file of its own: the one that a user's `accelerate config` wrote would apply without a word.
+    It names a config file of its own: without one, that of the user's `accelerate config` would apply.
 
     Args:
         ranks: processes to start, over all machines.
         program: a script or `-m module`, and its arguments.
-        port: for the ranks to find each other; free on machine 0.
+        port: where the ranks find each other, on machine 0; None takes a free one, on one machine.
+        launcher: the module that is `accelerate launch`.
     """
-    several = ["--multi_gpu"] if ranks > 1 else []
-    here = []
+    line = [sys.executable, "-m", launcher, "--config_file", str(DEFAULTS)]
+    if ranks > 1:
+        line.append("--multi_gpu")
+    line += ["--num_processes", str(ranks), "--main_process_port", str(port or free_port())]
     if nodes.address is not None:
-        here += ["--num_machines", str(nodes.count), "--machine_rank", str(nodes.rank)]
-        here += ["--main_process_ip", nodes.address, "--rdzv_backend", "static"]
-    return [
-        *(sys.executable, "-m", "accelerate.commands.launch"),
-        *("--config_file", str(DEFAULTS)),
-        *several,
-        *("--num_processes", str(ranks), "--main_process_port", str(port)),
-        *here,
-        *program,
-    ]
+        line += ["--num_machines", str(nodes.count), "--machine_rank", str(nodes.rank)]
+        line += ["--main_process_ip", nodes.address, "--rdzv_backend", "static"]
+    return [*line, *program]
 
 
 def free_port() -> int:

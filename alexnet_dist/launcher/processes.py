@@ -1,39 +1,41 @@
-"""Starts ranks as a user would, and sees to it that they end."""
+"""Starts ranks on this machine, or with a command of the user's, and waits for them."""
 
 import ctypes
+import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
 
 import psutil
 
 from alexnet_dist.errors import RunFailed, UsageError
 from alexnet_dist.launcher.line import free_port, launch_line
 
-TRAIN = ("-m", "alexnet_dist.cli", "train")
-# Between a request to end and force: the launcher gives its ranks 30 s.
+# From SIGTERM to SIGKILL: the launcher gives its ranks 30 s.
 GRACE_SECONDS = 40.0
-REASON_LENGTH = 200
+REASON_LENGTH, TAIL_LINES = 200, 20
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
 @dataclass(frozen=True)
-class Starter:
+class Launcher:
     """Starts ranks with a program and waits for them.
 
     Attributes:
         start_with: a command that starts RANKS PROGRAM ARGS; None: `accelerate launch` on this machine.
-        timeout: seconds after which they have failed.
-        log: gets what they print.
+        timeout: seconds after which the ranks are ended and count as failed; None: no limit.
+        log: the file that takes their output; None: it is kept only as the reason of a failure.
     """
 
-    start_with: str | None
-    timeout: float
-    log: Path
+    start_with: str | None = None
+    timeout: float | None = None
+    log: Path | None = None
 
     def line(self, ranks: int, program: Sequence[str]) -> list[str]:
         """The command.
@@ -42,78 +44,119 @@ class Starter:
             program: as `accelerate launch` takes it: a script or `-m module`, and arguments.
         """
         if self.start_with is None:
-            return launch_line(ranks, program, free_port())
+            return launch_line(ranks, program)
         return [*shlex.split(self.start_with), str(ranks), *program]
 
-    def __call__(self, ranks: int, program: Sequence[str]) -> None:
-        """Start and wait.
+    def launch(self, ranks: int, program: Sequence[str]) -> None:
+        """Start ranks and wait for them.
 
         Raises:
-            RunFailed: with the ranks' own reason in one line.
+            UsageError: `start_with` cannot be started.
+            RunFailed: with the ranks' own reason in one line; without a log, or else the end of their output.
         """
-        line = self.line(ranks, program)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("w") as log:
-            try:
-                started = subprocess.Popen(
-                    line,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-                )
-            except OSError as error:
-                raise UsageError("--start-with", line[0], error.strerror or "cannot be started") from None
-            try:
-                code = started.wait(self.timeout)
-            except subprocess.TimeoutExpired:
-                raise RunFailed(f"not finished after {self.timeout:.0f} s") from None
-            finally:
-                end_tree(started.pid)
-                started.wait()
-        if code:
-            raise RunFailed(_reason(self.log.read_text(errors="replace"), code))
+        with TemporaryDirectory(prefix="alexnet-ranks-") as folder:
+            path = self.log or Path(folder, "output")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w") as output:
+                code = self._run(self.line(ranks, program), output)
+            if code:
+                reason = _reason(path.read_text(errors="replace"), 1 if self.log else TAIL_LINES)
+                raise RunFailed(reason or f"exit code {code}, nothing printed")
 
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process where the comparison is killed: a run left behind would write into a folder that
-    the next attempt uses."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def end_tree(pid: int) -> None:
-    """End a process that we started and all that it started: with a request first, by force where that is not heard.
-
-    Ranks run in sessions of their own, so a signal to the launcher's group would not reach them.
-    """
-    try:
-        launcher = psutil.Process(pid)
-        tree = [launcher, *launcher.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    launcher.terminate()
-    _, alive = psutil.wait_procs(tree, GRACE_SECONDS)
-    for process in alive:
-        process.kill()
-
-
-def _reason(output: str, code: int) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if not told and "(SIGKILL)" in output:
-        told = ["a rank was killed: most often it ran out of memory"]
-    return (told or lines[-1:] or [f"exit code {code}, nothing printed"])[0][:REASON_LENGTH]
+    def _run(self, line: Sequence[str], output: IO[str]) -> int:
+        """The exit code of a command whose processes have all ended."""
+        try:
+            process = _start(line, output)
+        except OSError as error:
+            raise UsageError("--start-with", line[0], error.strerror or "cannot be started") from None
+        try:
+            return process.wait(self.timeout)
+        except subprocess.TimeoutExpired:
+            raise RunFailed(f"not finished after {self.timeout:.0f} s") from None
+        finally:
+            _end_tree(process)
 
 
 def launch(ranks: int, program: Sequence[str]) -> None:
-    """Start ranks and wait for them; what they print is kept back.
+    """Start ranks on this machine with `accelerate launch`, without output, and wait for them.
 
     Raises:
-        RunFailed: with the ranks' own reason, or the end of what they printed.
+        RunFailed: with the ranks' own reason, or the end of their output.
     """
-    line = launch_line(ranks, program, free_port())
-    done = subprocess.run(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        lines = done.stdout.splitlines()
-        reasons = [text for text in lines if text.startswith("error: ")] or lines[-20:]
-        raise RunFailed(f"{ranks} ranks failed: " + "\n".join(reasons).removeprefix("error: "))
+    Launcher().launch(ranks, program)
+
+
+def run_without_launcher(ranks: int, program: Sequence[str]) -> int:
+    """Start ranks on this machine at once and wait for them; Accelerate's launcher would take seconds.
+
+    Args:
+        program: arguments of Python: a script or `-m module`, and its arguments.
+
+    Returns:
+        The largest exit code; of a rank that a signal ended, 128 and the signal, as shells count.
+    """
+    world = {"WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    processes = [
+        _start([sys.executable, *program], None, {**world, "RANK": rank, "LOCAL_RANK": rank}) for rank in range(ranks)
+    ]
+    codes = [process.wait() for process in processes]
+    return max(code if code >= 0 else 128 - code for code in codes)
+
+
+def process_tree(pid: int) -> list[psutil.Process]:
+    """A process and all that it started, itself last; nothing where it has ended.
+
+    Ranks run in sessions of their own: a signal to the launcher's process group does not reach them.
+    """
+    try:
+        process = psutil.Process(pid)
+        return [*process.children(recursive=True), process]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _start(line: Sequence[str], output: IO[str] | None, variables: Mapping[str, object] = {}) -> subprocess.Popen[str]:
+    """Start a process that ends with this one.
+
+    Args:
+        output: takes stdout and stderr; None: this process's own take them.
+        variables: added to the environment.
+    """
+    return subprocess.Popen(
+        line,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        text=True,
+        env=os.environ | {name: str(value) for name, value in variables.items()},
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    )
+
+
+def _end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent dies.
+
+    A run left behind would write into a folder that the next attempt uses.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end_tree(process: subprocess.Popen[str]) -> None:
+    """End a launcher and its ranks: SIGTERM to the launcher, and SIGKILL to what is still alive after a while."""
+    if process.poll() is not None:
+        return
+    tree = process_tree(process.pid)
+    process.terminate()
+    _, alive = psutil.wait_procs(tree, GRACE_SECONDS)
+    for survivor in alive:
+        survivor.kill()
+    process.wait()
+
+
+def _reason(output: str, tail: int) -> str:
+    """The first error that a rank printed, in one line; else the last lines of the output."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    reasons = [line.removeprefix("error: ")[:REASON_LENGTH] for line in lines if line.startswith("error: ")]
+    if not reasons and "(SIGKILL)" in output:
+        reasons = ["a rank was killed: most often it ran out of memory"]
+    return reasons[0] if reasons else "\n".join(line[:REASON_LENGTH] for line in lines[-tail:])

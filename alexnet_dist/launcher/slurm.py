@@ -1,6 +1,6 @@
-"""Ranks that `srun` started, one task a rank, without a launcher; and launchers that srun started one a node.
+"""What Slurm's environment says about ranks: tasks that srun started without a launcher, and launchers that it started.
 
-Neither torch nor Accelerate reads a SLURM variable: left alone, each task would be a run of its own.
+Neither torch nor Accelerate reads Slurm's variables: without this, each task would be a run of its own.
 """
 
 import re
@@ -8,27 +8,26 @@ from collections.abc import Mapping, MutableMapping
 
 from alexnet_dist.errors import UsageError
 
-# Below the ports that Linux hands out by itself, and another one for each job and step of a node.
+# Below the ports that Linux assigns by itself; which one depends on job and step, since jobs may share a node.
 FIRST_PORT, PORTS = 10_000, 20_000
 
 
-def adopt_srun_tasks(environment: MutableMapping[str, str]) -> None:
-    """Give the tasks of an srun step the variables that a launcher would have set, unless one did.
+def set_ranks_from_srun(environment: MutableMapping[str, str]) -> None:
+    """Make each task of an srun step a rank: set RANK, WORLD_SIZE, …, as a launcher would, unless one did.
 
     Args:
-        environment: read and changed. MASTER_ADDR and MASTER_PORT are kept where they are set.
+        environment: read and changed. MASTER_ADDR, MASTER_PORT and OMP_NUM_THREADS are kept where they are set.
     """
     tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
     if tasks == 1 or "RANK" in environment:
         return
     job, step = int(environment["SLURM_JOB_ID"]), int(environment["SLURM_STEP_ID"])
+    local_world_size = _tasks_by_node(environment["SLURM_STEP_TASKS_PER_NODE"])[int(environment["SLURM_NODEID"])]
     environment.update(
         RANK=environment["SLURM_PROCID"],
         WORLD_SIZE=str(tasks),
         LOCAL_RANK=environment["SLURM_LOCALID"],
-        LOCAL_WORLD_SIZE=str(
-            _tasks_by_node(environment["SLURM_STEP_TASKS_PER_NODE"])[int(environment["SLURM_NODEID"])]
-        ),
+        LOCAL_WORLD_SIZE=str(local_world_size),
     )
     environment.setdefault("MASTER_ADDR", first_host(environment["SLURM_STEP_NODELIST"]))
     environment.setdefault("MASTER_PORT", str(FIRST_PORT + (job + step) % PORTS))
@@ -36,7 +35,7 @@ def adopt_srun_tasks(environment: MutableMapping[str, str]) -> None:
 
 
 def refuse_separate_launchers(environment: Mapping[str, str]) -> None:
-    """Refuse launchers in an srun step that do not count each other: each would start a run of its own.
+    """Refuse launchers in an srun step that do not know of each other: each would start a run of its own.
 
     Raises:
         UsageError: with the remedy.
@@ -59,6 +58,6 @@ def first_host(nodes: str) -> str:
 
 
 def _tasks_by_node(counts: str) -> list[int]:
-    """By node, from Slurm's short form: 2(x3),1 is 2, 2, 2, 1."""
+    """Tasks of each node, from Slurm's short form: 2(x3),1 is 2, 2, 2, 1."""
     parts = re.findall(r"(\d+)(?:\(x(\d+)\))?", counts)
     return [int(tasks) for tasks, times in parts for _ in range(int(times or 1))]

@@ -1,0 +1,85 @@
+"""Start ranks.
+
+  alexnet-dist launch --ranks 2 -- --strategy.name split
+  alexnet-dist launch --nodes 2 --node-rank 0 --address n1 --port 29501 --ranks 4 -- --run.dir /shared/run
+
+What follows -- are the settings of a training run. It is supervised: signals are passed on, and the last line and the
+exit code say how it ended: 0 done, 1 failed, 2 refused, 75 stopped and resumable.
+
+  alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkpoint runs/NAME
+
+With --program it is any program that accelerate launch takes, a script or `-m MODULE`, with its arguments; accelerate
+launch then takes this process's place.
+"""
+
+import argparse
+import os
+import shlex
+from collections.abc import Sequence
+from functools import partial
+
+from alexnet_dist.commands import Command
+from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.line import TRAIN, Nodes, launch_line
+from alexnet_dist.registry import commands
+
+
+def run(flags: Sequence[str]) -> int:
+    """Start ranks on this machine, and wait for them.
+
+    Raises:
+        UsageError: the flags are wrong.
+    """
+    cut = flags.index("--") if "--" in flags else len(flags)
+    settings, rest = _parser().parse_args(flags[:cut]), flags[cut + 1 :]
+    ranks = settings.ranks or _local_devices() * settings.nodes
+    _check(settings, ranks, rest)
+    nodes = Nodes(settings.nodes, settings.node_rank, settings.address)
+    program = rest if settings.program else [*TRAIN, *rest]
+    line = partial(launch_line, ranks, program, settings.port, nodes)
+    if settings.print_command:
+        print(shlex.join(["accelerate", "launch", *line()[3:]]))
+        return 0
+    if settings.program:
+        os.execv(line()[0], line())
+    from alexnet_dist.launcher.supervisor import supervise
+
+    return supervise(ranks, program, settings.port, nodes, settings.max_restarts)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("alexnet-dist launch", description=__doc__, usage="%(prog)s [flags] -- [settings]",
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--ranks", type=int, help="processes over all nodes; default: one a GPU, else one a node")
+    parser.add_argument("--nodes", type=int, default=1, help="machines; run this command on each [1]")
+    parser.add_argument("--node-rank", type=int, default=0, help="which of them this is, from 0")
+    parser.add_argument("--address", help="of node 0, where there are several")
+    parser.add_argument("--port", type=int, help="on node 0; default on one node: a free one")
+    parser.add_argument("--max-restarts", type=int, default=0, help="after a fault go on from the last checkpoint")
+    parser.add_argument("--program", action="store_true", help="a program follows --, not settings; unsupervised")
+    parser.add_argument("--print-command", action="store_true", help="show the accelerate launch line and stop")
+    return parser
+
+
+def _local_devices() -> int:
+    import torch  # takes seconds, and most callers pass --ranks
+
+    return max(1, torch.cuda.device_count())
+
+
+def _check(settings: argparse.Namespace, ranks: int, rest: Sequence[str]) -> None:
+    if settings.nodes > 1 and (settings.address is None or settings.port is None):
+        raise UsageError("--nodes", settings.nodes, "several nodes need --address and --port of node 0")
+    if not 0 <= settings.node_rank < settings.nodes:
+        raise UsageError("--node-rank", settings.node_rank, f"must be from 0 to {settings.nodes - 1}")
+    if ranks < 1 or ranks % settings.nodes:
+        raise UsageError("--ranks", ranks, f"must be a multiple of the {settings.nodes} nodes")
+    if settings.program and not rest:
+        raise UsageError("--program", "", "needs a program after --: a script or -m MODULE, and its arguments")
+    if settings.program and settings.max_restarts:
+        raise UsageError(
+            "--max-restarts", settings.max_restarts, "has no effect with --program: it is not supervised"
+        )
+
+
+COMMAND = commands.register(Command("launch", "start ranks, pass signals on, return the run's own exit code", run))
