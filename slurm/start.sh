@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts ranks on the nodes of this job, one launcher a node, and waits for them. Fewer ranks take fewer nodes.
-#   slurm/start.sh RANKS train FLAGS …              a run that hears signals, and ends as it says (alexnet-dist launch)
+#   slurm/start.sh RANKS train FLAGS …              a training run that stops on signals and ends with its own exit code
 #   slurm/start.sh RANKS PROGRAM ARGUMENTS …        any program of accelerate launch: alexnet-dist compare --start-with
 set -euo pipefail
 ranks=$1
@@ -12,20 +12,12 @@ if ((nodes * on_node != ranks || nodes > SLURM_JOB_NUM_NODES)); then
   exit 2
 fi
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n "$nodes")
-export RANKS=$ranks ADDRESS=${hosts[0]} # not MASTER_ADDR: without RANK that tells of a failed launch
+export RANKS=$ranks ADDRESS=${hosts[0]} # not MASTER_ADDR: without RANK it means a failed launch
+if [ "$1" = train ]; then set -- -- "${@:2}"; else set -- --program -- "$@"; fi
 
 # Single quotes: each node puts its own number in. With double ones all of them would be node 0, and the job would hang.
 # shellcheck disable=SC2016
-if [ "$1" = train ]; then
-  shift
-  launcher='alexnet-dist launch --ranks "$RANKS" --nodes "$SLURM_STEP_NUM_NODES" --node-rank "$SLURM_NODEID" \
-    --address "$ADDRESS" --port "$MASTER_PORT" -- "$@"'
-else
-  several=""
-  if ((ranks > 1)); then several=--multi_gpu; fi
-  launcher='accelerate launch --config_file alexnet_dist/launcher/accelerate_defaults.yaml '$several' --num_processes "$RANKS" \
-    --num_machines "$SLURM_STEP_NUM_NODES" --machine_rank "$SLURM_NODEID" --rdzv_backend static \
-    --main_process_ip "$ADDRESS" --main_process_port "$MASTER_PORT" "$@"'
-fi
+launcher='alexnet-dist launch --ranks "$RANKS" --nodes "$SLURM_STEP_NUM_NODES" --node-rank "$SLURM_NODEID" \
+  --address "$ADDRESS" --port "$MASTER_PORT" "$@"'
 exec srun --nodelist="$(IFS=, && echo "${hosts[*]}")" --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 \
   --kill-on-bad-exit=1 bash -c "exec ${CONTAINER:-} $launcher" start "$@"

@@ -1,1 +1,1 @@
-"""Says before a long job what would go wrong in it, and how fast the ranks reach each other."""
+"""Checks, before a long job, for what would make it fail, and measures the links between ranks."""

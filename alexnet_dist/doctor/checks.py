@@ -1,4 +1,4 @@
-"""What would go wrong, each as one line with the remedy."""
+"""What would make training fail, each problem as one line with the remedy."""
 
 import shutil
 import tempfile
@@ -8,36 +8,36 @@ from pathlib import Path
 
 import torch
 
+from alexnet_dist import registry
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.data.fashion_mnist import find_folder
-from alexnet_dist.doctor.facts import Facts, cpu_wanted
+from alexnet_dist.doctor.facts import RankFacts, cpu_wanted
 from alexnet_dist.errors import UsageError
 
-# A checkpoint holds weights and at most two moments of the optimiser, in fp32; three of them lie side by side when
-# one is replaced, and logs need a little.
+# A checkpoint holds weights and at most two moments of the optimiser, in fp32. While one is replaced there are three.
 CHECKPOINT_BYTES_PER_PARAMETER, CHECKPOINTS, LOG_BYTES = 12, 3, 100_000_000
 
 
-def own_problems(facts: Facts, experiment: Experiment) -> list[UsageError]:
-    """What a rank can tell of itself and of its machine."""
-    found = [*_gpus(facts), *_run_folder(experiment)]
-    if experiment.data.name == "fashion_mnist":
-        try:
-            find_folder(experiment.data.root)
-        except UsageError as refusal:
-            found.append(refusal)
-    return found
+def rank_problems(facts: RankFacts, experiment: Experiment) -> list[UsageError]:
+    """What is wrong with this rank or its machine."""
+    return [*_gpus(facts), *_run_folder(experiment), *_data(experiment)]
 
 
-def _gpus(facts: Facts) -> Iterator[UsageError]:
+def _data(experiment: Experiment) -> Iterator[UsageError]:
+    try:
+        registry.data_sets[experiment.data.name].check(experiment.data)
+    except UsageError as error:
+        yield error
+
+
+def _gpus(facts: RankFacts) -> Iterator[UsageError]:
     visible = len(facts.visible)
     if cpu_wanted() or not visible:
         return
-    if facts.local_size > visible:
+    if facts.local_world_size > visible:
         yield UsageError(
             "GPUs",
-            f"{facts.local_size} ranks and {visible} visible",
+            f"{facts.local_world_size} ranks and {visible} visible",
             "one rank a GPU: ask for more (--gpus-per-node, not --gpus-per-task), or start fewer ranks",
         )
     elif not torch.cuda.is_available():
@@ -53,16 +53,16 @@ def _run_folder(experiment: Experiment) -> Iterator[UsageError]:
     run = experiment.run
     folder = Path(run.dir) if run.dir is not None else Path("runs", run.name or "")
     # Symbolic links resolved, so that .. is what the kernel makes of it.
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         yield UsageError(
             "run.dir", folder, f"cannot be written ({error.strerror}): choose one that every node can write"
         )
         return
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing).free
     need = table_of(experiment.net).parameters * CHECKPOINT_BYTES_PER_PARAMETER * CHECKPOINTS + LOG_BYTES
     if free < need:
         yield UsageError(
@@ -73,16 +73,16 @@ def _run_folder(experiment: Experiment) -> Iterator[UsageError]:
         )
 
 
-def common_problems(ranks: Sequence[Facts]) -> list[UsageError]:
-    """What shows only when all ranks are seen together.
+def world_problems(ranks: Sequence[RankFacts]) -> list[UsageError]:
+    """What is wrong with the ranks taken together.
 
     Args:
-        ranks: of everyone who came, in any order.
+        ranks: in any order; some numbers may be taken twice.
     """
-    return [*_numbers(ranks), *_differences(ranks), *_shared(ranks)]
+    return [*_duplicates(ranks), *_differences(ranks), *_shared_gpus(ranks)]
 
 
-def _numbers(ranks: Sequence[Facts]) -> Iterator[UsageError]:
+def _duplicates(ranks: Sequence[RankFacts]) -> Iterator[UsageError]:
     for rank, times in Counter(facts.rank for facts in ranks).items():
         if times > 1:
             hosts = ", ".join(sorted({facts.host for facts in ranks if facts.rank == rank}))
@@ -93,20 +93,20 @@ def _numbers(ranks: Sequence[Facts]) -> Iterator[UsageError]:
             )
 
 
-def _differences(ranks: Sequence[Facts]) -> Iterator[UsageError]:
+def _differences(ranks: Sequence[RankFacts]) -> Iterator[UsageError]:
     first = ranks[0]
-    for what in first.versions:
-        found = {facts.versions.get(what, "none"): facts for facts in ranks}
+    for package in first.versions:
+        found = {facts.versions.get(package, "none"): facts for facts in ranks}
         if len(found) > 1:
-            said = ", ".join(f"{version} (rank {facts.rank} on {facts.host})" for version, facts in found.items())
-            yield UsageError(what, said, "every node must run the same: activate one environment on all of them")
+            shown = ", ".join(f"{version} (rank {facts.rank} on {facts.host})" for version, facts in found.items())
+            yield UsageError(package, shown, "every node must run the same: activate one environment on all of them")
     kinds = {facts.backend: facts for facts in ranks}
     if len(kinds) > 1:
-        said = ", ".join(f"{backend} (rank {facts.rank} on {facts.host})" for backend, facts in kinds.items())
-        yield UsageError("devices", said, "all ranks must have a GPU, or export ACCELERATE_USE_CPU=true for all")
+        shown = ", ".join(f"{backend} (rank {facts.rank} on {facts.host})" for backend, facts in kinds.items())
+        yield UsageError("devices", shown, "all ranks must have a GPU, or export ACCELERATE_USE_CPU=true for all")
 
 
-def _shared(ranks: Sequence[Facts]) -> Iterator[UsageError]:
+def _shared_gpus(ranks: Sequence[RankFacts]) -> Iterator[UsageError]:
     devices = Counter(facts.device_id for facts in ranks if facts.device_id is not None)
     for device, times in devices.items():
         if times > 1:

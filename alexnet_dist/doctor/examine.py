@@ -1,4 +1,4 @@
-"""Every rank examines itself, then all judge together and measure their links; the first one reports."""
+"""The checks in order: every rank by itself, then all together, then the links; the first rank reports."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,59 +9,66 @@ import torch.distributed as dist
 
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.doctor.checks import common_problems, own_problems
-from alexnet_dist.doctor.facts import Facts, own_facts
-from alexnet_dist.doctor.links import Speed, links, measure
+from alexnet_dist.doctor.checks import rank_problems, world_problems
+from alexnet_dist.doctor.facts import RankFacts, own_facts
+from alexnet_dist.doctor.links import LinkSpeed, links, measure
 from alexnet_dist.doctor.rendezvous import Rendezvous, first_line
 from alexnet_dist.doctor.report import report
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import DONE, USAGE, UsageError
 from alexnet_dist.telemetry.run_files import write_json
 
 GROUP_TIMEOUT = timedelta(seconds=30)
 
 
 def examine(experiment: Experiment, output: Path | None) -> int:
-    """Examine this rank, and with it all others of its world. Collective.
+    """Check this rank and, with all others, the world. Collective.
 
     Args:
         experiment: unresolved.
-        output: a JSON file for the speeds of links; they are printed in any case.
+        output: a JSON file for the links' speeds, which are printed in any case.
 
     Returns:
-        0 where all is well, else 2.
+        The exit code: DONE, or USAGE where there is a problem.
 
     Raises:
-        UsageError: the flags are wrong, or the ranks cannot meet.
+        UsageError: the flags are wrong, or the ranks cannot reach each other.
     """
     facts = own_facts()
-    experiment = resolve(experiment, facts.size)
-    if facts.size == 1:
-        return report([facts], own_problems(facts, experiment), [])
-    return _together(facts, experiment, output)
+    experiment = resolve(experiment, facts.world_size)
+    if facts.world_size == 1:
+        problems = rank_problems(facts, experiment)
+        report([facts], problems, [])
+    else:
+        problems = _examine_world(facts, experiment, output)
+    return USAGE if problems else DONE
 
 
-def _together(facts: Facts, experiment: Experiment, output: Path | None) -> int:
-    """Meet the others, judge, measure; the first rank reports."""
+def _examine_world(facts: RankFacts, experiment: Experiment, output: Path | None) -> list[UsageError]:
+    """Gather and check everyone's facts and, where all is well, measure the links. Collective.
+
+    Returns:
+        The problems, on every rank.
+    """
     rendezvous = Rendezvous(facts)
-    ranks, problems = rendezvous.gather(own_problems(facts, experiment))
-    problems += common_problems(ranks)
-    speeds = [] if problems else _measured(rendezvous, facts, ranks)
+    ranks, problems = rendezvous.gather(rank_problems(facts, experiment))
+    problems += world_problems(ranks)
+    speeds = [] if problems else _measure_links(rendezvous, facts, ranks)
     if facts.rank == 0:
         report(ranks, problems, speeds)
         if output is not None and not problems:
             write_json(output, {"links": [speed.as_json() for speed in speeds]})
-    rendezvous.part()
-    return 2 if problems else 0
+    rendezvous.close()
+    return problems
 
 
-def _measured(rendezvous: Rendezvous, facts: Facts, ranks: Sequence[Facts]) -> list[Speed]:
+def _measure_links(rendezvous: Rendezvous, facts: RankFacts, ranks: Sequence[RankFacts]) -> list[LinkSpeed]:
     device = torch.device("cpu")
     if facts.backend == "nccl":
         device = torch.device("cuda", facts.local_rank)
         torch.cuda.set_device(device)
     try:
         dist.init_process_group(
-            facts.backend, store=rendezvous.store, rank=facts.rank, world_size=facts.size, timeout=GROUP_TIMEOUT
+            facts.backend, store=rendezvous.store, rank=facts.rank, world_size=facts.world_size, timeout=GROUP_TIMEOUT
         )
         speeds = [measure(link, facts.rank, device) for link in links(ranks)]
         dist.destroy_process_group()

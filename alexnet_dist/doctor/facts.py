@@ -1,4 +1,4 @@
-"""What a rank knows of itself before it has met the others."""
+"""What a rank knows of itself before it communicates."""
 
 import os
 import platform
@@ -10,28 +10,28 @@ from importlib.metadata import version
 import torch
 
 from alexnet_dist.distributed.network_interface import name_interface
-from alexnet_dist.telemetry.summary import cpu_name
+from alexnet_dist.telemetry.hardware import cpu_name
 
 PACKAGES = ("torch", "accelerate", "alexnet-dist")
 
 
 @dataclass(frozen=True)
-class Facts:
+class RankFacts:
     """One rank.
 
     Attributes:
-        rank, size, local_rank, local_size: as the launcher said, whether that is right or not.
+        rank, world_size, local_rank, local_world_size: as the environment says, unchecked.
         device: kind and name.
-        device_id: of a GPU; None for a CPU, which ranks may share.
-        visible: the GPUs that this process may see, as CUDA_VISIBLE_DEVICES counts them.
-        backend, interface: what its process group uses; the interface is None on one machine.
-        versions: of Python, of what computes and of what talks.
+        device_id: a GPU's UUID; None for a CPU, which ranks may share.
+        visible: the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them.
+        backend, interface: of its process group; the interface is None on one machine.
+        versions: of Python, of the packages that must be the same on all nodes, and of CUDA.
     """
 
     rank: int
-    size: int
+    world_size: int
     local_rank: int
-    local_size: int
+    local_world_size: int
     host: str
     device: str
     device_id: str | None
@@ -41,26 +41,26 @@ class Facts:
     versions: Mapping[str, str]
 
 
-def own_facts() -> Facts:
+def own_facts() -> RankFacts:
     """This rank's.
 
     Raises:
-        UsageError: the network interface cannot be told.
+        UsageError: the network interface cannot be found.
     """
-    rank, size, local_rank, local_size = (
+    rank, world_size, local_rank, local_world_size = (
         int(os.environ.get(name, default))
         for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
     )
     gpu = uses_gpu() and local_rank < torch.cuda.device_count()
     properties = torch.cuda.get_device_properties(local_rank) if gpu else None
-    return Facts(
-        rank, size, local_rank, local_size,
+    return RankFacts(
+        rank, world_size, local_rank, local_world_size,
         socket.gethostname(),
         f"cuda:{local_rank} {properties.name}" if properties else f"cpu {cpu_name()}",
         str(properties.uuid) if properties else None,
         visible_gpus(),
         "nccl" if gpu else "gloo",
-        name_interface() if size > 1 else None,
+        name_interface() if world_size > 1 else None,
         {"python": platform.python_version(), **{package: version(package) for package in PACKAGES},
          **({"cuda": str(torch.version.cuda)} if gpu else {})},
     )  # fmt: skip
@@ -76,7 +76,7 @@ def cpu_wanted() -> bool:
 
 
 def visible_gpus() -> list[str]:
-    """What the scheduler gave this process, also where torch cannot use it."""
+    """The GPUs that the scheduler gave this process, whether or not torch can use them."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return [name for name in listed.split(",") if name]

@@ -1,4 +1,4 @@
-"""How fast ranks reach each other: latency and bandwidth of what training does most."""
+"""Latency and bandwidth between ranks, of the collectives that training uses most."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,23 +8,23 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from alexnet_dist.doctor.facts import Facts
+from alexnet_dist.doctor.facts import RankFacts
 
-# Bytes of the full buffer. The large one grows until a call takes long enough to be told from latency.
+# Bytes of the full buffer. The large one grows until a call takes so long that latency hardly counts.
 SMALL, LARGE, LARGEST, GROWTH = 64, 2**18, 2**28, 4
-LONG_ENOUGH = 0.03
-SECONDS_PER_LINK, MOST_CALLS = 0.2, 100
+MIN_CALL_SECONDS = 0.03
+SECONDS_PER_LINK, MAX_CALLS = 0.2, 100
 
 Collective = Callable[[Tensor, dist.ProcessGroup], None]
 
 
 @dataclass(frozen=True)
 class Link:
-    """One way of talking.
+    """A collective over groups of ranks that lie in a certain place.
 
     Attributes:
         what, where: names.
-        groups: the ranks that talk, all groups at once.
+        groups: the ranks of each group; all groups communicate at once.
     """
 
     what: str
@@ -33,12 +33,12 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Of the slowest group.
+class LinkSpeed:
+    """What was measured of a link, in its slowest group.
 
     Attributes:
         latency: seconds of a call with next to no data.
-        bandwidth: bytes that each rank sends, per second of a call with much.
+        bandwidth: bytes/s that each rank sends in a call with much data.
     """
 
     link: Link
@@ -47,7 +47,7 @@ class Speed:
 
     @property
     def ranks(self) -> str:
-        """How many talk with each other: 2, or 2-4 where groups differ."""
+        """The size of a group: 2, or 2-4 where groups differ."""
         return "-".join(str(size) for size in sorted({len(group) for group in self.link.groups}))
 
     def as_json(self) -> dict[str, str | float]:
@@ -56,8 +56,8 @@ class Speed:
         return {**names, "latency": self.latency, "bandwidth": self.bandwidth}
 
 
-def links(ranks: Sequence[Facts]) -> list[Link]:
-    """What there is to measure: within nodes, between nodes, and where these differ, everyone at once.
+def links(ranks: Sequence[RankFacts]) -> list[Link]:
+    """The links to measure: within nodes, between nodes and, where there are both, over all ranks at once.
 
     Args:
         ranks: by rank.
@@ -68,18 +68,18 @@ def links(ranks: Sequence[Facts]) -> list[Link]:
     inside = [node for node in nodes.values() if len(node) > 1]
     pairs = [node[i : i + 2] for node in inside for i in range(0, len(node) - 1, 2)]
     firsts = [node[0] for node in nodes.values()]
-    found = [
+    possible = [
         Link("all-reduce", "within a node", inside),
         Link("all-reduce", "between nodes", [firsts]),
         Link("all-reduce", "all ranks", [range(len(ranks))] if inside and len(nodes) > 1 else []),
         Link("pair exchange", "within a node", pairs),
         Link("pair exchange", "between nodes", [firsts[:2]]),
     ]
-    return [link for link in found if link.groups and len(link.groups[0]) > 1]
+    return [link for link in possible if link.groups and len(link.groups[0]) > 1]
 
 
-def measure(link: Link, rank: int, device: torch.device) -> Speed:
-    """Time one link. Collective over all ranks, also those that take no part in it."""
+def measure(link: Link, rank: int, device: torch.device) -> LinkSpeed:
+    """Time one link. Collective over all ranks, those outside its groups too."""
     own: dist.ProcessGroup | None = None
     for members in link.groups:
         group = dist.new_group(list(members))
@@ -88,12 +88,12 @@ def measure(link: Link, rank: int, device: torch.device) -> Speed:
             own = group
     size = len(link.groups[0])
     collective, passes = (_all_reduce, 2) if link.what == "all-reduce" else (_exchange, 1)
-    latency = _seconds(collective, torch.zeros(SMALL // 4, device=device), own)
-    large, busy = LARGE, 0.0
-    while busy < LONG_ENOUGH and large < LARGEST:
+    latency = _call_seconds(collective, torch.zeros(SMALL // 4, device=device), own)
+    large, seconds = LARGE, 0.0
+    while seconds < MIN_CALL_SECONDS and large < LARGEST:
         large *= GROWTH
-        busy = _seconds(collective, torch.zeros(large // 4, device=device), own)
-    return Speed(link, latency, passes * (size - 1) / size * large / busy)
+        seconds = _call_seconds(collective, torch.zeros(large // 4, device=device), own)
+    return LinkSpeed(link, latency, passes * (size - 1) / size * large / seconds)
 
 
 def _all_reduce(buffer: Tensor, group: dist.ProcessGroup) -> None:
@@ -105,15 +105,15 @@ def _exchange(buffer: Tensor, group: dist.ProcessGroup) -> None:
     dist.all_gather(list(parts), parts[group.rank()].clone(), group=group)
 
 
-def _seconds(collective: Collective, buffer: Tensor, group: dist.ProcessGroup | None) -> float:
-    """Seconds of a call, of the slowest rank. Collective over all ranks."""
-    _timed(collective, buffer, group, 1)
-    once = _slowest(_timed(collective, buffer, group, 1), buffer.device)
-    calls = max(1, min(MOST_CALLS, int(SECONDS_PER_LINK / max(once, 1e-6))))
-    return _slowest(_timed(collective, buffer, group, calls) / calls, buffer.device)
+def _call_seconds(collective: Collective, buffer: Tensor, group: dist.ProcessGroup | None) -> float:
+    """Seconds of a call on the slowest rank. Collective over all ranks."""
+    _time(collective, buffer, group, 1)
+    once = _slowest(_time(collective, buffer, group, 1), buffer.device)
+    calls = max(1, min(MAX_CALLS, int(SECONDS_PER_LINK / max(once, 1e-6))))
+    return _slowest(_time(collective, buffer, group, calls) / calls, buffer.device)
 
 
-def _timed(collective: Collective, buffer: Tensor, group: dist.ProcessGroup | None, calls: int) -> float:
+def _time(collective: Collective, buffer: Tensor, group: dist.ProcessGroup | None, calls: int) -> float:
     start = time.perf_counter()
     if group is not None:
         for _ in range(calls):

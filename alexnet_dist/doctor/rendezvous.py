@@ -1,4 +1,4 @@
-"""Where the ranks first meet: a key-value store at MASTER_ADDR:MASTER_PORT. Every wait has an end."""
+"""Where the ranks exchange what they found: a key-value store at MASTER_ADDR:MASTER_PORT. Every wait has a limit."""
 
 import json
 import os
@@ -8,82 +8,91 @@ from dataclasses import asdict
 from datetime import timedelta
 from queue import Empty, Queue
 from threading import Thread
+from typing import Any
 
 from torch.distributed import DistError, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
-from alexnet_dist.doctor.facts import Facts
+from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.errors import UsageError
 
 # Ranks of one job start within seconds of each other; some nodes read Python from a slow disk.
-PATIENCE = timedelta(seconds=25)
+TIMEOUT = timedelta(seconds=25)
 
 
 class Rendezvous:
-    """Everyone's facts and problems, by everyone.
+    """A store that all ranks reach. Every process has a slot there, since two may claim the same rank.
 
     Args:
         facts: this rank's.
 
     Raises:
-        UsageError: the place cannot be taken or reached.
+        UsageError: the store's port is taken, or rank 0 is not reached.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: RankFacts) -> None:
         self._facts = facts
-        self.store = PrefixStore("doctor", _store(facts))
-        self._seat = self.store.add("seats", 1)  # not the rank: two may claim the same
+        self.store = PrefixStore("doctor", _connect(facts))
+        self._slot = self.store.add("slots", 1)
+        self._slots = range(1, facts.world_size + 1)
 
-    def gather(self, problems: Sequence[UsageError]) -> tuple[list[Facts], list[UsageError]]:
-        """Exchange what each knows, duplicates included.
+    def gather(self, problems: Sequence[UsageError]) -> tuple[list[RankFacts], list[UsageError]]:
+        """All ranks' facts and problems, on every rank.
 
         Returns:
-            The facts of all who came, by rank, and their problems.
+            The facts, by rank, and the problems, each once; one that not all ranks have names their hosts.
 
         Raises:
-            UsageError: some did not come.
+            UsageError: ranks are missing.
         """
-        size = self._facts.size
-        self.store.set(
-            f"seat {self._seat}",
-            json.dumps([asdict(self._facts), [[str(arg) for arg in problem.args] for problem in problems]]),
-        )
+        own = [asdict(self._facts), [[str(arg) for arg in problem.args] for problem in problems]]
+        self.store.set(f"slot {self._slot}", json.dumps(own))
         try:
-            self.store.wait([f"seat {seat}" for seat in range(1, size + 1)], PATIENCE)
+            self.store.wait([f"slot {slot}" for slot in self._slots], TIMEOUT)
         except DistError:
-            taken = [seat for seat in range(1, size + 1) if self.store.check([f"seat {seat}"])]
-            came = [json.loads(self.store.get(f"seat {seat}"))[0]["rank"] for seat in taken]
-            missing = ", ".join(str(rank) for rank in range(size) if rank not in came)
-            raise UsageError(
-                "WORLD_SIZE", size, f"rank {missing} did not come within {PATIENCE.seconds} s: look at that node's log"
-            ) from None
-        told = [json.loads(self.store.get(f"seat {seat}")) for seat in range(1, size + 1)]
-        told.sort(key=lambda entry: entry[0]["rank"])
+            raise self._missing() from None
+        gathered = sorted((self._read(slot) for slot in self._slots), key=lambda entry: int(entry[0]["rank"]))
         hosts: dict[tuple[str, str, str], list[str]] = {}
-        for facts, problems_there in told:
-            for field, given, remedy in problems_there:
-                hosts.setdefault((field, given, remedy), []).append(facts["host"])
-        found = [
-            UsageError(field, given, remedy if len(there) == size else f"{remedy} (on {', '.join(sorted(set(there)))})")
+        for facts, problems_there in gathered:
+            for problem in problems_there:
+                hosts.setdefault(tuple(problem), []).append(facts["host"])
+        return [RankFacts(**facts) for facts, _ in gathered], [
+            UsageError(field, given, remedy if len(there) == len(gathered) else f"{remedy} (on {_listed(there)})")
             for (field, given, remedy), there in hosts.items()
         ]
-        return [Facts(**facts) for facts, _ in told], found
 
-    def part(self) -> None:
-        """Let the first rank, who keeps the store, speak first and leave last: srun ends all after one."""
+    def close(self) -> None:
+        """End together, the first rank last: it holds the store, and srun ends all ranks after the first one's end."""
         if self._facts.rank == 0:
-            self.store.set("told", "yes")
+            self.store.set("reported", "yes")
         else:
-            self.store.wait(["told"], PATIENCE)
-        self.store.set(f"left {self._seat}", "yes")
+            self.store.wait(["reported"], TIMEOUT)
+        self.store.set(f"closed {self._slot}", "yes")
         if self._facts.rank == 0:
-            self.store.wait([f"left {seat}" for seat in range(1, self._facts.size + 1)], PATIENCE)
+            self.store.wait([f"closed {slot}" for slot in self._slots], TIMEOUT)
+
+    def _read(self, slot: int) -> Any:
+        """Facts and problems of a process, as it wrote them."""
+        return json.loads(self.store.get(f"slot {slot}"))
+
+    def _missing(self) -> UsageError:
+        present = [self._read(slot)[0]["rank"] for slot in self._slots if self.store.check([f"slot {slot}"])]
+        missing = ", ".join(str(rank) for rank in range(self._facts.world_size) if rank not in present)
+        return UsageError(
+            "WORLD_SIZE",
+            self._facts.world_size,
+            f"rank {missing} did not come within {TIMEOUT.seconds} s: look at that node's log",
+        )
 
 
-def _store(facts: Facts) -> Store:
+def _listed(hosts: Sequence[str]) -> str:
+    return ", ".join(sorted(set(hosts)))
+
+
+def _connect(facts: RankFacts) -> Store:
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    # A launcher's agent keeps the store itself and says so.
-    keeps = facts.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    if keeps and not _free(port):
+    # A launcher's agent may hold the store itself, and then says so.
+    is_master = facts.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    if is_master and not _is_free(port):
         raise UsageError(
             "MASTER_PORT",
             port,
@@ -93,32 +102,32 @@ def _store(facts: Facts) -> Store:
 
     def connect() -> None:
         try:
-            answer.put(TCPStore(address, port, is_master=keeps, timeout=PATIENCE, wait_for_workers=False))
+            answer.put(TCPStore(address, port, is_master=is_master, timeout=TIMEOUT, wait_for_workers=False))
         except Exception as error:
             answer.put(error)
 
-    # In a thread that may be left behind: TCPStore waits for ever where another program takes the call.
+    # In a thread, which is left behind where another program answers: TCPStore would wait for ever.
     Thread(target=connect, daemon=True).start()
     try:
-        store = answer.get(timeout=PATIENCE.seconds + 1)
+        store = answer.get(timeout=TIMEOUT.seconds + 1)
     except Empty:
         store = TimeoutError("whoever listens there does not answer")
     if isinstance(store, Exception):
         raise UsageError(
             "MASTER_ADDR",
             f"{address}:{port}",
-            f"rank 0 was not reached from {facts.host} in {PATIENCE.seconds} s: does it run there, and does the "
+            f"rank 0 was not reached from {facts.host} in {TIMEOUT.seconds} s: does it run there, and does the "
             f"network let port {port} through ({first_line(store)})",
         )
     return store
 
 
 def first_line(error: Exception) -> str:
-    """What torch's errors begin with; pages of stack may follow."""
+    """The first line of a torch error; pages of stack may follow."""
     return str(error).partition("\n")[0]
 
 
-def _free(port: int) -> bool:
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""What the doctor prints: who is there, how fast the links are, what is wrong."""
+"""What the doctor prints: the ranks, the speed of their links, the problems."""
 
 import sys
 from collections.abc import Sequence
@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from alexnet_dist.doctor.facts import Facts
-from alexnet_dist.doctor.links import Speed
+from alexnet_dist.doctor.facts import RankFacts
+from alexnet_dist.doctor.links import LinkSpeed
 from alexnet_dist.errors import UsageError
 
 WIDTH = 100
 
 
-def report(ranks: Sequence[Facts], problems: Sequence[UsageError], speeds: Sequence[Speed]) -> int:
+def report(ranks: Sequence[RankFacts], problems: Sequence[UsageError], speeds: Sequence[LinkSpeed]) -> None:
     """Print tables and problems, each once.
 
     Args:
         ranks: by rank.
         speeds: empty where nothing was measured.
-
-    Returns:
-        The exit code.
     """
     console = Console(width=None if Console().is_terminal else WIDTH, highlight=False)
     first = ranks[0]
@@ -36,10 +33,9 @@ def report(ranks: Sequence[Facts], problems: Sequence[UsageError], speeds: Seque
         where = f"{nodes} nodes" if nodes > 1 else "one machine"
         console.print(f"ready: {len(ranks)} rank{'s' if len(ranks) > 1 else ''} on {where}")
     sys.stdout.flush()
-    return 2 if problems else 0
 
 
-def _ranks_table(ranks: Sequence[Facts]) -> Table:
+def _ranks_table(ranks: Sequence[RankFacts]) -> Table:
     table = Table()
     for column in ("rank", "host", "device", "visible GPUs", "backend", "interface"):
         table.add_column(column, justify="right" if column == "rank" else "left", overflow="fold")
@@ -51,7 +47,7 @@ def _ranks_table(ranks: Sequence[Facts]) -> Table:
     return table
 
 
-def _speeds_table(speeds: Sequence[Speed]) -> Table:
+def _speeds_table(speeds: Sequence[LinkSpeed]) -> Table:
     table = Table(caption="GB/s: bytes that each rank sends, the slowest group's")
     for column in ("links", "where", "ranks", "latency, us", "GB/s"):
         table.add_column(column, justify="left" if column in ("links", "where") else "right", no_wrap=True)

@@ -9,7 +9,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from alexnet_dist.telemetry.record import write_json
+from alexnet_dist.telemetry.run_files import write_json
 
 CONTROL, RESTARTS = "ALEXNET_DIST_CONTROL", "ALEXNET_DIST_RESTARTS"
 STOP, FIRST_FAILURE = "stop", "first_failure.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alexnet_dist.errors import DONE, FAILED, STOPPED, USAGE, Diverged, Stopped, UsageError
 from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report
-from alexnet_dist.telemetry.record import CONFIG, EXIT, write_exit
+from alexnet_dist.telemetry.run_files import CONFIG, EXIT, write_exit
 
 # Parts of the errors that collectives raise when another rank is gone.
 _LOST_PEER = ("gloo/transport", "pair closure", "NCCL error", "ProcessGroupNCCL", "Broken pipe", "Connection reset")

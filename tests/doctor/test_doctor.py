@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_dist.doctor.checks import common_problems
-from alexnet_dist.doctor.facts import Facts
+from alexnet_dist.doctor.checks import world_problems
+from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.links import links
 from alexnet_dist.launcher.line import free_port
 
@@ -83,10 +83,12 @@ def test_a_slip_in_a_training_flag_is_found() -> None:
     assert code == 2 and len(lines) == 1 and "train.epocs" in lines[0]
 
 
-def gpu_rank(rank: int, host: str, local_rank: int) -> Facts:
+def gpu_rank(rank: int, host: str, local_rank: int) -> RankFacts:
     """A rank of two machines with two GPUs each."""
     versions = {"torch": "2.14.1", "cuda": "12.8"}
-    return Facts(rank, 4, local_rank, 2, host, "cuda", f"{host}-gpu{local_rank}", ["0", "1"], "nccl", "ib0", versions)
+    return RankFacts(
+        rank, 4, local_rank, 2, host, "cuda", f"{host}-gpu{local_rank}", ["0", "1"], "nccl", "ib0", versions
+    )
 
 
 FOUR = [gpu_rank(0, "a", 0), gpu_rank(1, "a", 1), gpu_rank(2, "b", 0), gpu_rank(3, "b", 1)]
@@ -104,7 +106,7 @@ FOUR = [gpu_rank(0, "a", 0), gpu_rank(1, "a", 1), gpu_rank(2, "b", 0), gpu_rank(
 )
 def test_what_shows_only_when_ranks_are_seen_together(changed: dict[str, object], words: list[str]) -> None:
     ranks = [*FOUR[:3], replace(FOUR[3], **changed)]
-    found = [str(problem) for problem in common_problems(ranks)]
+    found = [str(problem) for problem in world_problems(ranks)]
     assert len(found) == len(words) and all(word in line for word, line in zip(words, found, strict=True))
 
 
