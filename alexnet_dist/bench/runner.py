@@ -25,7 +25,7 @@ from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.processes import launch
-from alexnet_dist.telemetry.summary import cpu_name
+from alexnet_dist.telemetry.hardware import cpu_name
 from alexnet_dist.training.precision import cpu_multiplies_bf16
 
 FASHION_MNIST_IMAGES = 60_000

@@ -11,7 +11,7 @@ from alexnet_dist.compare.cases import experiment_of
 from alexnet_dist.compare.report import Conclusion
 from alexnet_dist.compare.results import Figures, Row
 from alexnet_dist.compare.tables import speed_grid
-from alexnet_dist.telemetry.trackers import FINISH_SECONDS, INIT_SECONDS, wandb_mode
+from alexnet_dist.telemetry.trackers.wandb import FINISH_SECONDS, INIT_SECONDS, wandb_mode
 
 
 def track(conclusion: Conclusion, pictures: Mapping[str, Path], say: Callable[[str], None]) -> None:

@@ -28,7 +28,7 @@ from alexnet_dist.training.wiring import build
 def trace_training(experiment: Experiment, steps: int, accelerator: Accelerator, world: World) -> TrainingTrace:
     """Train `steps` steps with the training loop's own step. Collective; every rank gets the whole trace."""
     components = build(experiment, accelerator, world)
-    meter, batches = Meter(components.layout), components.micro_batches(0, steps)
+    meter, batches = Meter(components.layout.world, components.layout.samples.speakers), components.micro_batches(0, steps)
     gradients: dict[str, Tensor] = {}
 
     def keep_first() -> None:

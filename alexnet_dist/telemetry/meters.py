@@ -1,93 +1,55 @@
-"""Measures steps, and brings the ranks' measurements together once a window."""
+"""Measures the steps of a rank and gathers the ranks' measurements once a window."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from alexnet_dist.distributed.mesh import Layout
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.registry import step_metrics
 from alexnet_dist.telemetry.clock import clock_of
+from alexnet_dist.telemetry.step_metrics import Gathered, LocalStep, StepMetric
+from alexnet_dist.telemetry.step_record import StepRecord
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """One optimiser step over all ranks.
-
-    Attributes:
-        step: counted from 1.
-        loss: mean over the samples of the global batch.
-        samples: of the global batch.
-        sample_fingerprint: which samples they were (`data.order.fingerprint`).
-        seconds: wall time, the slowest rank's, the wait for data included.
-        rank_seconds: of every rank.
-        data_wait: seconds in which the slowest rank's loop stood waiting for a batch.
-        optimizer_seconds: from the whole gradients to the new weights, clipping included, of the slowest rank.
-        sent_bytes: by the rank that sent most.
-        norm: of the gradient before clipping; None where it was not taken.
-        skipped: the step overflowed (fp16) and changed nothing.
-    """
-
-    step: int
-    loss: float
-    samples: int
-    sample_fingerprint: int
-    seconds: float
-    rank_seconds: tuple[float, ...]
-    data_wait: float
-    optimizer_seconds: float
-    sent_bytes: int
-    norm: float | None
-    skipped: bool
-
-
-@dataclass(frozen=True)
-class _Local:
-    """What this rank knows of a step; tensors stay on the device until the window ends."""
-
-    step: int
-    loss_sum: Tensor
-    samples: int
-    sample_fingerprint: int
-    data_wait: float
-    sent_bytes: int
-    norm: Tensor | None
-    skipped: Tensor | None
+_UNKNOWN = float("nan")  # until the clock is read
 
 
 class Meter:
-    """Of one rank's steps.
+    """Measures one rank's steps; never waits for the device within a window.
 
     Args:
-        layout: this rank's place.
+        world: the ranks.
+        speakers: ranks that together speak for every sample of the global batch once.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self._clock = clock_of(layout.world.device)
-        self._pending: list[_Local] = []
+    def __init__(self, world: World, speakers: Sequence[int]) -> None:
+        self._world = world
+        self._speakers = speakers
+        self._metrics: list[StepMetric] = list(step_metrics)
+        self._clock = clock_of(world.device)
+        self._pending: list[LocalStep] = []
         self._waited = 0.0
 
     def start(self) -> None:
-        """Steps begin (again): what happened since the last step belongs to none."""
+        """Start, or start again after something else than a step: the time since the last step belongs to none."""
         assert not self._pending, "a window is flushed before something else than a step happens"
-        self._clock = clock_of(self.layout.world.device)
+        self._clock = clock_of(self._world.device)
         self._clock.mark()
 
     def wait(self, batches: Iterator[T]) -> T:
-        """The next batch; the time until it is there is the step's data wait."""
+        """The next batch; the time until it is there counts as the step's data wait."""
         before = time.perf_counter()
         batch = next(batches)
         self._waited += time.perf_counter() - before
         return batch
 
     def applies(self) -> None:
-        """The step's gradients are whole: what follows is the optimiser's."""
+        """Mark that the step's gradients are complete and the optimiser's part begins."""
         self._clock.mark()
 
     def step(
@@ -95,66 +57,61 @@ class Meter:
         step: int,
         loss_sum: Tensor,
         samples: int,
-        sample_fingerprint: int,
+        fingerprint: int,
         sent_bytes: int,
         norm: Tensor | None,
         skipped: Tensor | None,
     ) -> None:
-        """A step is over.
-
-        Args:
-            step: counted from 1.
-            loss_sum: over the samples of this replica, on the device.
-            samples, sample_fingerprint: of this replica.
-            sent_bytes: by this rank.
-            norm: of the gradient, on the device, where it was taken.
-            skipped: whether the step overflowed, on the device, where it can.
-        """
+        """Note a step that is over; the arguments are as in `LocalStep`."""
         self._clock.mark()
         self._pending.append(
-            _Local(step, loss_sum, samples, sample_fingerprint, self._waited, sent_bytes, norm, skipped)
+            LocalStep(step, loss_sum, samples, fingerprint, _UNKNOWN, _UNKNOWN, self._waited, sent_bytes, norm, skipped)
         )
         self._waited = 0.0
 
     def flush(self) -> list[StepRecord]:
-        """Every step since the last flush, over all ranks. Collective; here the host waits for the device."""
+        """Every step since the last flush, over all ranks. Collective; the host waits for the device here."""
         pending, self._pending = self._pending, []
         if not pending:
             return []
         lapses = self._clock.lapse()
-        own = torch.tensor(
-            [
-                (p.samples, gradients + optimizer, p.data_wait, p.sent_bytes, optimizer, p.sample_fingerprint)
-                for p, gradients, optimizer in zip(pending, lapses[::2], lapses[1::2], strict=True)
-            ],
-            dtype=torch.float64,
-        )
-        losses = torch.stack([p.loss_sum for p in pending]).double().cpu()
-        ranks = self._by_rank(torch.cat([own, losses.unsqueeze(1)], dim=1))
-        return [self._record(p, ranks[:, i]) for i, p in enumerate(pending)]
+        steps = [
+            replace(step, seconds=gradients + optimizer, optimizer_seconds=optimizer)
+            for step, gradients, optimizer in zip(pending, lapses[::2], lapses[1::2], strict=True)
+        ]
+        measured = {metric.name: [metric.measure(step) for step in steps] for metric in self._metrics}
+        ranks = self._gather(torch.stack([_to_host(values) for values in measured.values()], dim=1))
+        columns = [
+            _combined(metric, own, ranks[..., index], ranks[..., list(measured).index("samples")], self._speakers)
+            for index, (metric, own) in enumerate(zip(self._metrics, measured.values(), strict=True))
+        ]
+        names = list(measured)
+        return [StepRecord.of(dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
 
-    def _by_rank(self, own: Tensor) -> Tensor:
-        world = self.layout.world
-        if world.control is None:
+    def _gather(self, own: Tensor) -> Tensor:
+        """(steps, metrics) of this rank to (ranks, steps, metrics), in one collective."""
+        if self._world.control is None:
             return own.unsqueeze(0)
-        ranks = [torch.empty_like(own) for _ in range(world.size)]
-        dist.all_gather(ranks, own, group=world.control)
+        ranks = [torch.empty_like(own) for _ in range(self._world.size)]
+        dist.all_gather(ranks, own, group=self._world.control)
         return torch.stack(ranks)
 
-    def _record(self, local: _Local, ranks: Tensor) -> StepRecord:
-        # The members of a replica worked on the same samples: one of them speaks for all.
-        replicas = ranks[:: self.layout.split_size]
-        samples = int(replicas[:, 0].sum())
-        return StepRecord(
-            step=local.step,
-            loss=float(replicas[:, 6].sum()) / samples,
-            samples=samples,
-            sample_fingerprint=int(replicas[:, 5].sum()),
-            seconds=float(ranks[:, 1].max()),
-            rank_seconds=tuple(ranks[:, 1].tolist()),
-            data_wait=float(ranks[:, 2].max()),
-            optimizer_seconds=float(ranks[:, 4].max()),
-            sent_bytes=int(ranks[:, 3].max()),
-            norm=None if local.norm is None else float(local.norm),
-            skipped=local.skipped is not None and bool(local.skipped),
-        )
+
+def _to_host(values: Sequence[float | Tensor | None]) -> Tensor:
+    """A metric's values in a window as fp64 (steps,) on the host; one copy where all of them are on the device."""
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if len(tensors) == len(values):
+        return torch.stack(tensors).cpu().double()
+    return torch.tensor([_UNKNOWN if value is None else float(value) for value in values], dtype=torch.float64)
+
+
+def _combined(
+    metric: StepMetric, own: Sequence[object], values: Tensor, samples: Tensor, speakers: Sequence[int]
+) -> list[Any]:
+    """One metric over all ranks, by step; None where this rank measured None."""
+    combined = metric.combine(Gathered(values, samples, speakers)).tolist()
+    return [None if mine is None else _typed(metric, value) for mine, value in zip(own, combined, strict=True)]
+
+
+def _typed(metric: StepMetric, value: Any) -> Any:
+    return tuple(metric.kind(v) for v in value) if isinstance(value, list) else metric.kind(value)

@@ -1,69 +1,73 @@
-"""What a whole run comes to: the figures of summary.json."""
+"""What a whole run comes to: the contents of summary.json."""
 
-import platform
-import resource
-from dataclasses import fields
-from importlib.metadata import version
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
+from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
-from alexnet_dist.distributed.agreement import gather_objects
-from alexnet_dist.distributed.mesh import Layout, World
-from alexnet_dist.telemetry.meters import StepRecord
+from alexnet_dist.nets.table import Table
+from alexnet_dist.telemetry.hardware import Hardware
+from alexnet_dist.telemetry.peaks import model_flops_utilisation
+from alexnet_dist.telemetry.step_record import StepRecord
+from alexnet_dist.telemetry.throughput import images_per_second, slowest_rank_seconds
+from alexnet_dist.telemetry.versions import versions
 
 WARM_UP_STEPS = 5
-PACKAGES = ("torch", "torchvision", "accelerate", "wandb")
 
 
 class RunMetrics:
-    """Gathers steps as they are reported.
+    """Collects the steps of a run as they are reported.
 
     Args:
-        layout: this rank's place.
+        world_size: ranks of the run.
 
     Attributes:
-        evaluation: the latest.
-        memory: what this rank held before the last update.
+        evaluation: the latest; None before the first.
+        memory: what this rank held before the last update; None where it made none.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.samples_seen = 0
-        self.last_loss = float("nan")
+    def __init__(self, world_size: int) -> None:
+        self.world_size = world_size
         self.evaluation: Any = None
         self.memory: Memory | None = None
-        self._seconds: list[float] = []
-        self._rank_seconds: list[tuple[float, ...]] = []
-        self._waits: list[float] = []
-        self._samples: list[int] = []
-        self._optimizer: list[float] = []
+        self._last_loss = float("nan")
+        self._samples_seen = 0
+        self._seconds = array("d")  # of every step
+        self._first_steps: list[StepRecord] = []  # those that may be warm-up
+        # Sums over the steps after these: a long run's records would take more memory with every rank.
+        self._samples, self._data_wait, self._optimizer_seconds = 0, 0.0, 0.0
+        self._rank_seconds = [0.0] * world_size
         self._traffic: dict[str, dict[str, int]] = {}
         self._dtypes: dict[str, int] = {}
 
-    def add(self, window: list[StepRecord]) -> None:
-        """Steps of one window, in order."""
-        for record in window:
-            self._seconds.append(record.seconds)
-            self._rank_seconds.append(record.rank_seconds)
-            self._waits.append(record.data_wait)
-            self._optimizer.append(record.optimizer_seconds)
-            self._samples.append(record.samples)
-        self.samples_seen += sum(record.samples for record in window)
-        self.last_loss = window[-1].loss
+    def add(self, window: Sequence[StepRecord]) -> None:
+        """Add the steps of one window, in order."""
+        for step in window:
+            if len(self._first_steps) < WARM_UP_STEPS:
+                self._first_steps.append(step)
+            else:
+                self._samples += step.samples
+                self._data_wait += step.data_wait
+                self._optimizer_seconds += step.optimizer_seconds
+                self._rank_seconds = [a + b for a, b in zip(self._rank_seconds, step.rank_seconds, strict=True)]
+            self._seconds.append(step.seconds)
+            self._samples_seen += step.samples
+            self._last_loss = step.loss
 
-    def take_up(self, lines: list[dict[str, Any]]) -> None:
-        """Steps that an earlier part of the run wrote to metrics.jsonl, if it ran on as many ranks."""
-        names = {field.name for field in fields(StepRecord)}
-        records = [StepRecord(**{name: value for name, value in line.items() if name in names}) for line in lines]
-        if records and len(records[-1].rank_seconds) == self.layout.world.size:
-            self.add([record for record in records if len(record.rank_seconds) == self.layout.world.size])
+    def resume(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Add the steps that an earlier part of the run wrote to metrics.jsonl, if it ended on as many ranks."""
+        steps = [StepRecord.of_line(line) for line in lines]
+        if steps and len(steps[-1].rank_seconds) == self.world_size:
+            self.add([step for step in steps if len(step.rank_seconds) == self.world_size])
 
     def sent(self, counted: dict[str, int], expected: dict[str, int], dtypes: dict[str, int]) -> None:
-        """Bytes of a step on this rank; kept for the fullest step, the latest of equals.
+        """Note the bytes that this rank sent in a step; those of the fullest step are kept, the latest of equals.
 
-        Not the first: DDP's first steps also agree on their buckets.
+        Not the first step's: DDP's first steps also agree on their buckets.
 
         Args:
             counted, expected: by collective.
@@ -72,57 +76,85 @@ class RunMetrics:
         if sum(expected.values()) >= sum(self._traffic.get("expected", {}).values()):
             self._traffic, self._dtypes = {"counted": counted, "expected": expected}, dtypes
 
-    @property
-    def steps(self) -> int:
-        return len(self._seconds)
-
     def figures(self) -> dict[str, Any]:
-        """Throughput and its spread, warm-up left out: the first steps, a quarter of a very short run."""
-        warm_up = min(WARM_UP_STEPS, self.steps // 4)
+        """Throughput and its spread, without the warm-up: the first steps, a quarter of a very short run."""
+        warm_up = min(WARM_UP_STEPS, len(self._seconds) // 4)
+        measured = self._first_steps[warm_up:]
         seconds = torch.tensor(self._seconds[warm_up:], dtype=torch.float64)
         median, p5, p95 = (float(seconds.quantile(q)) for q in (0.5, 0.05, 0.95))
-        # The slowest rank's whole time: not the sum of each step's slowest, which would be longer.
-        total = max(sum(rank) for rank in zip(*self._rank_seconds[warm_up:], strict=True))
+        samples = [*(step.samples for step in measured), self._samples]
+        rank_seconds = [*(step.rank_seconds for step in measured), self._rank_seconds]
+        total = slowest_rank_seconds(rank_seconds)
         return {
-            "steps": self.steps,
-            "samples_seen": self.samples_seen,
+            "steps": len(self._seconds),
+            "samples_seen": self._samples_seen,
             "warm_up_steps": warm_up,
-            "images_per_second": sum(self._samples[warm_up:]) / total,
+            "images_per_second": images_per_second(samples, rank_seconds),
             "step_seconds": {"median": median, "p5": p5, "p95": p95},
-            "data_wait_fraction": sum(self._waits[warm_up:]) / total,
-            "optimizer_fraction": sum(self._optimizer[warm_up:]) / total,
+            "data_wait_fraction": (sum(step.data_wait for step in measured) + self._data_wait) / total,
+            "optimizer_fraction": (sum(step.optimizer_seconds for step in measured) + self._optimizer_seconds) / total,
             "comm_bytes_per_step": self._traffic,
             "comm_dtypes": self._dtypes,
-            "train_loss": self.last_loss,
+            "train_loss": self._last_loss,
         }
 
 
-def machine(world: World) -> dict[str, Any]:
-    """Devices, versions, and the peak memory of every rank. Collective."""
-    if world.device.type == "cuda":
-        name, peak = torch.cuda.get_device_name(world.device), torch.cuda.max_memory_allocated(world.device)
-    else:
-        name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    ranks = gather_objects(world, (name, peak, platform.node()))
+@dataclass(frozen=True)
+class ModelMemory:
+    """Attributes:
+    held: by rank: before the last update; None where a resumed run had no step left.
+    expected: on the fullest rank.
+    parameter_itemsize: bytes of a parameter.
+    """
+
+    held: Sequence[Memory | None]
+    expected: Memory
+    parameter_itemsize: int
+
+
+def summarise(
+    experiment: Experiment,
+    table: Table,
+    mesh: Mapping[str, int],
+    metrics: RunMetrics,
+    hardware: Hardware,
+    memory: ModelMemory,
+    constant_traffic: int,
+) -> dict[str, Any]:
+    """The contents of summary.json.
+
+    Args:
+        experiment: resolved.
+        table: of the whole net.
+        mesh: ranks by axis.
+        constant_traffic: bytes per rank and step that do not grow with the batch.
+    """
+    figures, precision = metrics.figures(), experiment.train.precision
+    flops = figures["images_per_second"] * table.training_flops
     return {
-        "device_type": world.device.type,
-        "device_names": [name for name, _, _ in ranks],
-        "peak_memory_bytes": [peak for _, peak, _ in ranks],
-        "hosts": [host for _, _, host in ranks],
+        "net": table.name,
+        "strategy": experiment.strategy.name,
+        "world_size": metrics.world_size,
+        "mesh": dict(mesh),
+        "precision": precision,
+        "global_batch": experiment.train.global_batch,
+        "parameters": table.parameters,
+        **figures,
+        "comm_bytes_constant": constant_traffic,
+        "mfu": model_flops_utilisation(flops, hardware.device_names, precision),
+        "eval": None if metrics.evaluation is None else asdict(metrics.evaluation),
+        **asdict(hardware),
         "versions": versions(),
+        **_memory_of_fullest_rank(memory),
     }
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that a run's figures depend on."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
-
-
-def cpu_name() -> str:
-    """As the kernel tells it."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-        return names[0] if names else platform.machine()
-    except OSError:
-        return platform.machine()
+def _memory_of_fullest_rank(memory: ModelMemory) -> dict[str, Any]:
+    """What the fullest rank held, next to what the layer table says; nothing where no rank made a step."""
+    held = max((held for held in memory.held if held is not None), key=lambda held: held.total, default=None)
+    if held is None:
+        return {}
+    return {
+        "parameters_per_rank": held.parameters // memory.parameter_itemsize,
+        "model_memory_bytes": {"held": asdict(held), "expected": asdict(memory.expected)},
+    }

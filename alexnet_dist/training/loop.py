@@ -10,12 +10,14 @@ from typing import Any
 
 from alexnet_dist.distributed.init import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
-from alexnet_dist.telemetry.meters import Meter, StepRecord
+from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord
-from alexnet_dist.telemetry.summary import RunMetrics, versions
+from alexnet_dist.telemetry.step_record import StepRecord, window_figures
+from alexnet_dist.telemetry.summary import RunMetrics
 from alexnet_dist.telemetry.trackers import Tracking
+from alexnet_dist.telemetry.versions import versions
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.evaluate import evaluate
 from alexnet_dist.training.optimizer import WEIGHTS, learning_rates
@@ -66,7 +68,8 @@ def train(components: Components, start: int, totals: RunMetrics, outputs: Outpu
         Stopped: a signal asked for it; a checkpoint is written.
     """
     steps, log_every = total_steps(components), components.experiment.tracking.log_every
-    meter, batches = Meter(components.layout), components.micro_batches(start, steps)
+    meter = Meter(components.layout.world, components.layout.samples.speakers)
+    batches = components.micro_batches(start, steps)
     meter.start()
     began = time.perf_counter()
     for step in range(start, steps):
@@ -116,7 +119,7 @@ def save(components: Components, outputs: Outputs, safety: Safety, done: int) ->
         "experiment": components.experiment.model_dump(),
         "world_size": layout.world.size,
         "mesh": {"dp": layout.dp_size, "split": layout.split_size},
-        "versions": versions(),
+        "versions": versions() if layout.world.rank == 0 else {},
     }
     safety.checkpoints.save(components.strategy.state(), done, facts)
 
@@ -161,7 +164,7 @@ def report(components: Components, outputs: Outputs, totals: RunMetrics, window:
         for record in window:
             epoch = components.order.epoch(record.step - 1)
             rate = learning_rates(components.experiment.optim, epoch)[WEIGHTS]
-            outputs.record.metrics({**asdict(record), "epoch": epoch, "lr": rate})
+            outputs.record.metrics({**record.line(), "epoch": epoch, "lr": rate})
     figures = window_figures(window)
     last = window[-1]
     outputs.progress.update(
@@ -175,15 +178,3 @@ def report(components: Components, outputs: Outputs, totals: RunMetrics, window:
     for record in window:
         if not math.isfinite(record.loss):
             raise Diverged(record.step, record.loss)
-
-
-def window_figures(window: list[StepRecord]) -> dict[str, float]:
-    """Mean loss over samples, throughput, mean step time, and the share of it that waited for data."""
-    seconds = max(sum(rank) for rank in zip(*(r.rank_seconds for r in window), strict=True))
-    samples = sum(r.samples for r in window)
-    return {
-        "loss": sum(r.loss * r.samples for r in window) / samples,
-        "images_per_second": samples / seconds,
-        "step_seconds": seconds / len(window),
-        "data_wait_fraction": sum(r.data_wait for r in window) / seconds,
-    }

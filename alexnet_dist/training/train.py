@@ -1,30 +1,28 @@
 """One training run from its flags to its exit code."""
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from accelerate import Accelerator
 
 from alexnet_dist.config.resolve import resolve, table_of, warnings
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.costs.memory import Memory
 from alexnet_dist.distributed.agreement import all_or_none, gather_objects
 from alexnet_dist.distributed.init import start
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.distributed.traffic import traffic_counter
 from alexnet_dist.kernels.build import kernel_warnings
-from alexnet_dist.launcher.environment import promised_world, refuse_other_engines, replica_warnings
+from alexnet_dist.launcher.environment import launcher_world_size, refuse_other_engines, replica_warnings
 from alexnet_dist.launcher.exit_status import ExitStatus
 from alexnet_dist.strategies import STRATEGIES
-from alexnet_dist.telemetry.peaks import model_flops_utilisation
+from alexnet_dist.telemetry.hardware import gather_hardware
 from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord, read_evaluation
 from alexnet_dist.telemetry.run_files import SUMMARY
-from alexnet_dist.telemetry.summary import RunMetrics, machine
+from alexnet_dist.telemetry.summary import ModelMemory, RunMetrics, summarise
 from alexnet_dist.telemetry.trackers import Tracking
 from alexnet_dist.training.checkpoints.files import FOLDER
 from alexnet_dist.training.checkpoints.reader import read_into
@@ -45,7 +43,7 @@ def init_ranks(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     Returns:
         The resolved experiment, the Accelerator and the world.
     """
-    promised = promised_world(os.environ)
+    promised = launcher_world_size(os.environ)
     experiment = resolve(experiment, promised)
     check(experiment, promised)
     mixed_precision = mixed_precision_of(experiment.train.precision)
@@ -83,15 +81,15 @@ def train_experiment(given: Experiment, ending: ExitStatus) -> None:
     progress = RunProgress(origin.step, total_steps(components), shown=world.rank == 0)
     for line in (*(f"warning: {text}" for text in lines), _headline(components), f"run folder: {folder}"):
         progress.say(line)
-    record, totals = None, RunMetrics(components.layout)
-    if world.rank == 0:
-        record = RunRecord(folder, experiment, origin.step)
-        totals.take_up(record.earlier)
+    totals = RunMetrics(world.size)
+    record = all_or_none(world, lambda: RunRecord(folder, experiment, origin.step) if world.rank == 0 else None)
+    if record is not None:
+        totals.resume(record.earlier)
     if origin.checkpoint is not None:
         read_into(origin.checkpoint, state := components.strategy.state(), world)
         components.strategy.load_state(state)
         progress.say(f"going on after step {origin.step}, from {origin.checkpoint}")
-    tracking = Tracking(accelerator, experiment, folder, progress.say)
+    tracking = Tracking(experiment, folder, progress.say, active=world.rank == 0)
     checkpoints = CheckpointWriter(world, folder / FOLDER, experiment.checkpoint, progress.say)
     safety = Safety(checkpoints, vote, ending.at)
     with progress, StepProfile(experiment.train.profile, world, folder) as profile:
@@ -125,28 +123,20 @@ def _evaluate_what_is_owed(
 
 def _finish(components: Components, totals: RunMetrics, outputs: Outputs, folder: Path) -> None:
     """Write the summary. Collective."""
-    hardware, memory = machine(components.layout.world), gather_objects(components.layout.world, totals.memory)
+    experiment, world = components.experiment, components.layout.world
+    hardware, held = gather_hardware(world), gather_objects(world, totals.memory)
     if outputs.record is None:
         return
-    summary = {**_summary(components, totals, hardware), **_memory(components, memory)}
+    strategy, clips = components.strategy, experiment.train.clip_norm is not None
+    expected = strategy.expected_memory(experiment, components.table, world.size, components.dtypes)
+    memory = ModelMemory(held, expected, next(components.net.parameters()).dtype.itemsize)
+    constant = sum(strategy.expected_traffic(components.table, 0, clips).values())
+    mesh = {"dp": components.layout.dp_size, "split": components.layout.split_size}
+    summary = summarise(experiment, components.table, mesh, totals, hardware, memory, constant)
     outputs.record.summary(summary)
     outputs.record.close()
     outputs.tracking.finish(summary)
     outputs.progress.say(f"done: {summary['images_per_second']:.1f} images/s, summary in {folder / SUMMARY}")
-
-
-def _memory(components: Components, ranks: Sequence[Memory | None]) -> dict[str, Any]:
-    """What the fullest rank held before the last update, next to what the layer table says; nothing where a run that
-    was taken up had no step left."""
-    held = max((memory for memory in ranks if memory is not None), key=lambda memory: memory.total, default=None)
-    if held is None:
-        return {}
-    strategy, world_size = components.strategy, components.layout.world.size
-    expected = strategy.expected_memory(components.experiment, components.table, world_size, components.dtypes)
-    return {
-        "parameters_per_rank": held.parameters // next(components.net.parameters()).dtype.itemsize,
-        "model_memory_bytes": {"held": asdict(held), "expected": asdict(expected)},
-    }
 
 
 def _headline(components: Components) -> str:
@@ -159,24 +149,3 @@ def _headline(components: Components) -> str:
         f"{train.precision}; global batch {train.global_batch} = {layout.dp_size} replicas x {train.accumulate} "
         f"micro-steps x {micro} samples"
     )
-
-
-def _summary(components: Components, totals: RunMetrics, hardware: dict[str, Any]) -> dict[str, Any]:
-    """The contents of summary.json."""
-    experiment, layout, figures = components.experiment, components.layout, totals.figures()
-    precision, clips = experiment.train.precision, experiment.train.clip_norm is not None
-    flops = figures["images_per_second"] * components.table.training_flops
-    return {
-        "net": components.table.name,
-        "strategy": experiment.strategy.name,
-        "world_size": layout.world.size,
-        "mesh": {"dp": layout.dp_size, "split": layout.split_size},
-        "precision": precision,
-        "global_batch": experiment.train.global_batch,
-        "parameters": components.table.parameters,
-        **figures,
-        "comm_bytes_constant": sum(components.strategy.expected_traffic(components.table, 0, clips).values()),
-        "mfu": model_flops_utilisation(flops, hardware["device_names"], precision),
-        "eval": None if totals.evaluation is None else asdict(totals.evaluation),
-        **hardware,
-    }

@@ -32,7 +32,7 @@ from alexnet_dist.training.wiring import Components, build
 
 
 def train(components: Components, start: int, end: int) -> None:
-    meter, batches = Meter(components.layout), components.micro_batches(start, end)
+    meter, batches = Meter(components.layout.world, components.layout.samples.speakers), components.micro_batches(start, end)
     meter.start()
     for step in range(start, end):
         training_step(components, step, batches, meter)

@@ -1,0 +1,45 @@
+"""The machines that a run used: device names, hosts, peak memory."""
+
+import platform
+import resource
+from dataclasses import dataclass
+
+import torch
+
+from alexnet_dist.distributed.agreement import gather_objects
+from alexnet_dist.distributed.mesh import World
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Attributes:
+    device_type: "cpu" or "cuda".
+    device_names, hosts: by rank.
+    peak_memory_bytes: by rank: allocated on the GPU at most, or the largest resident size of the process.
+    """
+
+    device_type: str
+    device_names: list[str]
+    peak_memory_bytes: list[int]
+    hosts: list[str]
+
+
+def gather_hardware(world: World) -> Hardware:
+    """Every rank's hardware, with its peak memory up to now. Collective."""
+    if world.device.type == "cuda":
+        name, peak = torch.cuda.get_device_name(world.device), torch.cuda.max_memory_allocated(world.device)
+    else:
+        name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    ranks = gather_objects(world, (name, peak, platform.node()))
+    names, peaks, hosts = (list(values) for values in zip(*ranks, strict=True))
+    return Hardware(world.device.type, names, peaks, hosts)
+
+
+def cpu_name() -> str:
+    """The CPU's model name as the kernel reports it, else the architecture."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()

@@ -1,0 +1,100 @@
+"""One optimiser step over all ranks, and what a window of steps comes to. Imports nothing heavy."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from alexnet_dist.telemetry.throughput import images_per_second, slowest_rank_seconds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRecord:
+    """A step's metrics (`telemetry.step_metrics`): those that the program itself uses are fields.
+
+    Fields with a default may be missing in a line that an older version wrote.
+
+    Attributes:
+        step: counted from 1.
+        loss: mean over the samples of the global batch.
+        samples: in the global batch.
+        seconds: wall time on the slowest rank, data wait included.
+        rank_seconds: the same on every rank.
+        sample_fingerprint: which samples they were (`data.order.fingerprint`).
+        data_wait: seconds that the loop waited for a batch, on the slowest rank.
+        optimizer_seconds: from complete gradients to new weights, clipping included, on the slowest rank.
+        sent_bytes: by the rank that sent most.
+        norm: of the gradient before clipping; None where it was not computed.
+        skipped: the step overflowed (fp16) and changed nothing.
+        extra: the other registered metrics, by name.
+    """
+
+    step: int
+    loss: float
+    samples: int
+    seconds: float
+    rank_seconds: tuple[float, ...] = ()
+    sample_fingerprint: int | None = None
+    data_wait: float = 0.0
+    optimizer_seconds: float = 0.0
+    sent_bytes: int = 0
+    norm: float | None = None
+    skipped: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """From values by name: what is no field goes to `extra`."""
+        own = {name: value for name, value in values.items() if name in _FIELDS}
+        return cls(**own, extra={name: value for name, value in values.items() if name not in _FIELDS})
+
+    @classmethod
+    def of_line(cls, line: Mapping[str, Any]) -> Self:
+        """From a line of metrics.jsonl of this or an older format, in which null stands for a loss of NaN or infinity.
+
+        Raises:
+            TypeError: a field without a default is missing.
+        """
+        loss = line.get("loss")
+        return cls.of({**line, "loss": float("nan") if loss is None else loss, "rank_seconds": _rank_seconds(line)})
+
+    def line(self) -> dict[str, Any]:
+        """By name, flat, as written to metrics.jsonl."""
+        return {name: getattr(self, name) for name in _FIELDS} | dict(self.extra)
+
+
+_FIELDS = tuple(f.name for f in fields(StepRecord) if f.name != "extra")
+
+
+def _rank_seconds(line: Mapping[str, Any]) -> tuple[float, ...]:
+    """Lines older than the field tell the slowest rank's only."""
+    return tuple(line.get("rank_seconds", (line.get("seconds", 0.0),)))
+
+
+def window_figures(window: Sequence[StepRecord]) -> dict[str, float]:
+    """Figures of a window of steps.
+
+    Returns:
+        loss: mean over the samples; images_per_second: see `throughput`; step_seconds: mean; data_wait_fraction: the
+        share of the window that was spent waiting for data; and the mean of every registered metric that is no field
+        of StepRecord, where it is a number.
+    """
+    samples = [record.samples for record in window]
+    rank_seconds = [record.rank_seconds for record in window]
+    seconds = slowest_rank_seconds(rank_seconds)
+    return {
+        "loss": sum(record.loss * record.samples for record in window) / sum(samples),
+        "images_per_second": images_per_second(samples, rank_seconds),
+        "step_seconds": seconds / len(window),
+        "data_wait_fraction": sum(record.data_wait for record in window) / seconds,
+        **_means([record.extra for record in window]),
+    }
+
+
+def _means(extras: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean by name, over the steps that have a number of that name."""
+    numbers: dict[str, list[float]] = {}
+    for extra in extras:
+        for name, value in extra.items():
+            if isinstance(value, int | float):
+                numbers.setdefault(name, []).append(float(value))
+    return {name: sum(values) / len(values) for name, values in numbers.items()}
