@@ -2,12 +2,14 @@
 
 import ctypes
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -19,7 +21,7 @@ from alexnet_dist.launcher.line import free_port, launch_line
 
 # From SIGTERM to SIGKILL: the launcher gives its ranks 30 s.
 GRACE_SECONDS = 40.0
-REASON_LENGTH, TAIL_LINES = 200, 20
+REASON_LENGTH = 200
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
@@ -52,7 +54,7 @@ class Launcher:
 
         Raises:
             UsageError: `start_with` cannot be started.
-            RunFailed: with the ranks' own reason in one line; without a log, or else the end of their output.
+            RunFailed: with the ranks' own reason in one line.
         """
         with TemporaryDirectory(prefix="alexnet-ranks-") as folder:
             path = self.log or Path(folder, "output")
@@ -60,8 +62,7 @@ class Launcher:
             with path.open("w") as output:
                 code = self._run(self.line(ranks, program), output)
             if code:
-                reason = _reason(path.read_text(errors="replace"), 1 if self.log else TAIL_LINES)
-                raise RunFailed(reason or f"exit code {code}, nothing printed")
+                raise RunFailed(_reason(path.read_text(errors="replace")) or f"exit code {code}, nothing printed")
 
     def _run(self, line: Sequence[str], output: IO[str]) -> int:
         """The exit code of a command whose processes have all ended."""
@@ -81,7 +82,7 @@ def launch(ranks: int, program: Sequence[str]) -> None:
     """Start ranks on this machine with `accelerate launch`, without output, and wait for them.
 
     Raises:
-        RunFailed: with the ranks' own reason, or the end of their output.
+        RunFailed: with the ranks' own reason in one line.
     """
     Launcher().launch(ranks, program)
 
@@ -153,10 +154,14 @@ def _end_tree(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _reason(output: str, tail: int) -> str:
-    """The first error that a rank printed, in one line; else the last lines of the output."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    reasons = [line.removeprefix("error: ")[:REASON_LENGTH] for line in lines if line.startswith("error: ")]
-    if not reasons and "(SIGKILL)" in output:
-        reasons = ["a rank was killed: most often it ran out of memory"]
-    return reasons[0] if reasons else "\n".join(line[:REASON_LENGTH] for line in lines[-tail:])
+def _reason(output: str) -> str:
+    """Why ranks failed, in one line: the first error that one printed; else that one was killed; else the exception of
+    the first traceback, which is the cause of the others and of the launcher's own; else the last line.
+    """
+    lines = [re.sub(r"^\[rank\d+\]: ?", "", line).rstrip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if not errors and "(SIGKILL)" in output:
+        errors = ["a rank was killed: most often it ran out of memory"]
+    trace = dropwhile(lambda line: not line.startswith("Traceback"), lines)
+    exceptions = [line for line in list(trace)[1:] if not line.startswith(" ")]
+    return [*errors, *exceptions, *lines[-1:], ""][0][:REASON_LENGTH].strip()

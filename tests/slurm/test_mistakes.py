@@ -1,4 +1,4 @@
-"""What a user sees when something is wrong with a job: one line, the exit code 2, and no second start."""
+"""Jobs that cannot run: each ends with one line, exit code 2 and no second start."""
 
 import subprocess
 import sys
@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 from conftest import SMOKE
-from slurm_bed import Bed
+from slurm_bed import ROOT, Bed
 
-from alexnet_dist.data.fashion_mnist import find_folder
-
+LISTENER = ROOT / "tests/slurm/listener.py"
 SMALL = ["--cpus-per-task=2", "slurm/train.sbatch", *SMOKE]
 
 
 def refused(bed: Bed, log: Path, *words: object, environment: dict[str, object] | None = None) -> list[str]:
-    """The lines that a job's log ends with."""
+    """The error lines of a job that ends with exit code 2."""
     job = bed.submit(log, *words, environment=environment)
     assert bed.wait(job) == "FAILED"
     of_job = bed.job(job)
@@ -27,13 +26,12 @@ def refused(bed: Bed, log: Path, *words: object, environment: dict[str, object] 
 
 @pytest.fixture
 def taken_port(bed: Bed) -> Iterator[int]:
-    """Another program on the first node."""
+    """A port of the first node on which another program listens."""
     port = 23456
-    listening = f"import socket, time; s = socket.create_server(('', {port})); print(flush=True); time.sleep(600)"
-    with subprocess.Popen(bed.line("on", "n1", sys.executable, "-c", listening), stdout=subprocess.PIPE) as program:
+    with subprocess.Popen(bed.line("on", "n1", sys.executable, LISTENER, port), stdout=subprocess.PIPE) as program:
         assert program.stdout is not None and program.stdout.readline()
         yield port
-        bed.on("n1", "pkill", "-f", "create_server")
+        bed.on("n1", "pkill", "-f", LISTENER.name)
 
 
 def test_a_taken_port(bed: Bed, tmp_path: Path, taken_port: int) -> None:
@@ -57,16 +55,25 @@ def test_more_gpus_than_a_node_has(bed: Bed) -> None:
     assert done.returncode != 0 and "Requested node configuration is not available" in done.stdout
 
 
-@pytest.mark.usefixtures("fashion_mnist")
-def test_a_node_without_the_data_and_with_a_full_disk(bed: Bed, tmp_path: Path) -> None:
+@pytest.fixture
+def data(fashion_mnist: Path, tmp_path: Path) -> Path:
+    """A folder with the images that no other one stands in for."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for path in fashion_mnist.iterdir():
+        (folder / path.name).symlink_to(path)
+    return folder
+
+
+def test_a_node_without_the_data_and_with_a_full_disk(bed: Bed, tmp_path: Path, data: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    for folder in (find_folder(None), run):
+    for folder in (data, run):
         bed.on("n2", "mount", "-t", "tmpfs", "-o", "size=1m", "none", folder)
     try:
-        errors = refused(bed, tmp_path / "log", *SMALL, environment={"RUN_DIR": run})
+        errors = refused(bed, tmp_path / "log", *SMALL, "--data.root", data, environment={"RUN_DIR": run})
     finally:
-        for folder in (find_folder(None), run):
+        for folder in (data, run):
             bed.on("n2", "umount", folder)
     assert len(errors) == 2 and all(error.endswith(" (on n2)") for error in errors)
     assert "the disk is nearly full: 0.00 GB free" in errors[0]

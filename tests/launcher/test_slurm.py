@@ -1,8 +1,8 @@
-"""SLURM's variables, as srun sets them."""
+"""Slurm's variables, as srun sets them."""
 
 import pytest
 
-from alexnet_dist.launcher.slurm import adopt_srun_tasks, first_host
+from alexnet_dist.launcher.slurm import first_host, set_ranks_from_srun
 
 STEP = {
     "SLURM_JOB_ID": "50007", "SLURM_STEP_ID": "1", "SLURM_STEP_NUM_TASKS": "7", "SLURM_STEP_NODELIST": "gpu[07-09,11]",
@@ -12,7 +12,7 @@ STEP = {
 
 def test_a_task_becomes_a_rank() -> None:
     environment = dict(STEP)
-    adopt_srun_tasks(environment)
+    set_ranks_from_srun(environment)
     assert {name: environment[name] for name in environment if name not in STEP} == {
         "RANK": "4", "WORLD_SIZE": "7", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2",
         "MASTER_ADDR": "gpu07", "MASTER_PORT": "20008", "OMP_NUM_THREADS": "1",
@@ -20,9 +20,9 @@ def test_a_task_becomes_a_rank() -> None:
 
 
 @pytest.mark.parametrize("changed", [{"RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "1"}])
-def test_what_a_launcher_set_is_kept_and_one_task_is_one_process(changed: dict[str, str]) -> None:
+def test_variables_of_a_launcher_are_kept_and_one_task_is_one_process(changed: dict[str, str]) -> None:
     environment = STEP | changed
-    adopt_srun_tasks(environment)
+    set_ranks_from_srun(environment)
     assert environment == STEP | changed
 
 

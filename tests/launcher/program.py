@@ -1,0 +1,28 @@
+"""A program for launchers: `program.py FOLDER [DEED]` writes FOLDER/RANK.json, and then does the deed.
+
+DEED: `fail` ends rank 1 with a reason, `crash` with a traceback, `hang` never ends, `die` kills rank 1.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+folder, deed = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+rank = os.environ.get("RANK", "0")
+names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+seen = {name: os.environ.get(name) for name in names} | {"pid": os.getpid(), "host": socket.gethostname()}
+(folder / f"{rank}.json").write_text(json.dumps(seen))
+
+if deed == "hang":
+    time.sleep(600)
+elif deed and rank == "1":
+    time.sleep(0.5)
+    if deed == "fail":
+        sys.exit("error: rank 1 has a reason")
+    if deed == "crash":
+        raise ValueError("a cause")
+    os.kill(os.getpid(), signal.SIGKILL)

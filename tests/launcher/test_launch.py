@@ -1,0 +1,75 @@
+"""`alexnet-dist launch`: its flags, its line, and what it makes of how ranks ended."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alexnet_dist.errors import DONE, FAILED, STOPPED, USAGE
+from alexnet_dist.launcher.control_folder import FirstFailure, RankReport
+from alexnet_dist.launcher.supervisor import outcome_of
+
+PROGRAM = str(Path(__file__).with_name("program.py"))
+FINISHED = RankReport(DONE, "finished", lost_peer=False, time=1.0)
+LOST = RankReport(FAILED, "rank 0 lost another rank", lost_peer=True, time=2.0)
+CRASHED = RankReport(FAILED, "rank 1 failed", lost_peer=False, time=3.0)
+
+
+def launch(*flags: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "alexnet_dist.cli", "launch", *flags]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    "flags, error",
+    [
+        (["--ranks", "3", "--nodes", "2", "--address", "n1", "--port", "1"], "--ranks: 3: must be a multiple of the 2"),
+        (["--ranks", "2", "--nodes", "2"], "--nodes: 2: several nodes need --address and --port of node 0"),
+        (["--ranks", "2", "--node-rank", "1"], "--node-rank: 1: must be from 0 to 0"),
+        (["--ranks", "2", "--program"], "--program: empty: needs a program after --"),
+        (["--ranks", "2", "--program", "--max-restarts", "1", "--", "x.py"], "--max-restarts: 1: has no effect with"),
+    ],
+)
+def test_a_wrong_flag_is_one_line(flags: list[str], error: str) -> None:
+    done = launch(*flags)
+    assert done.returncode == USAGE and done.stderr.startswith(f"error: {error}") and done.stderr.count("\n") == 1
+
+
+def test_the_line_for_a_node() -> None:
+    nodes = ["--nodes", "2", "--node-rank", "1", "--address", "n1", "--port", "29501"]
+    line = launch("--ranks", "4", *nodes, "--print-command", "--program", "--", "script.py", "--flag").stdout.split()
+    assert line[:2] == ["accelerate", "launch"] and line[-2:] == ["script.py", "--flag"]
+    assert " ".join(line[4:-2]) == (
+        "--multi_gpu --num_processes 4 --main_process_port 29501 --num_machines 2 --machine_rank 1 "
+        "--main_process_ip n1 --rdzv_backend static"
+    )
+
+
+def test_any_program_is_started(tmp_path: Path) -> None:
+    done = launch("--ranks", "2", "--program", "--", PROGRAM, str(tmp_path), "fail")
+    assert done.returncode == 1 and "error: rank 1 has a reason" in done.stderr
+    ranks = [json.loads(path.read_text())["RANK"] for path in sorted(tmp_path.iterdir())]
+    assert ranks == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    "reports, first_failure, code, reason",
+    [
+        ({0: FINISHED, 1: FINISHED}, None, DONE, ""),
+        ({0: RankReport(USAGE, "a slip", False, 1.0)}, FirstFailure(1, -15), USAGE, "a slip"),
+        ({0: RankReport(STOPPED, "saved", False, 1.0), 1: FINISHED}, None, STOPPED, "saved"),
+        ({0: LOST, 1: CRASHED}, FirstFailure(0, 1), FAILED, "rank 1 failed"),
+        ({0: LOST}, FirstFailure(1, -9), FAILED, "rank 1 was killed by SIGKILL; rank 0 lost another rank"),
+        ({0: FINISHED}, FirstFailure(1, 3), FAILED, "rank 1 ended with code 3 and no reason"),
+        ({0: LOST}, None, FAILED, "rank 1 did not answer; rank 0 lost another rank"),
+        ({0: LOST, 1: FINISHED}, None, FAILED, "rank 0 lost another rank"),
+        ({0: FINISHED}, None, FAILED, "the launcher ended with code 5 before rank 1 had finished"),
+    ],
+)
+def test_the_first_cause_is_reported(
+    reports: dict[int, RankReport], first_failure: FirstFailure | None, code: int, reason: str
+) -> None:
+    outcome = outcome_of(reports, first_failure, range(2), 5)
+    assert (outcome.code, outcome.reason) == (code, reason)
