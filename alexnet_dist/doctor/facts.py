@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import torch
 
-from alexnet_dist.distributed.network_interface import name_interface
+from alexnet_dist.distributed.network_interface import choose_interface
 from alexnet_dist.telemetry.hardware import cpu_name
 
 PACKAGES = ("torch", "accelerate", "alexnet-dist")
@@ -60,7 +60,7 @@ def own_facts() -> RankFacts:
         str(properties.uuid) if properties else None,
         visible_gpus(),
         "nccl" if gpu else "gloo",
-        name_interface() if world_size > 1 else None,
+        choose_interface() if world_size > 1 else None,
         {"python": platform.python_version(), **{package: version(package) for package in PACKAGES},
          **({"cuda": str(torch.version.cuda)} if gpu else {})},
     )  # fmt: skip
