@@ -9,6 +9,7 @@ import torch
 
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
+from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.nets.table import Table
 from alexnet_dist.telemetry.hardware import Hardware
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
@@ -130,7 +131,7 @@ def summarise(
         constant_traffic: bytes per rank and step that do not grow with the batch.
     """
     figures, precision = metrics.figures(), experiment.train.precision
-    flops = figures["images_per_second"] * table.training_flops
+    operations = figures["images_per_second"] * training_operations(table)
     return {
         "net": table.name,
         "strategy": experiment.strategy.name,
@@ -141,7 +142,7 @@ def summarise(
         "parameters": table.parameters,
         **figures,
         "comm_bytes_constant": constant_traffic,
-        "mfu": model_flops_utilisation(flops, hardware.device_names, precision),
+        "mfu": model_flops_utilisation(operations, hardware.device_names, precision),
         "eval": None if metrics.evaluation is None else asdict(metrics.evaluation),
         **asdict(hardware),
         "versions": versions(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.control_folder import CONTROL
+from alexnet_dist.registry import trackers
 from alexnet_dist.telemetry.run_files import (
     CONFIG,
     EVALUATION,
@@ -21,8 +22,7 @@ from alexnet_dist.telemetry.run_files import (
 )
 from alexnet_dist.training.checkpoints.files import FOLDER as CHECKPOINTS
 
-# What a run may have written; a directory that holds anything else is never deleted.
-OWN_NAMES = {CONFIG, METRICS, EVALUATION, SUMMARY, EXIT, TRACE, LAUNCHER, CHECKPOINTS, "wandb"}
+_FILES = {CONFIG, METRICS, EVALUATION, SUMMARY, EXIT, TRACE, LAUNCHER, CHECKPOINTS}
 
 
 def named_by_user(experiment: Experiment) -> tuple[Path | None, str]:
@@ -51,7 +51,7 @@ def check_run_directory(experiment: Experiment) -> None:
         found = {path.name for path in folder.iterdir()} if folder.exists() else set()
     except OSError as error:
         raise UsageError(field, folder, f"is not a folder that can be read ({error.strerror})") from None
-    others = sorted(found - OWN_NAMES)
+    others = sorted(found - _own_names())
     if others or (found - {EXIT} and CONFIG not in found):
         # Also with run.overwrite: what is in there is not ours to delete.
         raise UsageError(
@@ -96,9 +96,14 @@ def directory_of_launcher(experiment: Experiment) -> Path | None:
     return None
 
 
+def _own_names() -> set[str]:
+    """What a run may have written; a directory that holds anything else is not touched."""
+    return _FILES | set(trackers.names())
+
+
 def _delete_run(folder: Path) -> None:
     """Delete what an earlier run wrote, and nothing else."""
-    for path in (folder / name for name in OWN_NAMES):
+    for path in (folder / name for name in _own_names()):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

@@ -34,7 +34,7 @@ class Tracker(ABC):
 
         Args:
             experiment: resolved.
-            folder: the run's own; the tracker may write below it.
+            folder: the run's own; the tracker may write below folder / name, which run.overwrite deletes.
 
         Returns:
             How it follows, to be printed after the label; None prints nothing.

@@ -1,0 +1,75 @@
+"""The files of a run carry a format number; an older run can be resumed, a newer one is refused."""
+
+import json
+import sys
+from pathlib import Path
+
+from conftest import Finished, Train
+
+from alexnet_dist.telemetry.run_files import FORMAT, finite, read_metrics
+from alexnet_dist.telemetry.step_record import StepRecord
+
+ALONE = [sys.executable]
+FLAGS = [
+    "--net.name",
+    "alexnet_small",
+    "--data.name",
+    "synthetic",
+    "--data.samples",
+    "320",
+    "--tracking.wandb",
+    "false",
+]
+FLAGS += ["--train.global_batch", "32", "--train.evaluate", "false"]
+FIRST_FORMAT = ("step", "loss", "samples", "seconds", "rank_seconds", "epoch", "lr")
+
+
+def rewrite(run: Finished, lines: list[dict[str, object]]) -> str:
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (run.folder / "metrics.jsonl").write_text(text)
+    return text
+
+
+def test_a_run_that_was_written_before_a_field_existed_is_resumed(train: Train) -> None:
+    run = train(1, [*FLAGS, "--train.max_steps", "4"], launcher=ALONE)
+    assert run.code == 0, run.output
+    assert run.summary()["format"] == FORMAT and {line["format"] for line in run.metrics()} == {FORMAT}
+    old = [{name: line[name] for name in FIRST_FORMAT} for line in run.metrics()]
+    rewrite(run, old)
+    again = train(1, [*FLAGS, "--train.max_steps", "10", "--run.resume", "auto"], launcher=ALONE)
+    assert again.code == 0, again.output
+    lines, summary = again.metrics(), again.summary()
+    assert lines[:4] == old  # kept as they were
+    assert [line["step"] for line in lines] == list(range(1, 11)) and lines[4]["format"] == FORMAT
+    assert summary["steps"] == 10 and summary["samples_seen"] == 320
+    assert 0 < summary["data_wait_fraction"] < 1 and 0 < summary["optimizer_fraction"] < 1
+
+
+def test_a_run_that_a_newer_version_wrote_is_refused_and_left_alone(train: Train) -> None:
+    run = train(1, [*FLAGS, "--train.max_steps", "4"], launcher=ALONE)
+    newer = rewrite(run, [{**line, "format": FORMAT + 1} for line in run.metrics()])
+    for ranks in (1, 2):
+        flags = ["--strategy.name", "single" if ranks == 1 else "ddp", "--train.max_steps", "6", "--run.resume", "auto"]
+        again = train(ranks, [*FLAGS, *flags], launcher=ALONE if ranks == 1 else None)
+        assert again.code == (2 if ranks == 1 else 1), again.output  # accelerate launch turns any failure into 1
+        assert f"format {FORMAT + 1}" in again.errors()[0]
+        assert (run.folder / "metrics.jsonl").read_text() == newer
+
+
+def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"format": 1, "step": 1}\n{"format": 1, "st')
+    assert read_metrics(tmp_path) == [{"format": 1, "step": 1}]
+    assert read_metrics(tmp_path / "nothing") == []
+
+
+def test_a_line_becomes_the_step_that_it_was_written_from() -> None:
+    step = StepRecord(step=3, loss=1.5, samples=8, seconds=2.0, rank_seconds=(1.0, 2.0), norm=0.5, extra={"toy": 7})
+    assert StepRecord.of_line(json.loads(json.dumps(step.line()))) == step
+    oldest = StepRecord.of_line({"step": 1, "loss": None, "samples": 8, "seconds": 2.0})
+    assert oldest.rank_seconds == (2.0,) and oldest.loss != oldest.loss and oldest.sample_fingerprint is None
+
+
+def test_json_has_no_nan() -> None:
+    assert finite({"a": float("nan"), "b": [float("inf"), 1.0], "c": {"d": -1}}) == {
+        "a": None, "b": [None, 1.0], "c": {"d": -1},
+    }  # fmt: skip
