@@ -1,1 +1,1 @@
-"""What a run measured, and where it is written."""
+"""Measuring a run and recording it: metrics, the summary, trackers, progress."""

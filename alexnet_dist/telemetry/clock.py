@@ -1,4 +1,4 @@
-"""Time between marks on the host or on the device, without making the loop wait."""
+"""Measures the time between marks, on the host's clock or on the device's, without waiting for the device."""
 
 import time
 from abc import ABC, abstractmethod
@@ -11,16 +11,16 @@ import torch
 class Clock(ABC):
     @abstractmethod
     def mark(self) -> None:
-        """Mark this moment in the device's work."""
+        """Mark the end of the work given to the device so far."""
 
     @abstractmethod
     def lapse(self) -> list[float]:
-        """Seconds between neighbouring marks since the last call; the last mark starts the next series."""
+        """Seconds between consecutive marks since the last call, whose last mark counts as the first of these."""
 
 
 @final
 class HostClock(Clock):
-    """For devices that work while the host waits, such as the CPU."""
+    """For devices that compute while the host waits, such as the CPU."""
 
     def __init__(self) -> None:
         self._marks: list[float] = []
@@ -35,7 +35,7 @@ class HostClock(Clock):
 
 @final
 class CudaClock(Clock):
-    """Events on the current stream: the time at which the device got there, not the host."""
+    """Events on the current stream: they take the time when the device reaches them."""
 
     def __init__(self) -> None:
         self._marks: list[torch.cuda.Event] = []

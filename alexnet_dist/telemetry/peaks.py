@@ -1,10 +1,10 @@
-"""Peak arithmetic of known devices, from their makers' data sheets (dense, without sparsity)."""
+"""Peak arithmetic rates of known devices, from their data sheets (dense, without sparsity)."""
 
 _H100_SXM = {"fp64": 67.0, "fp32": 67.0, "tf32": 494.7, "bf16": 989.4, "fp16": 989.4}
 _A100 = {"fp64": 19.5, "fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}
 _V100_SXM2 = {"fp64": 7.8, "fp32": 15.7, "fp16": 125.0}
 
-# By the name that torch reports: TFLOP/s by precision.
+# TFLOP/s by the device name that torch reports, by precision.
 _PEAK_TFLOPS: dict[str, dict[str, float]] = {
     "NVIDIA H200": _H100_SXM,
     "NVIDIA H100 80GB HBM3": _H100_SXM,
@@ -20,11 +20,11 @@ _PEAK_TFLOPS: dict[str, dict[str, float]] = {
 
 
 def model_flops_utilisation(flops_per_second: float, devices: list[str], precision: str) -> float | None:
-    """Achieved over possible operations per second; None unless every device's peak is known.
+    """Achieved over peak operations per second; None unless every device's peak is known.
 
     Args:
-        flops_per_second: of all devices together, operations of the net only.
-        devices: name of each rank's device.
+        flops_per_second: the net's operations, on all devices together.
+        devices: names, by rank.
         precision: as in `train.precision`.
     """
     peaks = [_PEAK_TFLOPS.get(name, {}).get(precision) for name in devices]

@@ -1,23 +1,25 @@
-"""A trace of a few steps, to be opened in a browser's trace viewer (Perfetto, chrome://tracing)."""
+"""A trace of a few steps, for a trace viewer such as Perfetto or chrome://tracing."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.telemetry.run_files import TRACE
 
 SKIPPED = 2  # the first steps allocate, choose kernels and, under DDP, agree on buckets
 
 
 class StepProfile:
-    """Profiles `steps` steps of one rank, after the first two; does nothing where `steps` is None.
+    """Traces `steps` steps of the first rank, after the first two; does nothing where `steps` is None.
 
     Args:
-        steps: to trace.
-        world: only its first rank traces.
-        folder: where `trace.json` is written.
+        steps: how many to trace.
+        world: the ranks.
+        folder: the run's own; the trace goes there.
     """
 
     def __init__(self, steps: int | None, world: World, folder: Path) -> None:
@@ -29,10 +31,10 @@ class StepProfile:
                 activities=[ProfilerActivity.CPU, *cuda],
                 record_shapes=True,
                 schedule=schedule(wait=SKIPPED - 1, warmup=1, active=steps, repeat=1),
-                on_trace_ready=lambda done: done.export_chrome_trace(str(folder / "trace.json")),
+                on_trace_ready=lambda done: done.export_chrome_trace(str(folder / TRACE)),
             )
 
-    def __enter__(self) -> "StepProfile":
+    def __enter__(self) -> Self:
         self._context.__enter__()
         return self
 
@@ -42,6 +44,6 @@ class StepProfile:
         self._context.__exit__(kind, value, trace)
 
     def step(self) -> None:
-        """A step is over."""
+        """Call after every step."""
         if self._profile is not None:
             self._profile.step()
