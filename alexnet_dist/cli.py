@@ -40,9 +40,8 @@ def _command(name: str) -> commands.Command:
 
 
 def _print_help() -> None:
-    print("alexnet-dist COMMAND [flags]\n")
-    for command in registry.commands:
-        print(f"  {command.name:<10} {command.summary}")
+    lines = [f"  {command.name:<10} {command.summary}" for command in registry.commands]
+    print("alexnet-dist COMMAND [flags]", "", *lines, sep="\n")
 
 
 if __name__ == "__main__":
