@@ -1,15 +1,15 @@
-"""The cases of a comparison, and the runs that each of them is."""
+"""The cases of a comparison, and the training runs of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexnet_dist.compare.config import DECIDED, Comparison
+from alexnet_dist.compare.config import SET_BY_COMPARE, Comparison
 from alexnet_dist.config.load import as_flags, load
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
-from alexnet_dist.training.wiring import check
+from alexnet_dist.strategies.base import check_experiment
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Case:
         strategy: its name.
         gradient_dtype: of gradients on the wire; None: the strategy's own.
         ranks: processes.
-        batch: as the comparison lists it; the global batch, or under weak scaling a rank's.
+        batch: as the comparison lists it: the global batch, or a rank's under weak scaling.
         global_batch: samples of a step over all ranks.
-        refusal: why it cannot run here; None: it can.
+        error: why it cannot run here; None: it can.
     """
 
     strategy: str
@@ -30,11 +30,11 @@ class Case:
     ranks: int
     batch: int
     global_batch: int
-    refusal: str | None
+    error: str | None
 
     @property
     def variant(self) -> str:
-        """As the user names it."""
+        """The strategy and its wire dtype, as the user names them."""
         return self.strategy if self.gradient_dtype is None else f"{self.strategy}:{self.gradient_dtype}"
 
     @property
@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a case: a round's, or its control run in which nothing is sent."""
+    """One run of a case in a round; a control run sends nothing."""
 
     case: Case
     round: int
@@ -55,7 +55,7 @@ class Run:
         return f"{self.case.label}-{'control' if self.control else 'round'}-{self.round}"
 
 
-def plan(comparison: Comparison) -> list[Case]:
+def list_cases(comparison: Comparison) -> list[Case]:
     """Every case once, batch by batch.
 
     Raises:
@@ -67,48 +67,50 @@ def plan(comparison: Comparison) -> list[Case]:
         for ranks in settings.ranks:
             for variant in settings.strategies:
                 strategy, _, dtype = variant.partition(":")
-                case = _possible(comparison, strategy, dtype or None, ranks, batch)
+                case = _case(comparison, strategy, dtype or None, ranks, batch)
                 if case not in cases:
                     cases.append(case)
-    refusals = [case.refusal for case in cases if case.refusal is not None]
-    if len(refusals) == len(cases):
-        raise UsageError("--strategies", ",".join(settings.strategies), f"none can run here: {refusals[0]}")
+    errors = [case.error for case in cases if case.error is not None]
+    if len(errors) == len(cases):
+        raise UsageError("--strategies", ",".join(settings.strategies), f"none can run here: {errors[0]}")
     return cases
 
 
-def _possible(comparison: Comparison, strategy: str, dtype: str | None, ranks: int, batch: int) -> Case:
-    """The case on as many ranks as were asked for; on one, where a strategy takes no more."""
-    refusal = None
+def _case(comparison: Comparison, strategy: str, dtype: str | None, ranks: int, batch: int) -> Case:
+    """The case on as many ranks as were asked for, or on one where the strategy takes no more."""
+    error = None
     for count in (ranks, 1):
-        total = batch if comparison.compare.scaling == "strong" else batch * count
-        case = Case(strategy, dtype, count, batch, total, None)
+        case = Case(strategy, dtype, count, batch, _global_batch(comparison, count, batch), None)
         try:
-            check(experiment_of(comparison, case), count)
+            check_experiment(experiment_of(comparison, case), count)
             return case
-        except UsageError as error:
-            refusal = refusal or str(error)
-    total = batch if comparison.compare.scaling == "strong" else batch * ranks
-    return Case(strategy, dtype, ranks, batch, total, refusal)
+        except UsageError as found:
+            error = error or str(found)
+    return Case(strategy, dtype, ranks, batch, _global_batch(comparison, ranks, batch), error)
+
+
+def _global_batch(comparison: Comparison, ranks: int, batch: int) -> int:
+    return batch if comparison.compare.scaling == "strong" else batch * ranks
 
 
 def shared_flags(comparison: Comparison) -> list[str]:
     """What the user set and all cases share, as flags."""
     flags = as_flags(comparison)
-    decided = {f"--{group}.{field}" for group, fields in DECIDED.items() for field in fields}
-    return [word for pair in zip(flags[::2], flags[1::2], strict=True) if pair[0] not in decided for word in pair]
+    own = {f"--{group}.{field}" for group, fields in SET_BY_COMPARE.items() for field in fields}
+    return [word for pair in zip(flags[::2], flags[1::2], strict=True) if pair[0] not in own for word in pair]
 
 
 def case_flags(comparison: Comparison, case: Case) -> list[str]:
-    """The training that a case stands for."""
+    """The flags of a case's training."""
     dtype = [] if case.gradient_dtype is None else ["--strategy.gradient_dtype", case.gradient_dtype]
     own = ["--strategy.name", case.strategy, *dtype, "--train.global_batch", str(case.global_batch)]
     return [*shared_flags(comparison), *own]
 
 
 def run_flags(comparison: Comparison, run: Run) -> list[str]:
-    """A run of it, in its folder.
+    """The flags of one run, in its own folder.
 
-    W&B is off: its service would compete for the cores that are measured; the comparison logs afterwards.
+    W&B is off: its service would compete for the cores that are measured. The comparison logs afterwards.
     """
     steps = comparison.compare.warm_up + comparison.compare.steps
     own = {
@@ -129,7 +131,7 @@ def run_folder(comparison: Comparison, run: Run) -> Path:
 
 
 def experiment_of(comparison: Comparison, case: Case, run: Run | None = None) -> Experiment:
-    """What a case, or a run of it, resolves to.
+    """The resolved experiment of a case, or of one run of it.
 
     Raises:
         UsageError: fields that contradict each other or the number of ranks.
@@ -139,21 +141,22 @@ def experiment_of(comparison: Comparison, case: Case, run: Run | None = None) ->
 
 
 def schedule(comparison: Comparison, cases: Sequence[Case]) -> list[Run]:
-    """All runs in the order in which they start: A B C, then C B A, and so on, so that a machine that drifts hurts all
-    alike. A control run follows the run that it is held against; one rank needs none, and an engine has none."""
-    runs, possible = [], [case for case in cases if case.refusal is None]
+    """All runs in the order in which they start: A B C, then C B A, and so on, so that drift of the machine affects all
+    cases alike. A control run follows the run that it is compared with; there is none for one rank, nor for a strategy
+    that cannot train without communication."""
+    runs, runnable = [], [case for case in cases if case.error is None]
     for number in range(1, comparison.compare.rounds + 1):
-        for case in possible if number % 2 else reversed(possible):
+        for case in runnable if number % 2 else reversed(runnable):
             runs.append(Run(case, number))
             control = Run(case, number, control=True)
-            if number <= comparison.compare.control_rounds and case.ranks > 1 and _can(comparison, control):
+            if number <= comparison.compare.control_rounds and case.ranks > 1 and _is_possible(comparison, control):
                 runs.append(control)
     return runs
 
 
-def _can(comparison: Comparison, run: Run) -> bool:
+def _is_possible(comparison: Comparison, run: Run) -> bool:
     try:
-        check(experiment_of(comparison, run.case, run), run.case.ranks)
+        check_experiment(experiment_of(comparison, run.case, run), run.case.ranks)
     except UsageError:
         return False
     return True

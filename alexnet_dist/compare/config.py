@@ -1,4 +1,4 @@
-"""What a comparison is made of: an experiment, and one more group of fields, `compare`."""
+"""The settings of a comparison: an experiment, and one more group of fields, `compare`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,9 @@ from pydantic import Field
 
 from alexnet_dist.config.load import load_as, parse_yaml, read_flags
 from alexnet_dist.config.schema import Experiment, Group
+from alexnet_dist.errors import UsageError
+
+SETTINGS = "comparison.yaml"  # in the comparison's folder
 
 Variant = Annotated[str, Field(pattern=r"^[a-z0-9_]+(:(fp32|bf16))?$")]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -26,7 +29,7 @@ class CompareConfig(Group):
     )
     rounds: int = Field(3, ge=1, le=1000, description="times that all cases run, in alternating order")
     steps: int = Field(10, ge=2, le=100_000, description="measured steps of each run")
-    warm_up: int = Field(3, ge=2, le=100_000, description="steps before them; DDP's first two agree on buckets")
+    warm_up: int = Field(3, ge=2, le=100_000, description="steps before them; DDP sets up its buckets in the first two")
     control_rounds: int = Field(
         1, ge=0, le=1000, description="rounds in which each case also runs without communication, to see its cost"
     )
@@ -53,8 +56,8 @@ class Comparison(Experiment):
         return Path(self.compare.dir)
 
 
-# What each case or the comparison itself decides, whatever an experiment file says.
-DECIDED = {
+# Fields that each case, or the comparison itself, sets, whatever the experiment says.
+SET_BY_COMPARE = {
     "strategy": ("name", "gradient_dtype", "communicate"),
     "train": ("global_batch", "max_steps", "epochs", "evaluate", "evaluate_samples", "profile"),
     "checkpoint": ("every_steps", "keep", "keep_every", "background"),
@@ -76,11 +79,25 @@ def load_comparison(flags: Sequence[str]) -> Comparison:
     return given
 
 
-def ignored(comparison: Comparison) -> list[str]:
-    """What somebody set and the comparison decides itself, one line each."""
+def stored_comparison(flags: Sequence[str]) -> Comparison:
+    """The comparison in the folder that `--from DIR` names.
+
+    Raises:
+        UsageError: there are other flags, or the folder holds no comparison.
+    """
+    words = [part for flag in flags for part in flag.split("=", 1)]
+    if len(words) != 2 or words[0] != "--from":
+        raise UsageError("--from", " ".join(flags), "stands alone: it draws the report of a folder again")
+    if not (Path(words[1]) / SETTINGS).exists():
+        raise UsageError("--from", words[1], f"holds no comparison (no {SETTINGS})")
+    return load_comparison(["--config", str(Path(words[1]) / SETTINGS), "--dir", words[1]])
+
+
+def overridden(comparison: Comparison) -> list[str]:
+    """Fields that the user set and the comparison sets itself, one line each."""
     return [
-        f"{group}.{field}: {getattr(getattr(comparison, group), field)} has no effect: the comparison decides it"
-        for group, fields in DECIDED.items()
+        f"{group}.{field}: {getattr(getattr(comparison, group), field)} has no effect: the comparison sets it"
+        for group, fields in SET_BY_COMPARE.items()
         for field in fields
         if field in getattr(comparison, group).model_fields_set
     ]
@@ -99,7 +116,7 @@ def _dotted(flags: Sequence[str]) -> list[str]:
 
 
 def _bracketed(flag: str, value: str) -> str:
-    """A list's value in brackets."""
+    """The value of a list field in brackets."""
     field = CompareConfig.model_fields.get(flag.removeprefix("--compare."))
     is_list = field is not None and isinstance(field.get_default(), list)
     return f"[{value}]" if is_list and not isinstance(parse_yaml(value, flag), list) else value

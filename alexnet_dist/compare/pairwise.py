@@ -1,34 +1,40 @@
-"""The verdict in one sentence: like held against like, and the cause of the difference."""
+"""Which case is faster, by how much and why: only cases with the same batch, ranks and wire dtype are compared."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from alexnet_dist.compare.results import COMMUNICATION, COMPUTE, DATA, OPTIMIZER, TOGETHER, Row, throughput_ratio
-from alexnet_dist.compare.statistics import Estimate, Rounds, margin_of_ratio
+from alexnet_dist.compare.breakdown import COMMUNICATION, COMPUTE, COMPUTE_AND_COMMUNICATION, DATA, OPTIMIZER
+from alexnet_dist.compare.formatting import interval, seconds
+from alexnet_dist.compare.rows import Figures, Row, speed, speed_ratio
+from alexnet_dist.compare.statistics import Estimate, StepSeconds, margin_of_ratio
 
-_SPENDS = {
-    COMPUTE: "computes {} longer a step",
-    COMMUNICATION: "stands {} longer a step waiting for communication",
-    DATA: "waits {} longer a step for data",
-    OPTIMIZER: "spends {} longer a step in the optimiser",
-    TOGETHER: "computes and communicates {} longer a step",
+SLOW_STEPS = "slow steps"  # the mean step beyond the median one
+_SPENT_ON = {
+    COMPUTE: "computing",
+    COMMUNICATION: "waiting for communication",
+    DATA: "waiting for data",
+    OPTIMIZER: "in the optimizer",
+    COMPUTE_AND_COMMUNICATION: "computing and communicating",
+    SLOW_STEPS: "in steps that take longer than usual",
 }
 
 
 @dataclass(frozen=True)
 class PairwiseResult:
-    """The fastest row of a group of likes against another one of it.
+    """The fastest row of a group against another row of it.
 
     Attributes:
-        likes: what the group has in common besides the batch, in words.
-        ratio: throughput of `first` over `second`.
-        tie: the ratio is inside the noise.
+        batch: of both, as the comparison lists it.
+        group: what the rows have in common besides the batch, in words.
+        first, second: variants; `first` is the fastest.
+        ratio: images per second of `first` over `second`.
+        tie: the ratio is within the noise.
         cause: what `second` spends the difference on; empty for a tie.
     """
 
     batch: int
-    likes: str
+    group: str
     first: str
     second: str
     ratio: Estimate
@@ -37,109 +43,96 @@ class PairwiseResult:
 
 
 def pairwise_results(rows: Sequence[Row], noise: float) -> list[PairwiseResult]:
-    """In each group of rows with the same batch, ranks and wire dtype, the fastest against each other one; only rows
-    that are the same training take part.
+    """The fastest row of each group against every other row of it, the runner-up first; only valid rows take part.
 
-    Where no group has two rows, the rows of each batch are held against each other, whatever their ranks and wires.
+    A group is the rows with the same batch, ranks and wire dtype. Where no group has two rows, the rows of each batch
+    are compared, whatever their ranks and wire dtypes.
+
+    Args:
+        noise: a ratio nearer to 1 than this is a tie.
     """
-    counting = [row for row in rows if row.counts]
-    steps = [row.figures.seconds for row in rows if row.figures is not None]
+    valid = [row for row in rows if row.valid]
+    steps = [row.figures.timings.step_seconds for row in valid if row.figures is not None]
 
-    def race(group: Sequence[Row], likes: str) -> list[PairwiseResult]:
-        first, *others = sorted(group, key=_speed, reverse=True)
-        return [_duel(first, other, likes, steps, noise) for other in others]
+    def compare(group: Sequence[Row], words: str) -> list[PairwiseResult]:
+        first, *others = sorted(group, key=speed, reverse=True)
+        return [_compare_pair(first, other, words, steps, noise) for other in others]
 
-    found = [duel for group in _groups(counting, _likes) for duel in race(group, _words(group[0]))]
-    if found:
-        return found
-    return [duel for group in _groups(counting, lambda row: (row.case.batch,)) for duel in race(group, "")]
+    found = [result for group in _groups(valid, _key) for result in compare(group, _words(group[0]))]
+    return found or [result for group in _groups(valid, lambda row: (row.case.batch,)) for result in compare(group, "")]
 
 
-def _likes(row: Row) -> tuple[int, int, str]:
+def _key(row: Row) -> tuple[int, int, str]:
     return row.case.batch, row.case.ranks, row.figures.wire if row.figures else ""
 
 
 def _words(row: Row) -> str:
-    ranks = f"on {row.case.ranks} ranks" if row.case.ranks > 1 else "in one process"
-    return f"{ranks} with {_likes(row)[2]} on the wire" if row.case.ranks > 1 else ranks
+    _, ranks, wire = _key(row)
+    return f"on {ranks} ranks with {wire} on the wire" if ranks > 1 else "in one process"
 
 
 def _groups(rows: Sequence[Row], key: Callable[[Row], tuple[int | str, ...]]) -> list[list[Row]]:
     return [list(group) for _, group in groupby(sorted(rows, key=key), key=key)]
 
 
-def _speed(row: Row) -> float:
-    return row.figures.images_per_second.value if row.figures else 0.0
-
-
-def _name(row: Row) -> str:
-    return row.case.variant
-
-
-def _duel(first: Row, second: Row, likes: str, steps: Sequence[Rounds], noise: float) -> PairwiseResult:
-    """`steps` are all cases', which tell how far the machine drifts between rounds."""
+def _compare_pair(first: Row, second: Row, group: str, steps: Sequence[StepSeconds], noise: float) -> PairwiseResult:
+    """Args:
+    steps: of all valid cases: they show how far the machine drifts between rounds.
+    """
     assert first.figures is not None and second.figures is not None
-    rounds = min(len(first.figures.seconds), len(second.figures.seconds))
-    ratio = throughput_ratio(first, second).widened(margin_of_ratio(steps, rounds))
+    rounds = min(len(row.timings.rank_seconds) for row in (first.figures, second.figures))
+    ratio = speed_ratio(first, second).widened(margin_of_ratio(steps, rounds))
     tie = ratio.is_tie(noise)
-    cause = "" if tie else _cause(first, second)
-    return PairwiseResult(first.case.batch, likes, _name(first), _name(second), ratio, tie, cause)
+    cause = "" if tie else _cause(first.figures, second.figures, second.case.variant)
+    return PairwiseResult(first.case.batch, group, first.case.variant, second.case.variant, ratio, tie, cause)
 
 
-def _cause(first: Row, second: Row) -> str:
-    """What the slower one spends most of the difference on."""
-    assert first.figures is not None and second.figures is not None
-    ours, theirs = _comparable(first.figures.parts, second.figures.parts)
-    extra = {part: theirs[part] - ours.get(part, 0.0) for part in theirs}
+def _cause(first: Figures, second: Figures, name: str) -> str:
+    """What the slower case, called `name`, spends most of the difference on."""
+    fast, slow = _comparable(first, second)
+    extra = {part: slow[part] - fast.get(part, 0.0) for part in slow}
     part = max(extra, key=lambda name: extra[name])
-    return f"{_name(second)} {_SPENDS[part].format(seconds(extra[part]))}" if extra[part] > 0 else ""
+    return f"{name} spends {seconds(extra[part])} more per step {_SPENT_ON[part]}" if extra[part] > 0 else ""
 
 
-def _comparable(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[dict[str, float], ...]:
-    """Both with compute and communication together, where either cannot tell them apart."""
-    if (TOGETHER in ours) == (TOGETHER in theirs):
-        return dict(ours), dict(theirs)
-    merged = []
-    for parts in (ours, theirs):
-        together = parts.get(TOGETHER, parts.get(COMPUTE, 0.0) + parts.get(COMMUNICATION, 0.0))
-        merged.append({TOGETHER: together, DATA: parts[DATA], OPTIMIZER: parts[OPTIMIZER]})
-    return merged[0], merged[1]
+def _comparable(first: Figures, second: Figures) -> list[Mapping[str, float]]:
+    """The parts of both mean steps, with compute and communication together where either cannot tell them apart."""
+    together = any(COMPUTE_AND_COMMUNICATION in figures.parts for figures in (first, second))
+    found = list[Mapping[str, float]]()
+    for figures in (first, second):
+        parts = dict(figures.parts)
+        if together:
+            both = parts.pop(COMPUTE, 0.0) + parts.pop(COMMUNICATION, 0.0)
+            parts.setdefault(COMPUTE_AND_COMMUNICATION, both)
+        mean = figures.timings.samples / figures.images_per_second.value
+        found.append({**parts, SLOW_STEPS: max(0.0, mean - figures.step.value)})
+    return found
 
 
-def seconds(value: float) -> str:
-    """For reading: 1.23 s, 45 ms, 0.6 ms."""
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.0f} ms" if value >= 0.01 else f"{value * 1e3:.1f} ms"
-
-
-def headline(rows: Sequence[Row], found: Sequence[PairwiseResult]) -> str:
-    """One sentence: the closest race of each group of likes, then what must be known about it."""
+def summary_sentence(rows: Sequence[Row], found: Sequence[PairwiseResult]) -> str:
+    """The fastest row of each group against its runner-up, then how many cases are the same training and ran."""
     parts = []
-    for likes, group in groupby(sorted(found, key=lambda duel: duel.likes), key=lambda duel: duel.likes):
-        closest = {duel.batch: duel for duel in reversed(list(group))}  # a group's first duel is against the runner-up
-        sayings = [_saying(closest[batch]) for batch in sorted(closest)]
-        parts.append((f"{likes[0].upper()}{likes[1:]}, " if likes else "") + "; ".join(sayings))
+    for group, results in groupby(sorted(found, key=lambda result: result.group), key=lambda result: result.group):
+        closest = {result.batch: result for result in reversed(list(results))}  # the runner-up comes first
+        sentences = [_sentence(closest[batch]) for batch in sorted(closest)]
+        parts.append((f"{group[0].upper()}{group[1:]}, " if group else "") + "; ".join(sentences))
     text = ". ".join(parts) or "Nothing could be compared"
-    return f"{text}; {_state(rows)}."
+    return f"{text}; {_validity(rows)}."
 
 
-def _saying(duel: PairwiseResult) -> str:
-    at = f"at batch {duel.batch:,}"
-    if duel.tie:
-        return f"{at} {duel.first} and {duel.second} tie ({interval(duel.ratio)})"
-    because = f", because {duel.cause}" if duel.cause else ""
-    return (
-        f"{at} {duel.first} is {duel.ratio.value:.2f} times as fast as {duel.second} ({interval(duel.ratio)}){because}"
-    )
+def _sentence(result: PairwiseResult) -> str:
+    at = f"at batch {result.batch:,}"
+    if result.tie:
+        return f"{at} {result.first} and {result.second} tie ({interval(result.ratio)})"
+    because = f", because {result.cause}" if result.cause else ""
+    faster = f"{at} {result.first} is {result.ratio.value:.2f} times as fast as {result.second}"
+    return f"{faster} ({interval(result.ratio)}){because}"
 
 
-def interval(ratio: Estimate) -> str:
-    return f"{ratio.low:.2f} to {ratio.high:.2f}"
-
-
-def _state(rows: Sequence[Row]) -> str:
-    """How many rows are the same training, and how many failed."""
-    known = [row for row in rows if row.parity is not None and row.parity.failure is None]
-    wrong = [f"{row.case.variant} at batch {row.case.batch}" for row in known if row.parity and not row.parity.same]
+def _validity(rows: Sequence[Row]) -> str:
+    """How many cases are the same training, and how many failed."""
+    judged = [row for row in rows if row.verdict != "unknown"]
+    wrong = [f"{row.case.variant} at batch {row.case.batch}" for row in judged if row.verdict == "differs"]
     failed = sum(row.reason is not None for row in rows)
-    same = f"NOT THE SAME TRAINING: {', '.join(wrong)}" if wrong else f"all {len(known)} judged are the same training"
-    return same + (f"; {failed} of {len(rows)} failed" if failed else "")
+    text = f"NOT THE SAME TRAINING: {', '.join(wrong)}" if wrong else f"all {len(judged)} judged are the same training"
+    return text + (f"; {failed} of {len(rows)} failed" if failed else "")

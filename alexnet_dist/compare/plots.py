@@ -1,4 +1,4 @@
-"""The comparison as plots, one function each. Large letters: on a phone a plot is 370 pixels wide."""
+"""The plots of a comparison, one function each. The letters are large: on a phone a plot is 370 pixels wide."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
@@ -6,34 +6,32 @@ from typing import Any
 
 import matplotlib
 
-matplotlib.use("agg")  # no display is needed, nor looked for
+matplotlib.use("agg")  # needs no display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alexnet_dist.compare.results import COMMUNICATION, COMPUTE, DATA, OPTIMIZER, TOGETHER, Figures, Row
+from alexnet_dist.compare.breakdown import COMMUNICATION, COMPUTE, COMPUTE_AND_COMMUNICATION, DATA, OPTIMIZER
+from alexnet_dist.compare.rows import Figures, Row
 
 SIZE = (6.0, 4.2)
 STYLE: dict[Any, Any] = {
     "font.size": 12, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
     "svg.fonttype": "none", "svg.hashsalt": "alexnet-dist", "legend.frameon": False, "font.family": "sans-serif",
 }  # fmt: skip
-COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#000000",
-)  # told apart by colour-blind eyes
+# Distinguishable for the colour-blind.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 PART_COLOURS = {
-    COMPUTE: "#0072b2", TOGETHER: "#0072b2", COMMUNICATION: "#d55e00", DATA: "#e69f00", OPTIMIZER: "#009e73",
-}  # fmt: skip
+    COMPUTE: "#0072b2",
+    COMPUTE_AND_COMMUNICATION: "#0072b2",
+    COMMUNICATION: "#d55e00",
+    DATA: "#e69f00",
+    OPTIMIZER: "#009e73",
+}
 
 
 def draw_all(rows: Sequence[Row]) -> dict[str, tuple[str, Figure]]:
-    """By file name, each plot with what it shows in words."""
+    """Every plot with its title, by file name."""
     drawn = {}
     with plt.rc_context(STYLE):
         for name, (title, draw) in PLOTS.items():
@@ -46,7 +44,7 @@ def draw_all(rows: Sequence[Row]) -> dict[str, tuple[str, Figure]]:
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[tuple[Row, Figures]]]]:
-    """A name, a colour, and the measured rows in order of the batch, for each variant on each number of ranks."""
+    """For each variant on each number of ranks: a name, a colour, and the measured rows by batch."""
     several = len({row.case.ranks for row in rows if row.case.ranks > 1}) > 1
     names = [row.case.variant + (f" x{row.case.ranks}" if several else "") for row in rows]
     for number, name in enumerate(dict.fromkeys(names)):
@@ -60,7 +58,9 @@ def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[tuple[Row, Figu
 def _throughput(axes: Axes, rows: Sequence[Row]) -> None:
     for number, (name, colour, own) in enumerate(_lines(rows)):
         rates = [figures.images_per_second for _, figures in own]
-        batches = [row.case.global_batch * 1.02**number for row, _ in own]  # side by side, not over each other
+        batches = [
+            row.case.global_batch * 1.02**number for row, _ in own
+        ]  # side by side instead of on top of each other
         below, above = [r.value - r.low for r in rates], [r.high - r.value for r in rates]
         values = [r.value for r in rates]
         axes.errorbar(batches, values, yerr=[below, above], label=name, color=colour, marker="o", capsize=4)
@@ -88,23 +88,26 @@ def _breakdown(axes: Axes, rows: Sequence[Row]) -> None:
         axes.barh(places, widths, left=left, color=PART_COLOURS[part], label=part)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axes.set_yticks(places, names)
-    axes.set_xlabel("ms an image")
+    axes.set_xlabel("ms per image")
     axes.grid(axis="y", visible=False)
     _legend(axes)
 
 
 def _traffic(axes: Axes, rows: Sequence[Row]) -> None:
-    lines = [(name, colour, own) for name, colour, own in _lines(rows) if own[0][1].expected]
+    lines = [(name, colour, own) for name, colour, own in _lines(rows) if own[0][1].expected_bytes]
     batches = [row.case.global_batch for _, _, own in lines for row, _ in own]
     crossings = [c for a, b in combinations(lines, 2) if (c := crossing(a[2][0], b[2][0])) is not None]
     last = max([*batches, *(batch for batch, _ in crossings)], default=1) * 1.3
     for name, colour, own in lines:
         row, figures = own[-1]
-        slope = (figures.expected - figures.constant) / row.case.global_batch
+        slope = (figures.expected_bytes - figures.constant_bytes) / row.case.global_batch
         axes.plot(
-            [0, last], [figures.constant / 1e6, (figures.constant + slope * last) / 1e6], color=colour, label=name
+            [0, last],
+            [figures.constant_bytes / 1e6, (figures.constant_bytes + slope * last) / 1e6],
+            color=colour,
+            label=name,
         )
-        axes.plot([r.case.global_batch for r, _ in own], [f.sent / 1e6 for _, f in own], "o", color=colour)
+        axes.plot([r.case.global_batch for r, _ in own], [f.sent_bytes / 1e6 for _, f in own], "o", color=colour)
     for batch, sent in crossings:
         axes.plot(batch, sent / 1e6, "x", color="black", markersize=9)
         axes.annotate(f"{batch:,.0f}", (batch, sent / 1e6), textcoords="offset points", xytext=(0, 9), ha="center")
@@ -116,19 +119,21 @@ def _traffic(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def crossing(one: tuple[Row, Figures], other: tuple[Row, Figures]) -> tuple[float, float] | None:
-    """The global batch at which two cases send equally much, and the bytes; None where they never do.
+    """The global batch at which two cases send the same number of bytes, and that number; None where they never do.
 
-    Bytes are a constant and a part that grows with the batch, both from the layer table.
+    The bytes have a constant part and a part that grows with the batch, both from the layer table.
     """
-    slopes = [(figures.expected - figures.constant) / row.case.global_batch for row, figures in (one, other)]
+    slopes = [
+        (figures.expected_bytes - figures.constant_bytes) / row.case.global_batch for row, figures in (one, other)
+    ]
     if slopes[0] == slopes[1]:
         return None
-    batch = (other[1].constant - one[1].constant) / (slopes[0] - slopes[1])
-    return (batch, one[1].constant + slopes[0] * batch) if batch > 0 else None
+    batch = (other[1].constant_bytes - one[1].constant_bytes) / (slopes[0] - slopes[1])
+    return (batch, one[1].constant_bytes + slopes[0] * batch) if batch > 0 else None
 
 
 def _losses(axes: Axes, rows: Sequence[Row]) -> None:
-    """Curves of different batches are different trainings: each batch has its own line style."""
+    """Different batches train differently: each has its own line style."""
     batches = sorted({row.case.global_batch for row in rows})
     styles = ("-", "--", ":", "-.")
     for name, colour, own in _lines(rows):

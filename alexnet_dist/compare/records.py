@@ -1,4 +1,4 @@
-"""What the runs of a comparison left in their folders."""
+"""What the runs of a comparison recorded in their folders."""
 
 import json
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from typing import Any
 
 import yaml
 
-from alexnet_dist.compare.cases import Run, experiment_of, run_folder
+from alexnet_dist.compare.cases import Case, Run, experiment_of, run_folder
 from alexnet_dist.compare.config import Comparison
-from alexnet_dist.telemetry.run_files import CONFIG, EXIT, METRICS, SUMMARY, write_json
+from alexnet_dist.telemetry.run_files import CONFIG, EXIT, SUMMARY, read_json, read_metrics, write_json
 
 FAILURES = "failures.json"
 
 
 @dataclass(frozen=True)
-class Record:
-    """A finished run.
+class FinishedRun:
+    """What one run recorded.
 
     Attributes:
-        steps: the measured lines of metrics.jsonl: warm-up cut, and the short last batch of an epoch.
+        steps: the measured lines of metrics.jsonl: without warm-up, and without the short last batch of an epoch.
         losses: of all steps.
         summary: summary.json.
     """
@@ -29,25 +29,35 @@ class Record:
     summary: dict[str, Any]
 
 
-def read_record(comparison: Comparison, run: Run) -> Record | None:
-    """What a run recorded; None where it is not there or did not finish."""
+def read_run(comparison: Comparison, run: Run) -> FinishedRun | None:
+    """What a run recorded; None where it was not started or did not finish."""
     folder = run_folder(comparison, run)
-    if not ended_well(folder):
+    if not has_finished(folder):
         return None
-    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    lines = read_metrics(folder)
     measured = [line for line in lines[comparison.compare.warm_up :] if line["samples"] == run.case.global_batch]
-    return Record(measured, [line["loss"] for line in lines], json.loads((folder / SUMMARY).read_text()))
+    return FinishedRun(measured, [line["loss"] for line in lines], json.loads((folder / SUMMARY).read_text()))
 
 
-def ended_well(folder: Path) -> bool:
+def read_rounds(comparison: Comparison, case: Case, control: bool = False) -> list[FinishedRun]:
+    """The case's finished runs, round by round, up to the first that is missing."""
+    found = []
+    for number in range(1, comparison.compare.rounds + 1):
+        run = read_run(comparison, Run(case, number, control))
+        if run is None or not run.steps:
+            break
+        found.append(run)
+    return found
+
+
+def has_finished(folder: Path) -> bool:
     """Whether a run finished there."""
-    if not ((folder / EXIT).exists() and (folder / SUMMARY).exists()):
-        return False
-    return bool(json.loads((folder / EXIT).read_text())["code"] == 0)
+    ended = read_json(folder / EXIT)
+    return ended is not None and ended["code"] == 0 and (folder / SUMMARY).exists()
 
 
-def difference(comparison: Comparison, run: Run) -> str | None:
-    """What sets the run in the folder apart from the one that the comparison wants, in words; None: nothing."""
+def changed_setting(comparison: Comparison, run: Run) -> str | None:
+    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing."""
     found = yaml.safe_load((run_folder(comparison, run) / CONFIG).read_text())
     wanted = experiment_of(comparison, run.case, run).model_dump()
     for group, fields in wanted.items():
@@ -60,16 +70,13 @@ def difference(comparison: Comparison, run: Run) -> str | None:
 
 def read_failures(comparison: Comparison) -> dict[str, str]:
     """Why runs failed, by name."""
-    path = comparison.folder / FAILURES
-    failures: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    return failures
+    return read_json(comparison.folder / FAILURES) or {}
 
 
-def note_failure(comparison: Comparison, run: Run, reason: str | None) -> None:
-    """Write down why a run failed, or forget it."""
-    failures = read_failures(comparison)
-    before = dict(failures)
-    failures.pop(run.name, None)
+def record_failure(comparison: Comparison, run: Run, reason: str | None) -> None:
+    """Record why a run failed; None removes what an earlier attempt recorded."""
+    before = read_failures(comparison)
+    failures = {name: text for name, text in before.items() if name != run.name}
     if reason is not None:
         failures[run.name] = reason
     if failures != before:

@@ -1,8 +1,8 @@
-"""The comparison as files: report.html (one file that opens anywhere), report.md, results.json and PNG plots."""
+"""A comparison as files: report.html (one file that opens anywhere), report.md, results.json and PNG plots."""
 
 import io
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -12,96 +12,102 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from alexnet_dist.compare.cases import Case, Run, experiment_of, run_flags
+from alexnet_dist.compare.case_parity import WIRE_TOLERANCE
+from alexnet_dist.compare.cases import Case, Run, experiment_of
 from alexnet_dist.compare.config import Comparison
+from alexnet_dist.compare.launches import launcher_of, run_program
 from alexnet_dist.compare.machine import read_links
-from alexnet_dist.compare.pairwise import PairwiseResult
+from alexnet_dist.compare.pairwise import PairwiseResult, pairwise_results, summary_sentence
 from alexnet_dist.compare.plots import draw_all
-from alexnet_dist.compare.results import Row, records_of
-from alexnet_dist.compare.tables import Grid, cause_grid, link_grid, memory_grid, notes, speed_grid
-from alexnet_dist.launcher.processes import TRAIN, Starter
+from alexnet_dist.compare.records import read_rounds
+from alexnet_dist.compare.rows import Row, rows_of
+from alexnet_dist.compare.tables import TextTable, case_tables, link_table, notes
+from alexnet_dist.registry import precisions
 from alexnet_dist.telemetry.run_files import write_json
 
 HTML, MARKDOWN, RESULTS = "report.html", "report.md", "results.json"
+# Of results.json; it goes up when a field is renamed or changes its meaning.
+RESULTS_FORMAT = 2
 PNG_DPI = 150
 
 
 @dataclass(frozen=True)
-class Conclusion:
-    """A comparison with what it came to."""
+class Report:
+    """The contents of a comparison's report.
+
+    Attributes:
+        pairwise: which case is faster, group by group.
+        summary: the same in one sentence.
+        links: how fast the ranks of the largest case reach each other.
+        facts: what one must know to repeat the comparison: hardware, versions, settings, seed.
+    """
 
     comparison: Comparison
     rows: Sequence[Row]
-    pairwise_results: Sequence[PairwiseResult]
-    headline: str
-
-    @property
-    def links(self) -> list[dict[str, Any]]:
-        """How fast the ranks of the largest case reach each other."""
-        return read_links(self.comparison, max(row.case.ranks for row in self.rows if row.case.refusal is None))
+    pairwise: Sequence[PairwiseResult]
+    summary: str
+    links: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, str]
 
     @property
     def title(self) -> str:
         experiment = experiment_of(self.comparison, self.rows[0].case)
         return f"{experiment.net.name}, {experiment.data.name}, {experiment.train.precision}"
 
+    @property
+    def tables(self) -> list[TextTable]:
+        return [*case_tables(self.rows), *([link_table(self.links)] if self.links else [])]
 
-def facts(conclusion: Conclusion) -> dict[str, str]:
-    """What one must know to repeat it: hardware, versions, settings, seed."""
-    settings = conclusion.comparison.compare
-    summaries = [
-        records[0].summary for row in conclusion.rows if (records := records_of(conclusion.comparison, row.case))
-    ]
-    found = {
+
+def report_of(comparison: Comparison, cases: Sequence[Case]) -> Report:
+    """What the runs recorded comes to."""
+    rows = rows_of(comparison, cases)
+    pairwise = pairwise_results(rows, comparison.compare.noise)
+    links = read_links(comparison, max(case.ranks for case in cases if case.error is None))
+    return Report(comparison, rows, pairwise, summary_sentence(rows, pairwise), links, _facts(comparison, cases))
+
+
+def _facts(comparison: Comparison, cases: Sequence[Case]) -> dict[str, str]:
+    settings = comparison.compare
+    facts = {
         "date": str(date.today()),
         "rounds": f"{settings.rounds}, in alternating order; {settings.control_rounds} with control runs",
         "steps": f"{settings.steps} measured after {settings.warm_up} of warm-up, in each run",
         "scaling": settings.scaling,
         "tie": f"a ratio whose 95 % interval includes 1, or that lies within {settings.noise:.0%} of it",
-        "seed": str(conclusion.comparison.run.seed),
+        "seed": str(comparison.run.seed),
     }
+    summaries = [runs[0].summary for case in cases if (runs := read_rounds(comparison, case))]
     if summaries:
-        devices = sorted({name for summary in summaries for name in summary["device_names"]})
-        hosts = sorted({host for summary in summaries for host in summary["hosts"]})
-        found["devices"] = ", ".join(devices)
-        found["hosts"] = ", ".join(hosts)
-        found["versions"] = ", ".join(f"{name} {number}" for name, number in summaries[0]["versions"].items())
-    return found
+        facts["devices"] = ", ".join(sorted({name for summary in summaries for name in summary["device_names"]}))
+        facts["hosts"] = ", ".join(sorted({host for summary in summaries for host in summary["hosts"]}))
+        facts["versions"] = ", ".join(f"{name} {number}" for name, number in summaries[0]["versions"].items())
+    return facts
 
 
-def command(comparison: Comparison, case: Case) -> str:
-    """The line that starts a case's first round."""
-    settings = comparison.compare
-    starter = Starter(settings.start_with, settings.timeout, Path())
-    return shlex.join(starter.line(case.ranks, [*TRAIN, *run_flags(comparison, Run(case, 1))]))
+def command_of(comparison: Comparison, run: Run) -> str:
+    """The command that starts a run."""
+    return shlex.join(launcher_of(comparison, run.name).line(run.case.ranks, run_program(comparison, run)))
 
 
-def grids(conclusion: Conclusion) -> list[Grid]:
-    """The tables, of the report and of the console."""
-    rows, links = conclusion.rows, conclusion.links
-    return [speed_grid(rows), cause_grid(rows), memory_grid(rows), *([link_grid(links)] if links else [])]
-
-
-def write_report(conclusion: Conclusion) -> dict[str, Path]:
+def write_report(report: Report) -> dict[str, Path]:
     """Write every file into the comparison's folder.
 
     Returns:
-        By plot, the PNG.
+        The PNG of each plot, by name.
     """
-    folder, rows = conclusion.comparison.folder, conclusion.rows
-    drawn = draw_all(rows)
-    pictures = {name: folder / f"{name}.png" for name in drawn}
-    for name, (_, figure) in drawn.items():
+    comparison, folder = report.comparison, report.comparison.folder
+    plots = draw_all(report.rows)
+    pictures = {name: folder / f"{name}.png" for name in plots}
+    for name, (_, figure) in plots.items():
         figure.savefig(pictures[name], dpi=PNG_DPI)
-    known = {
-        "title": conclusion.title,
-        "headline": conclusion.headline,
-        "grids": grids(conclusion),
-        "notes": notes(rows),
-        "pairwise_results": conclusion.pairwise_results,
-        "facts": facts(conclusion),
-        "commands": [command(conclusion.comparison, row.case) for row in rows if row.case.refusal is None],
-        "plots": {name: (title, _svg(figure)) for name, (title, figure) in drawn.items()},
+    values = {
+        "report": report,
+        "notes": notes(report.rows),
+        "commands": [command_of(comparison, Run(row.case, 1)) for row in report.rows if row.case.error is None],
+        "plots": {name: (title, _svg(figure)) for name, (title, figure) in plots.items()},
+        "tolerance": f"{precisions['fp32'].tolerance:.0e}",
+        "wire_tolerance": f"{WIRE_TOLERANCE:.0e}",
     }
     templates = Environment(
         loader=PackageLoader("alexnet_dist.compare"),
@@ -111,24 +117,25 @@ def write_report(conclusion: Conclusion) -> dict[str, Path]:
         keep_trailing_newline=True,
     )
     for name in (HTML, MARKDOWN):
-        (folder / name).write_text(templates.get_template(name).render(known), encoding="utf-8")
-    write_json(folder / RESULTS, _results(conclusion, known["facts"]))
+        (folder / name).write_text(templates.get_template(name).render(values), encoding="utf-8")
+    write_json(folder / RESULTS, _results(report))
     return pictures
 
 
 def _svg(figure: Figure) -> Markup:
-    """For the inside of a page: without the XML header."""
+    """As it stands inside a page: without the XML header."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return Markup(text.getvalue()[text.getvalue().index("<svg") :])
 
 
-def _results(conclusion: Conclusion, known: Any) -> dict[str, Any]:
-    settings = conclusion.comparison.model_dump()
-    rows = [asdict(row) for row in conclusion.rows]
-    results = {
-        "headline": conclusion.headline,
-        "facts": known,
-        "pairwise_results": [asdict(duel) for duel in conclusion.pairwise_results],
+def _results(report: Report) -> dict[str, Any]:
+    return {
+        "format": RESULTS_FORMAT,
+        "summary": report.summary,
+        "facts": report.facts,
+        "pairwise": [asdict(result) for result in report.pairwise],
+        "rows": [asdict(row) for row in report.rows],
+        "links": report.links,
+        "settings": report.comparison.model_dump(),
     }
-    return {**results, "rows": rows, "links": conclusion.links, "settings": settings}

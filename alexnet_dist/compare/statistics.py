@@ -1,6 +1,6 @@
-"""Medians with bootstrap intervals: rounds are drawn anew, then steps within each.
+"""Estimates with bootstrap intervals: rounds are drawn with replacement, then steps within each round.
 
-Steps of one run share what befell that run, so steps alone would make intervals too narrow.
+Steps of one run share what befell that run; drawing steps alone would make the intervals too narrow.
 """
 
 import math
@@ -10,72 +10,99 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet_dist.telemetry.throughput import images_per_second
+
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
-Rounds = Sequence[Sequence[float]]
+# Seconds of a case's steps, by round, by step.
+StepSeconds = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """The measured steps of a case.
+
+    Attributes:
+        samples: of each step's global batch.
+        rank_seconds: wall time by round, by step, by rank.
+    """
+
+    samples: int
+    rank_seconds: Sequence[Sequence[Sequence[float]]]
+
+    @property
+    def step_seconds(self) -> StepSeconds:
+        """The slowest rank's, step by step."""
+        return [[max(ranks) for ranks in steps] for steps in self.rank_seconds]
+
+    def first_rounds(self, count: int) -> "Timings":
+        return Timings(self.samples, self.rank_seconds[:count])
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, and the interval that it lies in with 95 % confidence."""
+    """A value and its 95 % confidence interval."""
 
     value: float
     low: float
     high: float
 
-    def inverse(self, numerator: float) -> "Estimate":
-        """Of `numerator` over it: seconds of a step become images per second."""
-        return Estimate(numerator / self.value, numerator / self.high, numerator / self.low)
-
     def widened(self, margin: float) -> "Estimate":
-        """At least as wide as `margin`, in logarithms, to each side."""
-        return Estimate(
-            self.value,
-            min(self.low, self.value * math.exp(-margin)),
-            max(self.high, self.value * math.exp(margin)),
-        )
+        """The interval made to reach at least `margin`, in logarithms, to each side."""
+        low, high = self.value * math.exp(-margin), self.value * math.exp(margin)
+        return Estimate(self.value, min(self.low, low), max(self.high, high))
 
     def is_tie(self, noise: float) -> bool:
-        """Whether a ratio is no difference: its interval includes 1, or it lies nearer to it than the noise."""
+        """Whether a ratio shows no difference: its interval includes 1, or it is nearer to 1 than `noise`."""
         return self.low <= 1.0 <= self.high or abs(self.value - 1.0) < noise
 
 
-def pooled_median(rounds: Rounds) -> float:
-    """Of all steps of all rounds."""
+def pooled_median(rounds: StepSeconds) -> float:
+    """The median of all steps of all rounds."""
     return float(np.median(np.concatenate([np.asarray(steps) for steps in rounds])))
 
 
-def median_estimate(rounds: Rounds) -> Estimate:
-    """The median step over all rounds.
+def median_estimate(rounds: StepSeconds) -> Estimate:
+    """The median step over all rounds."""
+    picks = _draw_rounds(len(rounds))
+    lengths = np.array([len(steps) for steps in rounds])
+    padded = np.array([[*steps, *[0.0] * (lengths.max() - len(steps))] for steps in rounds])
+    # As many steps from every round as the longest has; the padding is never drawn.
+    draws = np.random.default_rng(1).random((*picks.shape, lengths.max()))
+    chosen = (draws * lengths[picks][..., None]).astype(np.int64)
+    return _interval(pooled_median(rounds), np.median(padded[picks[..., None], chosen].reshape(len(picks), -1), axis=1))
+
+
+def throughput_estimate(timings: Timings) -> Estimate:
+    """Images per second over all measured steps, all rounds taken as one window."""
+    return _interval(_throughput(timings), _resampled_throughput(timings, _draw_rounds(len(timings.rank_seconds)), 1))
+
+
+def throughput_ratio(numerator: Timings, denominator: Timings) -> Estimate:
+    """The ratio of two cases' images per second: the quotient of the two that are reported.
+
+    Both resamples use the same rounds, because rounds pair the cases: what the machine did in one befell both. A ratio
+    of median steps would hide slow steps that only one of the two causes; here they count, and a chance hiccup shows as
+    a wide interval.
+    """
+    count = min(len(numerator.rank_seconds), len(denominator.rank_seconds))
+    over, under, picks = numerator.first_rounds(count), denominator.first_rounds(count), _draw_rounds(count)
+    ratios = _resampled_throughput(over, picks, seed=1) / _resampled_throughput(under, picks, seed=2)
+    return _interval(_throughput(over) / _throughput(under), ratios)
+
+
+def margin_of_ratio(cases: Sequence[StepSeconds], rounds: int) -> float:
+    """Half the width of the interval that drift between rounds alone gives a ratio of two cases.
+
+    Two or three rounds of one pair tell little about how the machine drifts, and a bootstrap over them underestimates
+    it. But all cases ran on that machine: the residuals of their rounds, after each case's and each round's own level
+    is taken away, are pooled, and Student's t allows for how few there are. Levels are median steps: a hiccup in one
+    case must not widen the intervals of all others.
 
     Args:
-        rounds: seconds of every step, round by round.
-    """
-    return _interval(pooled_median(rounds), _medians(rounds, _picks(len(rounds)), seed=1))
-
-
-def ratio_estimate(numerator: Rounds, denominator: Rounds) -> Estimate:
-    """The ratio of two cases' median steps.
-
-    Both draw the same rounds, because rounds pair them: what the machine did in one befell both.
-    """
-    count = min(len(numerator), len(denominator))
-    over, under, picks = numerator[:count], denominator[:count], _picks(count)
-    ratios = _medians(over, picks, seed=1) / _medians(under, picks, seed=2)
-    return _interval(pooled_median(over) / pooled_median(under), ratios)
-
-
-def margin_of_ratio(cases: Sequence[Rounds], rounds: int) -> float:
-    """How far a ratio of two cases may be off, by what rounds differ in; half an interval's width.
-
-    Two or three rounds of one pair know next to nothing of how the machine wanders, and a bootstrap over them makes too
-    little of it. But all cases ran on that machine: what is left of their rounds when each case's and each round's own
-    level is taken away is pooled, and Student's t allows for how few they are.
-
-    Args:
-        cases: seconds of every step of every case, round by round.
-        rounds: of the two cases; cases with another number tell nothing.
+        cases: seconds of the steps of every case.
+        rounds: of the two cases; cases with another number of rounds are left out.
 
     Returns:
         In logarithms; 0 where there is one round.
@@ -84,24 +111,32 @@ def margin_of_ratio(cases: Sequence[Rounds], rounds: int) -> float:
     degrees = (len(logs) - 1) * (rounds - 1)
     if degrees < 1:
         return 0.0
-    left = logs - logs.mean(1, keepdims=True) - logs.mean(0) + logs.mean()
-    # Drawn, for want of a formula: a hundred thousand give it to a hundredth.
+    residuals = logs - logs.mean(1, keepdims=True) - logs.mean(0) + logs.mean()
+    # numpy has no quantile function of Student's t; a hundred thousand draws give it to a hundredth.
     student = np.quantile(np.abs(np.random.default_rng(0).standard_t(degrees, 100_000)), CONFIDENCE)
-    return float(student * math.sqrt(np.square(left).sum() / degrees * 2 / rounds))
+    return float(student * math.sqrt(np.square(residuals).sum() / degrees * 2 / rounds))
 
 
-def _picks(rounds: int) -> NDArray[np.int64]:
+def _throughput(timings: Timings) -> float:
+    window = [ranks for steps in timings.rank_seconds for ranks in steps]
+    return images_per_second([timings.samples] * len(window), window)
+
+
+def _resampled_throughput(timings: Timings, picks: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """(RESAMPLES,) images per second of the rounds in each row of `picks`, their steps drawn with replacement."""
+    draws = np.random.default_rng(seed)
+    steps, seconds = np.zeros(len(picks)), np.zeros((len(picks), len(timings.rank_seconds[0][0])))
+    for number, measured in enumerate(timings.rank_seconds):
+        drawn = (picks == number).sum(axis=1) * len(measured)
+        counts = draws.multinomial(drawn, [1 / len(measured)] * len(measured))  # how often each step is drawn
+        seconds += counts @ np.asarray(measured)
+        steps += drawn
+    return timings.samples * steps / seconds.max(axis=1)
+
+
+def _draw_rounds(rounds: int) -> NDArray[np.int64]:
+    """(RESAMPLES, rounds): the rounds of each resample."""
     return np.random.default_rng(0).integers(rounds, size=(RESAMPLES, rounds))
-
-
-def _medians(rounds: Rounds, picks: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-    """(RESAMPLES,) medians of steps drawn with replacement within the rounds that each row of `picks` names."""
-    lengths = np.array([len(steps) for steps in rounds])
-    padded = np.array([[*steps, *[0.0] * (lengths.max() - len(steps))] for steps in rounds])
-    # Equally many from every round, the longest's number; padding is never drawn.
-    draws = np.random.default_rng(seed).random((*picks.shape, lengths.max()))
-    chosen = (draws * lengths[picks][..., None]).astype(np.int64)
-    return np.median(padded[picks[..., None], chosen].reshape(len(picks), -1), axis=1)
 
 
 def _interval(value: float, resampled: NDArray[np.float64]) -> Estimate:

@@ -1,0 +1,75 @@
+"""A whole comparison: the runs, the report, the exit code."""
+
+import signal
+from collections.abc import Sequence
+from types import FrameType
+
+import yaml
+
+from alexnet_dist.compare.cases import Case, list_cases, schedule
+from alexnet_dist.compare.config import SETTINGS, Comparison, overridden
+from alexnet_dist.compare.report import HTML, command_of, report_of, write_report
+from alexnet_dist.compare.runner import carry_out, locked_folder
+from alexnet_dist.compare.tables import notes, print_tables
+from alexnet_dist.compare.wandb_log import log_to_wandb
+from alexnet_dist.errors import DONE, FAILED
+
+INTERRUPTED = 130  # as shells count: 128 and SIGINT
+
+
+def compare(comparison: Comparison) -> int:
+    """Run what is not there yet, and report.
+
+    Returns:
+        DONE where every case ran and is the same training, FAILED where one did not or is not, or INTERRUPTED.
+
+    Raises:
+        UsageError: no case can run, or the folder is in use or holds runs of other settings.
+    """
+    cases = list_cases(comparison)
+    _print_warnings(comparison)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with locked_folder(comparison):
+            settings = yaml.safe_dump(comparison.model_dump(exclude_unset=True), sort_keys=False)
+            (comparison.folder / SETTINGS).write_text(settings)
+            carry_out(comparison, cases)
+            return _report(comparison, cases, log=True)
+    except KeyboardInterrupt:
+        print("interrupted: the same command continues where this one stopped", flush=True)
+        return INTERRUPTED
+
+
+def print_commands(comparison: Comparison) -> int:
+    """Print the command of each run, and run nothing."""
+    cases = list_cases(comparison)
+    _print_warnings(comparison)
+    for run in schedule(comparison, cases):
+        print(command_of(comparison, run))
+    return DONE
+
+
+def report_again(comparison: Comparison) -> int:
+    """Report what the comparison's folder holds, and run nothing. Returns as `compare` does."""
+    return _report(comparison, list_cases(comparison), log=False)
+
+
+def _print_warnings(comparison: Comparison) -> None:
+    for line in overridden(comparison):
+        print(f"warning: {line}")
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _report(comparison: Comparison, cases: Sequence[Case], log: bool) -> int:
+    """Print the tables, write the report, and log it to W&B where that is wanted."""
+    report = report_of(comparison, cases)
+    pictures = write_report(report)
+    title = f"{report.title}, {report.facts.get('devices', 'no device')}, rounds: {comparison.compare.rounds}"
+    lines = [*notes(report.rows), report.summary, f"report: {comparison.folder / HTML}"]
+    print_tables(title, report.tables, lines)
+    if log:
+        log_to_wandb(report, pictures, print)
+    return DONE if all(row.valid for row in report.rows) else FAILED

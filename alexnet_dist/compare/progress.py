@@ -1,0 +1,25 @@
+"""What a person sees while a comparison runs."""
+
+import time
+
+from alexnet_dist.telemetry.progress import ProgressBar
+
+
+class ComparisonProgress(ProgressBar):
+    """A bar over all pieces of work with the time left on a terminal, a line per piece elsewhere.
+
+    Args:
+        total: pieces of work to come: runs, groups of parity checks, measurements of the machine.
+    """
+
+    def __init__(self, total: int) -> None:
+        super().__init__("comparing", total)
+        self.done = 0
+        self._start = time.monotonic()
+
+    def begin(self, text: str) -> None:
+        """The next piece of work starts; the one before it is done."""
+        passed = time.monotonic() - self._start
+        left = f", about {passed / self.done * (self.total - self.done) / 60:.0f} min left" if self.done else ""
+        self.show(self.done, text, f"{self.done + 1}/{self.total}  {text}{left}")
+        self.done += 1

@@ -1,0 +1,46 @@
+"""How many operations a second this machine's CPU does in matrix products.
+
+python -m alexnet_dist.distributed.matrix_rate --precision bf16 --output rate.json
+
+writes {"rate": operations per second} to --output.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from alexnet_dist.distributed.host_cpu import use_own_cores
+from alexnet_dist.registry import precisions
+
+SIZE = 4096
+SECONDS = 5.0
+
+
+def matrix_rate(dtype: torch.dtype, size: int = SIZE, seconds: float = SECONDS) -> float:
+    """Operations per second of the fastest of the `size` x `size` products of a few seconds.
+
+    The fastest, because it stands for what the machine can do: whatever disturbs a product makes it slower.
+    """
+    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--precision", required=True, choices=precisions.names())
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    use_own_cores()
+    rate = matrix_rate(getattr(torch, precisions[arguments.precision].compute))
+    arguments.output.write_text(json.dumps({"rate": rate}))
+
+
+if __name__ == "__main__":
+    main()
