@@ -18,10 +18,9 @@ if [ "$gpus" -lt 2 ]; then
   flags+=(--train.max_steps 25 --train.evaluate_samples 2000)
   export ACCELERATE_USE_CPU=true
 fi
-port=$(.venv/bin/python -c 'from alexnet_dist.launcher.line import free_port; print(free_port())')
 for strategy in ddp split; do
-  .venv/bin/accelerate launch --config_file configs/accelerate/plain.yaml --main_process_port "$port" launch/train.py \
-    "${flags[@]}" --strategy.name "$strategy" --run.dir "runs/quickstart/$strategy" "$@"
+  .venv/bin/alexnet-dist launch --ranks 2 -- "${flags[@]}" --strategy.name "$strategy" \
+    --run.dir "runs/quickstart/$strategy" "$@"
 done
 .venv/bin/alexnet-dist runs runs/quickstart/ddp runs/quickstart/split
 .venv/bin/python launch/compare.py --config configs/compare/quickstart.yaml --overwrite true "$@"
