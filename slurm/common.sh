@@ -10,21 +10,21 @@ ranks=$((RANKS_PER_NODE * SLURM_JOB_NUM_NODES))
 export MASTER_PORT=${MASTER_PORT:-$((10000 + SLURM_JOB_ID % 20000))} # another one for each job of a node
 all_nodes=(--nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1)
 
-# Before anything long: copy the data where site.sh says so, and let every rank tell what is wrong. Takes train flags.
+# Before training: copy the data to where site.sh says, and run the doctor on every rank. Takes training flags.
 prepare() {
   if [ -n "$STAGE_FROM" ]; then
     # shellcheck disable=SC2016  # each node expands them
     srun "${all_nodes[@]}" bash -c 'mkdir -p "$STAGE_TO" && cp -ru "$STAGE_FROM/." "$STAGE_TO"'
   fi
-  # Here the tasks are the ranks themselves: that is faster than launchers.
+  # The tasks are the ranks themselves, which is quicker than a launcher on each node.
   # shellcheck disable=SC2086  # CONTAINER is several words
   srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$ranks" \
     --ntasks-per-node="$RANKS_PER_NODE" --cpus-per-task=1 --overcommit --kill-on-bad-exit=1 \
     $CONTAINER alexnet-dist doctor "$@"
 }
 
-# Train in a folder that the job keeps over all its starts, and end as the run ended: done, refused, failed, or stopped
-# early and to be taken up again, by this job's next start.
+# Train in a folder that the job keeps over all its starts, and exit with the run's own code: 0 done, 1 failed, 2 refused;
+# 75, where the run was cut short and the job's next start resumes it.
 train() {
   local run_dir=$1
   shift
@@ -36,10 +36,10 @@ train() {
   slurm/start.sh "$ranks" train "$@" &
   child=$!
   trap 'kill -USR1 "$child"' USR1
-  trap : TERM # Slurm tells the ranks itself; a second time they would end at once
+  trap : TERM # Slurm signals the ranks itself; at a second signal they would end at once
   # A signal ends `wait`, not the child.
   while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
-  case $(ending "$run_dir") in
+  case $(run_exit_code "$run_dir") in
   0) exit 0 ;;
   2) exit 2 ;;
   75) start_again "stopped early" ;;
@@ -47,13 +47,12 @@ train() {
   esac
 }
 
-# How a run ended, by its own word: srun's exit code is 0 where a node died, and another's than the first rank's where
-# it had to kill the rest.
-ending() { grep -so '"code": [0-9]*' "$1/exit.json" | grep -o '[0-9]*' || echo unknown; }
+# A run's exit code, from its exit.json: srun's is 0 where a node died, and not the first rank's where it killed the rest.
+run_exit_code() { grep -so '"code": [0-9]*' "$1/exit.json" | grep -o '[0-9]*' || echo unknown; }
 
 nodes_answer() { timeout 60 srun "${all_nodes[@]}" --overlap true; }
 
-# Not where the user cancelled the job, or Slurm is ending or requeueing it itself.
+# Requeue the job, unless the user cancelled it or Slurm is ending or requeueing it.
 start_again() {
   if [ "$(squeue --noheader --job "$SLURM_JOB_ID" --format %T)" = RUNNING ]; then
     echo "$1: requeued, start $((${SLURM_RESTART_COUNT:-0} + 2)) goes on from the last checkpoint"

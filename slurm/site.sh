@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What differs from site to site, besides the #SBATCH lines marked SITE in the job scripts. Every job reads this on its
-# first node; what is exported here reaches all of them.
+# A site's settings, besides the #SBATCH lines marked SITE in the job scripts. Every job sources this on its first node;
+# what is exported here reaches all nodes.
 
 # Python: whatever puts `alexnet-dist` on the PATH. Without a change: the .venv that launch/quickstart.sh makes.
 #   module load python/3.11 cuda/12
@@ -11,7 +11,7 @@ if [ -d .venv ]; then source .venv/bin/activate; fi
 #   export CONTAINER="apptainer exec --nv alexnet.sif"
 export CONTAINER=${CONTAINER:-}
 
-# Ranks on a node: as many as it has GPUs. For nodes without GPUs, say how many, and that the CPU is meant:
+# Ranks on a node: one for each GPU. For nodes without GPUs, set their number, and select the CPU:
 #   export RANKS_PER_NODE=2 ACCELERATE_USE_CPU=true
 export RANKS_PER_NODE=${RANKS_PER_NODE:-${SLURM_GPUS_ON_NODE:-1}}
 
