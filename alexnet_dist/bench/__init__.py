@@ -1,1 +1,1 @@
-"""How fast it is: each case a ratio of two programs measured side by side on this machine."""
+"""How fast this program is: each benchmark is a ratio of two programs, measured side by side on this machine."""

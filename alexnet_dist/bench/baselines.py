@@ -1,8 +1,8 @@
-"""What others do, written out: the programs that ours is measured against.
+"""The programs that ours is measured against: what others do, written out.
 
     python -m alexnet_dist.bench.baselines tutorial --batch 128 --steps 8 --precision fp32 --output rate.json
 
-writes images per second over all ranks to --output. Started by the bench; `usual` under a launcher.
+writes {"rate": images per second over all ranks} to --output. The bench starts them; `usual` needs a launcher.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
+import torch.distributed as dist
 import torchvision
 from accelerate import Accelerator
 from PIL import Image
@@ -19,15 +20,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from alexnet_dist.bench.programs import WARM_UP
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.data.fashion_mnist import read_fashion_mnist
+from alexnet_dist.data.sets.fashion_mnist import read_fashion_mnist
 from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.rng import Rng
-
-WARM_UP = 4  # the first steps also take memory from the kernel
-MATRIX = 4096
+from alexnet_dist.telemetry.throughput import images_per_second
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
@@ -48,13 +48,21 @@ class PilImages(Dataset[tuple[Tensor, int]]):
 
 
 def timed(step: Callable[[], None], batch: int, steps: int) -> float:
-    """Images per second over `steps` steps, warm-up left out."""
+    """Images per second over `steps` steps after the warm-up, on the slowest rank. Collective.
+
+    Args:
+        batch: global.
+    """
     for _ in range(WARM_UP):
         step()
     start = time.perf_counter()
     for _ in range(steps):
         step()
-    return batch * steps / (time.perf_counter() - start)
+    own = time.perf_counter() - start
+    ranks = [own] * (dist.get_world_size() if dist.is_initialized() else 1)
+    if dist.is_initialized():
+        dist.all_gather_object(ranks, own)
+    return images_per_second([batch * steps], [ranks])
 
 
 def tutorial(batch: int, steps: int, precision: str) -> float:
@@ -81,7 +89,7 @@ def tutorial(batch: int, steps: int, precision: str) -> float:
 
 
 def bare(batch: int, steps: int, precision: str) -> float:
-    """Our net in the shortest loop there is: the same batch again and again, no record, no masks but torch's own."""
+    """Our net in the shortest possible loop: the same batch again and again, no record, no dropout."""
     flags = ["--net.name", "alexnet_fashion", "--net.dropout", "0"]
     net = AlexNet(table_of(resolve(load(flags), 1).net))
     initialise(net, Rng(0))
@@ -101,7 +109,7 @@ def bare(batch: int, steps: int, precision: str) -> float:
 
 
 def usual(batch: int, steps: int, precision: str) -> float:
-    """The usual Accelerate loop: prepare everything, torchvision's AlexNet, PIL transforms. Under a launcher."""
+    """The usual Accelerate loop: everything prepared, torchvision's AlexNet, PIL transforms. Needs a launcher."""
     accelerator = Accelerator(cpu=True, mixed_precision="bf16" if precision == "bf16" else "no")
     net = torchvision.models.alexnet(num_classes=10)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
@@ -118,25 +126,10 @@ def usual(batch: int, steps: int, precision: str) -> float:
     return timed(step, batch, steps)
 
 
-def matrix(batch: int, steps: int, precision: str) -> float:
-    """Not images but operations a second: the machine's best rate of the 4096 x 4096 matrix products of five seconds.
-
-    Its best, because what others are held against is what the machine can do.
-    """
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = torch.randn(MATRIX, MATRIX, dtype=dtype), torch.randn(MATRIX, MATRIX, dtype=dtype)
-    best, end = float("inf"), time.perf_counter() + 5
-    while (start := time.perf_counter()) < end:
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - start)
-    return 2 * MATRIX**3 / best
-
-
 PROGRAMS: dict[str, Callable[[int, int, str], float]] = {
     "tutorial": tutorial,
     "bare": bare,
     "usual": usual,
-    "matrix": matrix,
 }
 
 
@@ -150,8 +143,9 @@ def main() -> None:
     arguments = parser.parse_args()
     use_own_cores()
     rate = PROGRAMS[arguments.program](arguments.batch, arguments.steps, arguments.precision)
-    with open(arguments.output, "w") as file:
-        json.dump({"rate": rate}, file)
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        with open(arguments.output, "w") as file:
+            json.dump({"rate": rate}, file)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""What is measured against what, and how good the ratio should be on two CPU cores."""
+
+from dataclasses import dataclass
+
+from alexnet_dist.bench.programs import Baseline, MatrixRate, Program, TrainingRun
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve, table_of
+from alexnet_dist.costs.operations import training_operations
+
+FASHION = ("--net.name", "alexnet_fashion")
+OF_2012 = ("--net.name", "alexnet_2012", "--data.name", "synthetic", "--optim.name", "sgd", "--optim.lr", "0.01")
+# Enough steps for ten checkpoints, whatever --steps says.
+SMALL = ("--net.name", "alexnet_small", "--train.max_steps", "500", "--train.epochs", "2")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A ratio of two rates: this program's over another's.
+
+    Attributes:
+        name: the two sides, in words.
+        ours, other: the two programs, run in turn.
+        must, aim: the ratio that is required, and the one that is aimed at.
+        scale: converts our images per second to the other's unit.
+    """
+
+    name: str
+    ours: TrainingRun
+    other: Program
+    must: float
+    aim: float
+    scale: float = 1.0
+
+
+def benchmarks() -> list[Benchmark]:
+    """All benchmarks, in the order in which they run."""
+    operations = training_operations(table_of(resolve(load(list(OF_2012)), 1).net))
+    single = TrainingRun(1, (*OF_2012, "--strategy.name", "single"))
+    split = TrainingRun(2, (*OF_2012, "--strategy.name", "split"))
+    ddp = TrainingRun(2, (*OF_2012, "--strategy.name", "ddp"))
+    ddp_bf16 = TrainingRun(2, (*ddp.flags, "--strategy.gradient_dtype", "bf16"))
+    no_norm = TrainingRun(1, (*single.flags, "--net.norm", "false"))
+    owt = TrainingRun(2, ("--net.name", "alexnet_owt", "--strategy.name", "ddp"))
+    small, checkpoints = TrainingRun(1, SMALL), TrainingRun(1, (*SMALL, "--checkpoint.every_steps", "49"))
+    no_dropout = TrainingRun(1, (*FASHION, "--net.dropout", "0"))
+    return [
+        Benchmark("from real images / the tutorials' loop", TrainingRun(1, FASHION), Baseline("tutorial"), 2.0, 2.3),
+        Benchmark("alexnet_2012 / the machine's matrix rate", single, MatrixRate(), 0.62, 0.80, scale=operations),
+        Benchmark("with response norm / without", single, no_norm, 0.80, 0.91),
+        Benchmark("our loop / a bare loop", no_dropout, Baseline("bare"), 0.97, 1.0),
+        Benchmark("split / single", split, single, 0.95, 1.0),
+        Benchmark("ddp, fp32 gradients / single", ddp, single, 0.80, 0.95),
+        Benchmark("ddp, bf16 gradients / single", ddp_bf16, single, 0.88, 0.95),
+        Benchmark("ten checkpoints in 500 steps / none", checkpoints, small, 0.95, 1.0),
+        Benchmark("ddp / the usual Accelerate loop", owt, Baseline("usual", ranks=2), 1.15, 1.4),
+    ]

@@ -1,0 +1,62 @@
+"""Runs the two programs of each benchmark in turn."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from alexnet_dist.bench.benchmarks import Benchmark
+from alexnet_dist.bench.programs import Settings
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a benchmark measured.
+
+    Attributes:
+        ours, other: rates, round by round, in the other's unit.
+    """
+
+    benchmark: Benchmark
+    ours: Sequence[float]
+    other: Sequence[float]
+
+    @property
+    def ratios(self) -> list[float]:
+        return [ours / other for ours, other in zip(self.ours, self.other, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        """The median over rounds."""
+        return statistics.median(self.ratios)
+
+    @property
+    def verdict(self) -> str:
+        """ "met" where the aim is reached, "must" where only what is required is, else "missed"."""
+        if self.ratio >= self.benchmark.aim:
+            return "met"
+        return "must" if self.ratio >= self.benchmark.must else "missed"
+
+
+def measure(
+    benchmarks: Sequence[Benchmark], rounds: int, settings: Settings, progress: Callable[[str], None]
+) -> list[Result]:
+    """Measure benchmarks.
+
+    Args:
+        rounds: how often the two programs of each take turns.
+        progress: called with a line of text before each run.
+    """
+    results = []
+    with TemporaryDirectory(prefix="alexnet-bench-") as folder:
+        for benchmark in benchmarks:
+            programs = {"ours": benchmark.ours, "other": benchmark.other}
+            rates: dict[str, list[float]] = {side: [] for side in programs}
+            for number in range(rounds):
+                # A B, then B A, and so on: drift of the machine affects both alike.
+                for side in programs if number % 2 == 0 else reversed(programs):
+                    progress(f"{benchmark.name}: {side}")
+                    rates[side].append(programs[side].rate(settings, Path(folder)))
+            results.append(Result(benchmark, [rate * benchmark.scale for rate in rates["ours"]], rates["other"]))
+    return results

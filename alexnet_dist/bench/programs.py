@@ -1,0 +1,100 @@
+"""The kinds of programs that a benchmark measures, each started as a user would, in processes of its own."""
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet_dist.launcher.line import TRAIN
+from alexnet_dist.launcher.processes import launch
+from alexnet_dist.telemetry.run_files import read_metrics
+from alexnet_dist.telemetry.throughput import images_per_second
+
+WARM_UP = 4  # steps that are not measured: among other things they take memory from the kernel
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all programs of a benchmark share.
+
+    Attributes:
+        steps: measured, after `WARM_UP`.
+        batch: global.
+        precision: a value of `train.precision`.
+    """
+
+    steps: int
+    batch: int
+    precision: str
+
+
+class Program(ABC):
+    """Something with a rate."""
+
+    @abstractmethod
+    def rate(self, settings: Settings, folder: Path) -> float:
+        """Run it once.
+
+        Args:
+            folder: for its files.
+
+        Returns:
+            Images per second over all ranks; of `MatrixRate`, operations per second.
+
+        Raises:
+            RunFailed: with the ranks' own reason.
+        """
+
+
+@dataclass(frozen=True)
+class TrainingRun(Program):
+    """A training run of this program."""
+
+    ranks: int
+    flags: tuple[str, ...]
+
+    def rate(self, settings: Settings, folder: Path) -> float:
+        steps, run_folder = settings.steps + WARM_UP, folder / "run"
+        shared = {
+            "--train.global_batch": settings.batch,
+            "--train.max_steps": steps,
+            "--train.precision": settings.precision,
+            "--train.evaluate": "false",
+            "--tracking.wandb": "false",
+            "--tracking.log_every": steps,
+            "--run.dir": run_folder,
+            "--run.overwrite": "true",
+            "--checkpoint.every_steps": 0,
+            **({"--data.samples": settings.batch * steps} if "synthetic" in self.flags else {}),
+        }
+        words = [str(word) for pair in shared.items() for word in pair]
+        launch(self.ranks, [*TRAIN, *words, *self.flags])
+        measured = read_metrics(run_folder)[WARM_UP:]
+        return images_per_second([step["samples"] for step in measured], [step["rank_seconds"] for step in measured])
+
+
+@dataclass(frozen=True)
+class Baseline(Program):
+    """A program of `bench.baselines`."""
+
+    name: str
+    ranks: int = 1
+
+    def rate(self, settings: Settings, folder: Path) -> float:
+        numbers = ["--batch", str(settings.batch), "--steps", str(settings.steps), "--precision", settings.precision]
+        return _told_rate(self.ranks, ["-m", "alexnet_dist.bench.baselines", self.name, *numbers], folder)
+
+
+@dataclass(frozen=True)
+class MatrixRate(Program):
+    """The machine's rate of matrix products."""
+
+    def rate(self, settings: Settings, folder: Path) -> float:
+        return _told_rate(1, ["-m", "alexnet_dist.distributed.matrix_rate", "--precision", settings.precision], folder)
+
+
+def _told_rate(ranks: int, program: list[str], folder: Path) -> float:
+    """The rate that a program writes to --output."""
+    output = folder / "rate.json"
+    launch(ranks, [*program, "--output", str(output)])
+    return float(json.loads(output.read_text())["rate"])

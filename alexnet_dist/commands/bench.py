@@ -1,0 +1,100 @@
+"""`alexnet-dist bench`: how fast this machine trains, each benchmark a ratio of two programs.
+
+alexnet-dist bench                                       every benchmark, in the precision that this machine multiplies
+alexnet-dist bench --only norm --rounds 5 --steps 10     the benchmarks whose name has the word
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from alexnet_dist.commands import Command
+from alexnet_dist.config.precisions import cpu_multiplies_bf16
+from alexnet_dist.errors import DONE, UsageError
+from alexnet_dist.registry import commands
+
+if TYPE_CHECKING:
+    from alexnet_dist.bench.measure import Result
+
+FASHION_MNIST_IMAGES = 60_000
+WIDTH = 100
+
+
+def run(flags: Sequence[str]) -> int:
+    """Measure and print; DONE whatever the ratios: a benchmark is no test.
+
+    Raises:
+        UsageError: the flags are wrong.
+        RunFailed: a program failed.
+    """
+    own = _parse(flags)
+    # On a GPU machine, too: the required ratios are for two CPU cores, and both sides must run on the same device.
+    os.environ["ACCELERATE_USE_CPU"] = "true"
+    from rich.progress import Progress
+
+    from alexnet_dist.bench.benchmarks import benchmarks
+    from alexnet_dist.bench.measure import measure
+    from alexnet_dist.bench.programs import WARM_UP, Settings
+
+    if own.batch * (own.steps + WARM_UP) > FASHION_MNIST_IMAGES:
+        raise UsageError("bench", f"{own.steps} steps of {own.batch}", "are more than an epoch: take fewer")
+    chosen = [benchmark for benchmark in benchmarks() if own.only in benchmark.name]
+    if not chosen or min(own.rounds, own.steps, own.batch) < 1:
+        raise UsageError("bench", flags, "no such case, or a number below 1; see alexnet-dist bench --help")
+    with Progress(transient=True) as bar:
+        task = bar.add_task("", total=len(chosen) * own.rounds * 2, completed=-1)
+        settings = Settings(own.steps, own.batch, own.precision)
+        results = measure(chosen, own.rounds, settings, lambda text: bar.update(task, advance=1, description=text))
+    _show(results, own)
+    return DONE
+
+
+def _parse(flags: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("alexnet-dist bench")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--rounds", type=int, default=3, help="times that the two programs of a case take turns")
+    parser.add_argument("--steps", type=int, default=8, help="measured steps of each run")
+    parser.add_argument("--batch", type=int, default=128, help="global batch")
+    usable = "bf16" if cpu_multiplies_bf16() else "fp32"
+    parser.add_argument("--precision", default=usable, choices=["fp32", "bf16"], help=f"default here: {usable}")
+    return parser.parse_args(flags)
+
+
+def _show(results: Sequence[Result], settings: argparse.Namespace) -> None:
+    import platform
+    from datetime import date
+
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from alexnet_dist.telemetry.hardware import cpu_name
+
+    machine = f"{cpu_name()}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, {platform.system()}"
+    how = f"median of {settings.rounds} rounds of {settings.steps} steps"
+    table = Table(title=f"{machine}, {date.today()}\n{settings.precision}, global batch {settings.batch}, {how}")
+    for column in ("case", "ours", "other", "ratio", "range", "must", "aim", ""):
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for result in results:
+        ours, other = statistics.median(result.ours), statistics.median(result.other)
+        unit = 1e9 if ours > 1e6 else 1.0
+        table.add_row(
+            result.benchmark.name,
+            f"{ours / unit:.1f}",
+            f"{other / unit:.1f}",
+            f"{result.ratio:.2f}",
+            f"{min(result.ratios):.2f}-{max(result.ratios):.2f}",
+            f"{result.benchmark.must}",
+            f"{result.benchmark.aim}",
+            result.verdict,
+        )
+    Console(width=None if Console().is_terminal else WIDTH).print(table)
+
+
+COMMAND = commands.register(
+    Command("bench", "how fast this machine trains, each case against a plain way of doing it", run)
+)
