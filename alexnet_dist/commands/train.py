@@ -27,7 +27,7 @@ def run(flags: Sequence[str]) -> int:
     fields = [flag for flag in flags if flag != "--print_config"]
     set_ranks_from_srun(os.environ)
 
-    def train(status: ExitStatus) -> None:
+    def check_and_train(status: ExitStatus) -> None:
         refuse_separate_launchers(os.environ)
         given = load(fields)
         resolved = resolve(given, launcher_world_size(os.environ))
@@ -37,11 +37,11 @@ def run(flags: Sequence[str]) -> int:
             return
         # Imported after the settings are checked: torch and Accelerate take seconds.
         with quick_imports():
-            from alexnet_dist.training.train import train_experiment
+            from alexnet_dist.training.train import train
 
-        train_experiment(resolved, status)
+        train(resolved, status)
 
-    return exit_code_of(train, ExitStatus(free_run_dir(fields)))
+    return exit_code_of(check_and_train, ExitStatus(free_run_dir(fields)))
 
 
 COMMAND = commands.register(Command("train", "train one experiment on the ranks that the launcher started", run))
