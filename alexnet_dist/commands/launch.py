@@ -77,9 +77,7 @@ def _check(settings: argparse.Namespace, ranks: int, rest: Sequence[str]) -> Non
     if settings.program and not rest:
         raise UsageError("--program", "", "needs a program after --: a script or -m MODULE, and its arguments")
     if settings.program and settings.max_restarts:
-        raise UsageError(
-            "--max-restarts", settings.max_restarts, "has no effect with --program: it is not supervised"
-        )
+        raise UsageError("--max-restarts", settings.max_restarts, "has no effect with --program: it is not supervised")
 
 
 COMMAND = commands.register(Command("launch", "start ranks, pass signals on, return the run's own exit code", run))
