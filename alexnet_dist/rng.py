@@ -1,8 +1,8 @@
-"""The owner of every random number.
+"""Every random number of a run.
 
-Each draw is a pure function of the seed and of what it is for, never of the rank, of the number of ranks or of
-what was drawn before. So every strategy starts from the same weights and drops the same units, and a run that
-is taken up again draws what the undisturbed one would have drawn.
+Each is a pure function of the seed and of its purpose, never of the rank, of the number of ranks or of what was drawn
+before. So every strategy starts from the same weights and drops the same units, and a resumed run draws what an
+uninterrupted one would have drawn.
 """
 
 from hashlib import blake2b
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Rng:
-    """All random draws of a run.
+    """The random numbers of a run.
 
     Args:
         seed: the run's seed.
@@ -62,8 +62,8 @@ class Rng:
             step: the optimiser step.
             rate: probability that a unit is dropped.
             batch, units: extent of the whole mask: samples of the global batch, units over all towers.
-            rows, columns: the part that the caller holds.
-            device: where to draw. CPU and GPU generators differ, ranks on like devices do not.
+            rows, columns: the part that the caller needs.
+            device: where to draw. CPU and GPU generators differ; devices of one kind draw alike.
 
         Returns:
             fp32 (rows, columns): 0 where dropped, else 1 / (1 - rate).

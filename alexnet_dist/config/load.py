@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
-from alexnet_dist.config.schema import Experiment, Group
+from alexnet_dist.config.schema import Experiment, Group, OneOf
 from alexnet_dist.errors import UsageError
 
 Kind = TypeVar("Kind", bound=Experiment)
@@ -212,14 +212,16 @@ def fields_help(kind: type[Experiment] = Experiment) -> str:
         assert isinstance(info.annotation, type) and issubclass(info.annotation, Group)
         for field, detail in info.annotation.model_fields.items():
             default = yaml.safe_dump(detail.default, default_flow_style=True).removesuffix("...\n").strip()
-            choices = " | ".join(_choices(detail.annotation))
+            choices = " | ".join(choice for part in (detail.annotation, *detail.metadata) for choice in _choices(part))
             flag, meaning = f"--{group}.{field}", f"{detail.description}{choices and f' ({choices})'} [{default}]"
             lines += textwrap.wrap(f"  {flag:<27} {meaning}", 100, subsequent_indent=" " * 30)
     return "\n".join(lines)
 
 
 def _choices(annotation: Any) -> list[str]:
-    """The values of a Literal, also of one inside a union or a list."""
+    """The values of a Literal or a registry's names, also inside a union or a list."""
+    if isinstance(annotation, OneOf):
+        return list(annotation.choices())
     if get_origin(annotation) is Literal:
         return [str(value) for value in get_args(annotation)]
     return [choice for inner in get_args(annotation) for choice in _choices(inner)]

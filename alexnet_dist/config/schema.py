@@ -4,14 +4,47 @@ Fields that are None by default take the value that belongs to the rest (the net
 set's number of classes); `resolve` fills them in, so that a run's `config.yaml` has no gaps.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-NetName = Literal["alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_small"]
+from alexnet_dist import registry
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a text field whose value names an entry of a registry, or is one of some further words.
+
+    Names are looked up when a value is checked, not when this module is imported: plugins may import it.
+    """
+
+    registry: registry.Registry[Any]
+    further: tuple[str, ...] = ()
+
+    def choices(self) -> tuple[str, ...]:
+        return (*self.further, *self.registry.names())
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        *others, last = (f"'{choice}'" for choice in self.choices())
+        if value not in self.choices():
+            raise PydanticCustomError(
+                "one_of", "Input should be {choices}", {"choices": " or ".join([", ".join(others), last])}
+            )
+        return value
+
+
+NetName = Annotated[str, OneOf(registry.nets)]
+DataName = Annotated[str, OneOf(registry.data_sets)]
+StrategyName = Annotated[str, OneOf(registry.strategies, ("auto",))]
+OptimizerName = Annotated[str, OneOf(registry.optimizers)]
+ScheduleName = Annotated[str, OneOf(registry.schedules)]
+PrecisionName = Annotated[str, OneOf(registry.precisions)]
 Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
-StrategyName = Literal["auto", "single", "ddp", "split", "zero1", "zero2", "zero3", "fsdp"]
-Precision = Literal["fp64", "fp32", "tf32", "bf16", "fp16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 
 
@@ -40,7 +73,7 @@ class NetConfig(Group):
 
 
 class DataConfig(Group):
-    name: Literal["fashion_mnist", "synthetic"] = Field("fashion_mnist", description="data set")
+    name: DataName = Field("fashion_mnist", description="data set")
     root: str | None = Field(None, description="folder of the files; default: the usual places are searched")
     workers: int = Field(1, ge=0, le=64, description="threads that prepare batches ahead; 0: none")
     samples: int = Field(2048, ge=1, le=10_000_000, description="synthetic: images of each of the two parts")
@@ -64,7 +97,7 @@ class StrategyConfig(Group):
 
 
 class OptimConfig(Group):
-    name: Literal["sgd", "adam"] = Field("adam", description="optimiser")
+    name: OptimizerName = Field("adam", description="optimizer")
     lr: float = Field(1e-3, gt=0, le=1e3, description="learning rate of weights at the start")
     bias_lr: float | None = Field(
         None,
@@ -72,6 +105,7 @@ class OptimConfig(Group):
         le=1e3,
         description="constant learning rate of biases; default: as the weights, steps included",
     )
+    schedule: ScheduleName = Field("steps", description="how the learning rate changes during training")
     milestones: list[Annotated[int, Field(ge=1)]] = Field(
         [], description="epochs from which the rate is divided by lr_divisor, once more at each"
     )
@@ -81,11 +115,11 @@ class OptimConfig(Group):
 
 
 class TrainConfig(Group):
-    global_batch: int = Field(128, ge=1, le=1_000_000, description="samples of one optimiser step over all ranks")
-    accumulate: int = Field(1, ge=1, le=100_000, description="micro-steps of one optimiser step")
+    global_batch: int = Field(128, ge=1, le=1_000_000, description="samples of one optimizer step over all ranks")
+    accumulate: int = Field(1, ge=1, le=100_000, description="micro-batches of one optimizer step")
     epochs: int = Field(1, ge=1, le=1_000_000, description="passes over the training images")
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps, if epochs are not over before")
-    precision: Precision = Field("fp32", description="arithmetic; bf16, fp16: autocast, weights stay fp32")
+    precision: PrecisionName = Field("fp32", description="arithmetic; bf16, fp16: autocast, weights stay fp32")
     clip_norm: float | None = Field(None, gt=0, le=1e9, description="limit of the gradient's norm over all ranks")
     profile: int | None = Field(None, ge=1, le=1000, description="trace so many steps of rank 0, after the first two")
     timeout: int = Field(20, ge=1, le=86_400, description="seconds until a rank that does not answer ends the run")

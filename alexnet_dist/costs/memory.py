@@ -1,16 +1,14 @@
-"""What a rank holds of the net: predicted from the layer table, and counted where the tensors are."""
+"""Bytes of weights, gradients and optimizer state on a rank, predicted from the layer table."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from alexnet_dist import registry
 from alexnet_dist.config.schema import OptimConfig
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that lie on a rank between backward and update.
+    """Bytes on a rank between backward and update.
 
     Attributes:
         parameters: the weights that forward computes with.
@@ -28,16 +26,10 @@ class Memory:
 
 
 def state_values(optim: OptimConfig) -> int:
-    """Values that the optimiser keeps for each parameter: two moments, or the momentum if there is any."""
-    return 2 if optim.name == "adam" else int(optim.momentum > 0)
+    """Values that the optimizer keeps for each value of a parameter."""
+    return len(registry.optimizers[optim.name].moments(optim))
 
 
-def optimizer_bytes(optim: OptimConfig, parameters: int) -> int:
-    """Bytes of an optimiser's state for so many bytes of parameters."""
-    return state_values(optim) * parameters
-
-
-def held_bytes(tensors: Iterable[object]) -> int:
-    """Bytes of the memory behind tensors, shared memory counted once; what is no tensor counts nothing."""
-    storages = {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors if isinstance(t, Tensor))}
-    return sum(storages.values())
+def even_memory(optim: OptimConfig, parameter_bytes: int) -> Memory:
+    """Where gradients and optimizer state lie as the parameters do."""
+    return Memory(parameter_bytes, parameter_bytes, state_values(optim) * parameter_bytes)

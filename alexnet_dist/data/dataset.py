@@ -1,22 +1,47 @@
-"""A data set in memory: uint8 images and labels, a training and a test part."""
+"""What a data set is: light facts, known before anything is read, and samples by number."""
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, final
 
 from alexnet_dist.config.schema import DataConfig
-from alexnet_dist.data.fashion_mnist import read_fashion_mnist
-from alexnet_dist.data.fashion_mnist_download import fetch
-from alexnet_dist.nets.table import Table
-from alexnet_dist.rng import Rng
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from alexnet_dist.nets.table import Table
+    from alexnet_dist.rng import Rng
 
 
+class Samples(ABC):
+    """One part of a data set: images and labels by sample number, wherever they lie."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batch(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels of samples, on the device that the data set was opened for.
+
+        Args:
+            ids: int64 (rows,), on the CPU; sample numbers from 0.
+
+        Returns:
+            uint8 (rows, channels, height, width) and int64 (rows,).
+        """
+
+
+@final
 @dataclass(frozen=True)
-class Images:
-    """Attributes:
-    pixels: uint8 (samples, channels, height, width).
-    labels: int64 (samples,).
+class InMemory(Samples):
+    """Samples that lie in memory as one tensor, on the CPU or on a GPU.
+
+    Attributes:
+        pixels: uint8 (samples, channels, height, width).
+        labels: int64 (samples,).
     """
 
     pixels: Tensor
@@ -25,43 +50,52 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device) -> "Images":
-        return Images(self.pixels.to(device), self.labels.to(device))
-
-    def first(self, samples: int | None) -> "Images":
-        """The first `samples` of them; all where that is None."""
-        return Images(self.pixels[:samples], self.labels[:samples])
+    def batch(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        device = self.labels.device
+        # From pinned memory: an ordinary copy would wait for all work that the device has queued.
+        index = ids.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else ids
+        return self.pixels[index], self.labels[index]
 
 
 @dataclass(frozen=True)
-class DataSet:
-    train: Images
-    test: Images
+class Parts:
+    """The two parts of an opened data set."""
+
+    train: Samples
+    test: Samples
 
 
-def open_data(data: DataConfig, table: Table, draws: Rng) -> DataSet:
-    """Read or make the data set of an experiment.
+class DataSet(ABC):
+    """One value of `data.name`.
 
-    Args:
-        table: synthetic images are made in the net's own input shape.
-
-    Raises:
-        UsageError: files are missing or not the published ones.
+    Attributes:
+        name: in settings.
+        classes, channels: what the data set fixes about the net; None leaves it to the net.
+        unused: fields of `data` that have no effect.
     """
-    if data.name == "fashion_mnist":
-        # Every process asks; where nothing is there one fetches and the others wait for it. A folder that the user
-        # named is not filled: the name may be a slip.
-        files = read_fashion_mnist(data.root or str(fetch(None)))
-        return DataSet(Images(*files["train"]), Images(*files["t10k"]))
-    return DataSet(*(_synthetic(part, data.samples, table, draws) for part in ("train", "test")))
 
+    name: ClassVar[str]
+    classes: ClassVar[int | None]
+    channels: ClassVar[int | None]
+    unused: ClassVar[tuple[str, ...]]
 
-def _synthetic(part: str, samples: int, table: Table, draws: Rng) -> Images:
-    shape = (samples, table.channels, table.size, table.size)
-    return Images(
-        # Channels last, as batches will be.
-        draws.integers(f"synthetic {part} pixels", shape, 256, torch.uint8).contiguous(
-            memory_format=torch.channels_last
-        ),
-        draws.integers(f"synthetic {part} labels", (samples,), table.classes, torch.int64),
-    )
+    @abstractmethod
+    def check(self, settings: DataConfig) -> None:
+        """Whether this machine has the data; reads little and fetches nothing.
+
+        Raises:
+            UsageError: it does not, with what to do.
+        """
+
+    @abstractmethod
+    def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
+        """Read, fetch or make the data.
+
+        Args:
+            table: whose input shape synthetic images take.
+            rng: owner of synthetic images' random numbers.
+            device: where batches are wanted.
+
+        Raises:
+            UsageError: files are missing or damaged.
+        """

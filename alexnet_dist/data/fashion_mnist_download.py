@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 from rich.progress import Progress
 
-from alexnet_dist.data.fashion_mnist import FILES, USUAL_PLACES, find_folder, read_published
+from alexnet_dist.data.sets.fashion_mnist import FILES, USUAL_PLACES, find_folder, read_published
 from alexnet_dist.errors import UsageError
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"

@@ -1,4 +1,4 @@
-"""The micro-batches of one replica, prepared ahead of the loop."""
+"""The micro-batches of one rank, prepared ahead of the loop."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,22 +11,22 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from alexnet_dist.data.dataset import Images
+from alexnet_dist.data.dataset import Samples
 from alexnet_dist.data.order import Order, Rows
-from alexnet_dist.data.transforms import prepare
-from alexnet_dist.distributed.mesh import Layout
+from alexnet_dist.data.transforms import to_input
+from alexnet_dist.distributed.mesh import SampleShard
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What one rank works on at once.
+    """What one rank computes at once.
 
     Attributes:
         images: (rows, channels, size, size), channels last, scaled to [0, 1].
         labels: int64 (rows,).
-        ids: int64 (rows,), the samples' numbers in the training set, on the CPU.
+        ids: int64 (rows,), sample numbers in the training set, on the CPU.
         rows: the samples' positions in the global batch.
     """
 
@@ -36,62 +36,52 @@ class MicroBatch:
     rows: Rows
 
 
+@dataclass(frozen=True)
 class Loader:
-    """Cuts global batches for one rank: replicas get disjoint parts, towers of one replica the same.
+    """Loads one rank's part of each global batch.
 
-    Args:
-        images: the training set, on the device where batches are wanted.
+    Attributes:
+        samples: the training set.
         order: which samples a step takes.
-        layout: this rank's place.
-        accumulate: micro-steps of a step.
+        shard: which of them are this rank's.
+        accumulate: micro-batches per step.
         size: input height and width of the net.
         dtype: floating dtype of the batches.
         workers: threads that prepare ahead; 0 prepares in the caller's.
+        device: of the batches.
     """
 
-    def __init__(
-        self,
-        images: Images,
-        order: Order,
-        layout: Layout,
-        accumulate: int,
-        size: int,
-        dtype: torch.dtype,
-        workers: int,
-    ) -> None:
-        self.images = images
-        self.order = order
-        self.layout = layout
-        self.accumulate = accumulate
-        self.size = size
-        self.dtype = dtype
-        self.workers = workers
+    samples: Samples
+    order: Order
+    shard: SampleShard
+    accumulate: int
+    size: int
+    dtype: torch.dtype
+    workers: int
+    device: torch.device
 
     def micro_batches(self, start: int, stop: int) -> Iterator[MicroBatch]:
-        """All micro-batches of steps start … stop - 1, `accumulate` a step, in order."""
+        """All micro-batches of steps start … stop - 1, `accumulate` per step, in order."""
         work = (
             partial(self._load, self.order.ids(step, rows), rows)
             for step in range(start, stop)
-            for rows in self.order.rows(step, self.layout.dp_size, self.layout.dp_index, self.accumulate)
+            for rows in self.order.rows(step, self.shard.count, self.shard.index, self.accumulate)
         )
-        return _ahead(work, self.workers, self.layout.world.device) if self.workers else (load() for load in work)
+        return _ahead(work, self.workers, self.device) if self.workers else (load() for load in work)
 
     def _load(self, ids: Tensor, rows: Rows) -> MicroBatch:
-        device = self.images.labels.device
-        # From pinned memory: an ordinary copy would wait for all work that the device has queued.
-        index = ids.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else ids
-        pixels = prepare(self.images.pixels[index], self.size, self.dtype)
-        return MicroBatch(pixels, self.images.labels[index], ids, rows)
+        pixels, labels = self.samples.batch(ids)
+        return MicroBatch(to_input(pixels, self.size, self.dtype), labels, ids, rows)
 
 
 def _ahead(work: Iterable[Callable[[], T]], workers: int, device: torch.device) -> Iterator[T]:
-    """Results in order, with one more piece of work under way than there are threads."""
+    """Results in order; one more task is under way than there are threads."""
 
-    def start() -> None:
-        if device.type == "cuda":  # a new thread works on the first device, whoever's that is
+    def use_device() -> None:
+        if device.type == "cuda":  # a new thread's current device is the first one, whoever's that is
             torch.cuda.set_device(device)
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="loader", initializer=start)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="loader", initializer=use_device)
     rest = iter(work)
     pending: deque[Future[T]] = deque(pool.submit(load) for load in islice(rest, workers + 1))
     try:

@@ -13,11 +13,10 @@ def share(length: int, parts: int, index: int) -> slice:
 
 
 def fingerprint(ids: Tensor) -> int:
-    """A number that tells which samples these are, whatever their order: fingerprints of parts add up.
+    """A checksum of sample numbers that does not depend on their order: checksums of parts add up.
 
-    The sum of a 32-bit hash of each number, so that up to two million of them stay exact in fp64. An epoch's steps add
-    up to the fingerprint of all its samples where each was seen exactly once, and (but for one chance in billions) only
-    there.
+    The sum of a 32-bit hash of each number, exact in fp64 for up to two million of them. The steps of an epoch add up
+    to the fingerprint of all its samples if each was seen exactly once, and otherwise with a chance of one in billions.
     """
     mixed = (ids + 1) * 0x9E3779B1 & 0xFFFFFFFF
     mixed = (mixed ^ mixed >> 15) * 0x85EBCA77 & 0xFFFFFFFF
@@ -26,7 +25,7 @@ def fingerprint(ids: Tensor) -> int:
 
 @dataclass(frozen=True)
 class Rows:
-    """Positions in the global batch that one micro-step of one replica works on."""
+    """Positions in the global batch: those of one micro-batch of one shard."""
 
     start: int
     stop: int
@@ -71,8 +70,8 @@ class Order:
         first = step % self.steps_per_epoch * self.global_batch
         return self._permutation[first + rows.start : first + rows.stop]
 
-    def rows(self, step: int, dp_size: int, dp_index: int, accumulate: int) -> list[Rows]:
-        """The positions of each micro-step of one replica. Some are empty when a batch is very short."""
-        mine = share(self.count(step), dp_size, dp_index)
+    def rows(self, step: int, shards: int, shard: int, accumulate: int) -> list[Rows]:
+        """The positions of each micro-batch of one shard. Some are empty where the batch is very short."""
+        mine = share(self.count(step), shards, shard)
         parts = (share(mine.stop - mine.start, accumulate, i) for i in range(accumulate))
         return [Rows(mine.start + part.start, mine.start + part.stop) for part in parts]

@@ -1,4 +1,7 @@
-"""The first step's samples, compared over the ranks: the check that would have caught silent double sharding."""
+"""Compares the first step's samples over all ranks: no sample twice, none left out, ranks of a shard alike.
+
+An engine that shards on its own, or not at all, would otherwise train silently on the wrong samples.
+"""
 
 from collections.abc import Iterable
 
@@ -6,44 +9,43 @@ import torch
 
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.distributed.agreement import gather_objects
-from alexnet_dist.distributed.mesh import Layout
+from alexnet_dist.distributed.mesh import SampleShard, World
 
 
-def check_samples(layout: Layout, batches: Iterable[MicroBatch], count: int) -> None:
-    """Replicas must hold disjoint parts of the global batch, towers of one replica the same images. Collective.
+def check_samples(world: World, shard: SampleShard, batches: Iterable[MicroBatch], count: int) -> None:
+    """Compare one step's samples over all ranks. Collective.
 
     Args:
-        layout: this rank's place.
-        batches: all micro-batches of one step on this rank.
-        count: samples of that step over all ranks.
+        batches: all micro-batches of the step on this rank.
+        count: samples of the step over all ranks.
 
     Raises:
-        RuntimeError: they do not; a defect of this program or of its set-up, never the user's.
+        RuntimeError: shards overlap or miss a sample, or ranks of one shard differ; a defect, never a user's mistake.
     """
     ids, checksum = list[int](), 0.0
     for batch in batches:
         ids += batch.ids.tolist()
         checksum += float(batch.images.sum(dtype=torch.float64))
-    problem = disagreement(gather_objects(layout.world, (layout.dp_index, ids, checksum)), count)
+    problem = sharding_problem(gather_objects(world, (shard.index, ids, checksum)), count)
     if problem:
         raise RuntimeError(problem)
 
 
-def disagreement(held: list[tuple[int, list[int], float]], count: int) -> str | None:
+def sharding_problem(held: list[tuple[int, list[int], float]], count: int) -> str | None:
     """What is wrong with the samples of one step, or None.
 
     Args:
-        held: by rank: its replica, the numbers of its samples, and a checksum of their images.
+        held: by rank: its shard, the numbers of its samples, and a checksum of their images.
         count: samples of the step over all ranks.
     """
-    replicas: dict[int, tuple[list[int], float]] = {}
-    for rank, (replica, ids, checksum) in enumerate(held):
-        if replicas.setdefault(replica, (ids, checksum)) != (ids, checksum):
-            return f"rank {rank} and another tower of replica {replica} were given different images"
-    everything = [i for ids, _ in replicas.values() for i in ids]
+    shards: dict[int, tuple[list[int], float]] = {}
+    for rank, (shard, ids, checksum) in enumerate(held):
+        if shards.setdefault(shard, (ids, checksum)) != (ids, checksum):
+            return f"rank {rank} and another rank of shard {shard} were given different images"
+    everything = [i for ids, _ in shards.values() for i in ids]
     if len(everything) != count or len(set(everything)) != count:
         return (
-            f"replicas were given {len(everything)} samples, {len(set(everything))} of them different, "
+            f"the shards have {len(everything)} samples, {len(set(everything))} of them different, "
             f"of a global batch of {count}"
         )
     return None

@@ -1,11 +1,11 @@
-"""From uint8 images to a net's input: resized and scaled on whole batches, where the images lie."""
+"""From uint8 images to a net's input: whole batches are resized and scaled on the device where they lie."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 
-def prepare(pixels: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+def to_input(pixels: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     """Resize to size x size and scale to [0, 1], as torchvision's `Resize` and `ToTensor` do.
 
     Enlarging uint8 images on the CPU equals PIL's bilinear `Resize` to the last count; on a GPU, where torch has

@@ -1,1 +1,1 @@
-"""Who is where: ranks, axes, groups; who owns which random number; what was sent."""
+"""Ranks and what connects them: bring-up, mesh, agreement, traffic, the network interface, a rank's share of a CPU."""

@@ -1,4 +1,4 @@
-"""What all ranks must agree on before anything is trained."""
+"""Small host-side messages: every rank learns what the others hold, or that one of them refuses."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,18 +21,29 @@ def gather_objects(world: World, value: Any) -> list[Any]:
 
 
 def all_or_none(world: World, action: Callable[[], T]) -> T:
-    """Do something on every rank; where one refuses, all do, with the first one's reason. Collective.
+    """Call `action` on every rank; where it raises a UsageError on one, all ranks raise the first rank's. Collective.
 
-    A rank that went on alone would wait for the others in the next collective.
+    Otherwise the others would wait for that rank in the next collective.
     """
     result: T | None = None
-    refusal: UsageError | None = None
+    problem: UsageError | None = None
     try:
         result = action()
     except UsageError as error:
-        refusal = error
-    for rank, reason in enumerate(gather_objects(world, refusal and refusal.args)):
+        problem = error
+    for rank, reason in enumerate(gather_objects(world, problem and problem.args)):
         if reason is not None:
             field, given, remedy = reason
             raise UsageError(field, given, remedy if rank == 0 else f"{remedy} (rank {rank})")
-    return result  # type: ignore[return-value]  # no refusal: the action returned
+    return result  # type: ignore[return-value]  # no problem: the action returned
+
+
+def on_first_rank(world: World, action: Callable[[], T]) -> T:
+    """What `action` returns on the first rank, on every rank. Collective.
+
+    Raises:
+        UsageError: the first rank's.
+    """
+    result = all_or_none(world, lambda: action() if world.rank == 0 else None)
+    first: T = gather_objects(world, result)[0]
+    return first

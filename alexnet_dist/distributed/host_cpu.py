@@ -1,4 +1,4 @@
-"""A CPU as a rank's device: its share of the cores, and memory that it need not ask for twice."""
+"""A CPU as a rank's device: the rank's share of the cores, and memory that is kept between steps."""
 
 import ctypes
 import os
@@ -11,27 +11,26 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def use_own_cores() -> None:
-    """Share the process's cores evenly among a machine's ranks: launchers set one thread a rank, whatever there is.
+    """Give this rank an even share of the machine's cores; launchers set one thread per rank, whatever there is.
 
-    To be called by the thread that trains. Threads that are started later (loader, checkpoint writer, callbacks of
-    collectives) compute alone: OpenMP gives every thread that computes a team of its own, and with more teams than
-    cores it stops waiting actively, so that each operation of the training thread begins with waking its team. That
-    can take more than half of a step.
+    To be called by the thread that trains. Threads that start later (loader, checkpoint writer, callbacks of
+    collectives) compute on one core: OpenMP gives every computing thread a team of its own, and with more teams than
+    cores it stops waiting actively, so that each operation of the training thread first wakes its team, which can take
+    more than half of a step.
     """
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-    torch.get_num_threads()  # takes the number for this thread now; what is set last holds for the others
+    torch.get_num_threads()  # fixes the number for this thread; what is set last holds for the others
     others = Thread(target=torch.set_num_threads, args=(1,))
     others.start()
     others.join()
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep large blocks that torch frees instead of handing them back to the kernel.
+    """Let glibc keep large blocks that torch frees instead of returning them to the kernel.
 
-    A step on a CPU frees and allocates the same activations over and over; by default each comes back as fresh pages
-    that the kernel zeroes at first touch: a tenth to a third of a step of alexnet_2012. Other C libraries
-    are left alone.
+    Every step on a CPU frees and allocates the same activations; by default each comes back as fresh pages that the
+    kernel zeroes at first touch: a tenth to a third of a step of alexnet_2012. Other C libraries are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

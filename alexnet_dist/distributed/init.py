@@ -1,73 +1,102 @@
-"""Brings the ranks up, and checks that they are those that the launcher promised."""
+"""Initialises torch.distributed through Accelerate, and shuts it down; every time limit of a collective is set here."""
 
 import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState, GradientState
+from torch.distributed import ProcessGroup
 
 from alexnet_dist.distributed.host_cpu import keep_freed_memory, use_own_cores
-from alexnet_dist.distributed.mesh import Layout, World
-from alexnet_dist.distributed.network_interface import name_interface
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.distributed.network_interface import choose_interface
 from alexnet_dist.errors import UsageError
-from alexnet_dist.strategies.base import AcceleratorOptions
 
-# Until the first step is over: ranks may start minutes apart. Then `limit_waiting` applies.
-COLLECTIVE_TIMEOUT = timedelta(minutes=10)
+# Until the first step is over, since ranks may start minutes apart; then `limit_waiting` applies.
+STARTUP_TIMEOUT = timedelta(minutes=10)
 
 
-def start(options: AcceleratorOptions, mixed_precision: str, promised: int) -> tuple[Accelerator, World]:
-    """Bring the ranks up: the Accelerator, and the world that it found. Collective.
+@dataclass(frozen=True)
+class AcceleratorOptions:
+    """What an engine needs to be said before there is an Accelerator.
+
+    Attributes:
+        accelerator: keyword arguments of `accelerate.Accelerator`, which replace the program's own (DeepSpeed on a CPU,
+            for one, must not be told `cpu=True`).
+        environment: variables that the launcher may have set to "true", such as ACCELERATE_USE_DEEPSPEED; any other
+            engine that a user's own Accelerate config asks for is refused.
+    """
+
+    accelerator: Mapping[str, Any] = field(default_factory=dict)
+    environment: frozenset[str] = frozenset()
+
+
+def wants_cpu() -> bool:
+    """Whether training runs on the CPU: there is no GPU, or the user asks for it."""
+    return not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
+
+
+def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_size: int) -> tuple[Accelerator, World]:
+    """Initialise torch.distributed and check the world size against the launcher's. Collective.
+
+    Args:
+        mixed_precision: Accelerate's name of the dtype that autocast computes in, or "no".
+        world_size: what the launcher said.
 
     Raises:
-        UsageError: other ranks came up than the launcher promised.
+        UsageError: another number of ranks came up, or there are fewer GPUs than ranks.
     """
-    on_cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
-    local_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if not on_cpu and local_ranks > torch.cuda.device_count():
-        gpus = torch.cuda.device_count()
+    on_cpu = wants_cpu()
+    local_ranks, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if not on_cpu and local_ranks > gpus:
         raise UsageError("accelerate launch", f"{local_ranks} ranks", f"this machine shows {gpus} GPUs: one rank a GPU")
-    name_interface()
-    # Told for several ranks only: Accelerate would look for a process group even where there is just one.
-    group = [InitProcessGroupKwargs(timeout=COLLECTIVE_TIMEOUT, backend="gloo" if on_cpu else None)]
+    choose_interface()
+    # For several ranks only: told of a process group, Accelerate looks for one even where there is one rank.
+    group = [InitProcessGroupKwargs(timeout=STARTUP_TIMEOUT, backend="gloo" if on_cpu else None)]
     settings = {
         "cpu": on_cpu,
         "mixed_precision": mixed_precision,
         "log_with": "wandb",
-        "kwargs_handlers": group if promised > 1 else [],
+        "kwargs_handlers": group if world_size > 1 else [],
     }
     accelerator = Accelerator(**{**settings, **options.accelerator})
-    if accelerator.num_processes != promised:
-        raise UsageError("accelerate launch", f"{promised} ranks promised", f"{accelerator.num_processes} came up")
+    if accelerator.num_processes != world_size:
+        raise UsageError("accelerate launch", f"{world_size} ranks promised", f"{accelerator.num_processes} came up")
     if on_cpu:
         keep_freed_memory()
         use_own_cores()
-    control = _control_group() if promised > 1 else None
-    return accelerator, World(accelerator.process_index, promised, accelerator.device, control)
+    control = _control_group() if world_size > 1 else None
+    return accelerator, World(accelerator.process_index, world_size, accelerator.device, control)
 
 
 @cache
-def _control_group() -> dist.ProcessGroup:
-    members = dist.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
-    assert isinstance(members, dist.ProcessGroup), "every rank is a member"
-    return members
+def _control_group() -> ProcessGroup:
+    group = dist.new_group(backend="gloo", timeout=STARTUP_TIMEOUT)
+    assert isinstance(group, ProcessGroup), "every rank is a member"
+    return group
 
 
-def stop(accelerator: Accelerator) -> None:
-    """Let an Accelerator go, so that the same ranks can start another one, with another engine."""
+def shut_down(accelerator: Accelerator) -> None:
+    """Release an Accelerator, so that the same ranks can make another one, with another engine."""
     accelerator.free_memory()
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)  # Accelerate leaves it behind
 
 
-def limit_waiting(world: World, layout: Layout, timeout: timedelta) -> None:
-    """From now on, a rank that keeps others waiting for longer than `timeout` ends the run."""
-    groups = [dist.group.WORLD, world.control, layout.dp_group, layout.split_group] if world.size > 1 else []
-    # The old name is all that torch before 2.14 has.
+def limit_waiting(world: World, groups: Iterable[ProcessGroup], timeout: timedelta) -> None:
+    """From now on, a rank that keeps others waiting for longer than `timeout` ends the run.
+
+    Args:
+        groups: that the engine communicates over; the default group and the control group are added.
+    """
+    # torch before 2.14 has the old name only.
     set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
-    for group in groups:
+    for group in {dist.group.WORLD, world.control, *groups} if world.size > 1 else ():
         set_timeout(timeout, group)

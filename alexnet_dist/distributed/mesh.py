@@ -1,4 +1,4 @@
-"""The mesh: how ranks are arranged on the axes `dp` (replicas) and `split` (towers)."""
+"""Ranks: who came up, how they are arranged, and which of them share samples."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -10,11 +10,11 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 @dataclass(frozen=True)
 class World:
-    """The ranks that really came up, before they are arranged.
+    """The ranks, not yet arranged.
 
     Attributes:
-        rank, size: this process and how many there are.
-        device: the one device of this rank.
+        rank, size: this process, and how many there are.
+        device: of this rank.
         control: a gloo group over all ranks for small host-side messages; None for one rank.
     """
 
@@ -23,16 +23,35 @@ class World:
     device: torch.device
     control: ProcessGroup | None
 
+    @property
+    def backend(self) -> str:
+        """Of the groups that carry tensors: "gloo" or "nccl"."""
+        return "nccl" if self.device.type == "cuda" else "gloo"
+
+
+@dataclass(frozen=True)
+class SampleShard:
+    """Which samples of each global batch a rank works on. It says nothing of which parameters the rank holds.
+
+    Attributes:
+        index, count: this rank works on part `index` of `count` disjoint parts.
+        speakers: by part, the rank that reports for it; several ranks may work on the same part.
+    """
+
+    index: int
+    count: int
+    speakers: tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class Layout:
-    """This rank's place on a `dp` x `split` mesh.
+    """This rank's place on a mesh of two axes, `dp` (replicas of the net) and `split` (ranks that share a replica).
 
-    `split` is the inner axis: the ranks of one replica are neighbours, so a pair shares a node.
+    `split` is the inner axis: the ranks of a replica are neighbours, so that they share a node.
 
     Attributes:
         world: the ranks.
-        split_size: ranks that share one replica of the net.
+        split_size: ranks that share one replica.
         mesh: the device mesh with its process groups; None for one rank.
     """
 
@@ -45,12 +64,14 @@ class Layout:
         return self.world.size // self.split_size
 
     @property
-    def dp_index(self) -> int:
-        return self.world.rank // self.split_size
-
-    @property
     def split_index(self) -> int:
         return self.world.rank % self.split_size
+
+    @property
+    def samples(self) -> SampleShard:
+        """Replicas work on different samples, the ranks of a replica on the same."""
+        speakers = tuple(range(0, self.world.size, self.split_size))
+        return SampleShard(self.world.rank // self.split_size, self.dp_size, speakers)
 
     @property
     def dp_group(self) -> ProcessGroup:
@@ -62,16 +83,20 @@ class Layout:
         assert self.mesh is not None, "one rank has no group"
         return self.mesh["split"].get_group()
 
+    @property
+    def groups(self) -> list[ProcessGroup]:
+        return [] if self.mesh is None else [self.dp_group, self.split_group]
+
     def part(self, length: int) -> slice:
-        """This rank's contiguous part of a dim that is cut over the towers."""
-        share = length // self.split_size
-        return slice(self.split_index * share, (self.split_index + 1) * share)
+        """This rank's contiguous part of a dim that is cut over the ranks of a replica."""
+        size = length // self.split_size
+        return slice(self.split_index * size, (self.split_index + 1) * size)
 
 
 @cache
 def arrange(world: World, split_size: int = 1) -> Layout:
-    """Put all ranks on a mesh of world / split_size replicas. Collective the first time: every rank calls it."""
-    assert world.size % split_size == 0, "strategies check this before they arrange"
+    """Arrange all ranks as world.size / split_size replicas. Collective at the first call with these arguments."""
+    assert world.size % split_size == 0, "strategies check this first"
     mesh = None
     if world.size > 1:
         shape = (world.size // split_size, split_size)

@@ -1,0 +1,1 @@
+"""The response norm: its dispatch, and the CPU kernel with its build."""

@@ -1,4 +1,4 @@
-"""The compiled response norm: built by this machine's C++ compiler at first need, kept for later processes."""
+"""Builds the compiled response norm with this machine's C++ compiler at first need, and keeps it for later processes."""
 
 import hashlib
 import os
@@ -13,12 +13,10 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from alexnet_dist.nets.table import Norm, Table
-
 SOURCE = Path(__file__).with_name("response_norm.cpp")
-# The flags of -ffast-math that change no result: nobody reads errno or the processor's exception flags.
+# Those flags of -ffast-math that change no result: errno and the processor's exception flags are never read.
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
-DTYPES = {torch.bfloat16: c_float, torch.float32: c_float, torch.float64: c_double}  # and what constants are there
+DTYPES = {torch.bfloat16: c_float, torch.float32: c_float, torch.float64: c_double}  # and the type of the constants
 
 Kernel = Callable[..., None]
 
@@ -35,11 +33,9 @@ def kernel_of(dtype: torch.dtype) -> Kernel | None:
     return kernel
 
 
-def kernel_warnings(table: Table, device: torch.device) -> list[str]:
-    """Why a net that needs the kernel goes without, as one line."""
-    if device.type != "cpu" or not any(isinstance(layer, Norm) for layer in table.layers):
-        return []
-    _, problem = _library()
+def kernel_warnings(device: torch.device) -> list[str]:
+    """Why a net with response norms on `device` does without the kernel, as one line."""
+    problem = _library()[1] if device.type == "cpu" else None
     return [f"response norm: {problem}: computed with torch's operations, several times slower"] if problem else []
 
 
@@ -66,13 +62,13 @@ def _library() -> tuple[CDLL | None, str | None]:
 
 
 def _keep(built: Path, kept: Path) -> None:
-    """Best effort: where there is no place to keep it, each process builds its own, in a second."""
+    """Best effort: without a place to keep it, each process builds its own, which takes a second."""
     beside = kept.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(built, beside)
-            beside.replace(kept)  # whole or not at all, also where several ranks build at once
+            beside.replace(kept)  # atomic: several ranks may build at once
         finally:
             beside.unlink(missing_ok=True)
 
@@ -87,7 +83,7 @@ def _cache() -> Path:
 
 
 def _identity(compiler: str) -> str:
-    """Of source, command and processor: a home folder may be shared by machines with different instructions."""
+    """A hash of source, command and processor: machines with different instruction sets may share a home folder."""
     processor = ""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

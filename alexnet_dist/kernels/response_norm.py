@@ -3,10 +3,10 @@
 y = x d^-beta with d = k + alpha/size * sum of x^2 over `size` neighbouring channels. Like CHM and
 `torch.nn.LocalResponseNorm`, and unlike the paper's formula, alpha is divided by the window's size.
 
-Forward and backward work on rows of one pixel's channels in one tower. On a CPU with a compiler they are a kernel of
-our own (response_norm.cpp). Elsewhere the sum over a window is a product with a small band matrix, and the rest a few
-elementwise steps; on a CPU these go through the images in pieces that stay in the cache. The backward pass computes d
-again instead of keeping it, which costs less than the memory.
+Forward and backward work on rows: one pixel's channels in one tower. On a CPU with a compiler they are a kernel of our
+own (response_norm.cpp). Elsewhere the sum over a window is a product with a small band matrix, followed by a few
+elementwise operations; on a CPU these process the images in pieces that stay in the cache. Backward computes d again
+instead of keeping it, which costs less than the memory.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ PIECE = 1 << 17
 
 @dataclass(frozen=True)
 class Constants:
-    """Of the formula; `maps` are the channels of one tower, which no window leaves."""
+    """Constants of the formula; `maps` is the number of channels of one tower, which no window leaves."""
 
     maps: int
     size: int
@@ -64,7 +64,7 @@ class _ResponseNorm(torch.autograd.Function):
 
 
 def _over_rows(constants: Constants, *images: Tensor) -> Tensor:
-    """Of x the norm, of x and dL/dy the gradient, as images like x."""
+    """The norm of x, or from x and dL/dy the gradient dL/dx; images of x's shape."""
     x = images[0]
     rows = [image.movedim(1, -1).reshape(-1, constants.maps) for image in images]
     out = torch.empty_like(rows[0])

@@ -1,7 +1,7 @@
 """The one-device module of a layer table. It knows nothing of ranks.
 
-Groups follow from the shapes: a layer whose weight has fewer input channels than its input is grouped. So a
-strategy may replace a parameter by its own tower's part, and the module still does the right thing.
+Groups follow from the shapes: a layer whose weight has fewer input channels than its input is grouped. So a strategy
+may replace a parameter by one tower's part of it, and the module then computes that tower.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from alexnet_dist.rng import Rng
 class Conv(nn.Module):
     """A convolution, grouped where its weight sees only a part of the input channels."""
 
-    def __init__(self, site: t.ShapedLayer, layer: t.Conv) -> None:
+    def __init__(self, shaped: t.ShapedLayer, layer: t.Conv) -> None:
         super().__init__()
         self.stride = layer.stride
         self.padding = layer.padding
-        self.weight = nn.Parameter(torch.empty(site.weight))
+        self.weight = nn.Parameter(torch.empty(shaped.weight))
         self.bias = nn.Parameter(torch.empty(layer.filters))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,9 +38,9 @@ class Conv(nn.Module):
 class Linear(nn.Module):
     """A fully connected layer; block-diagonal where its weight sees only a part of the input."""
 
-    def __init__(self, site: t.ShapedLayer, layer: t.Linear) -> None:
+    def __init__(self, shaped: t.ShapedLayer, layer: t.Linear) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(site.weight))
+        self.weight = nn.Parameter(torch.empty(shaped.weight))
         self.bias = nn.Parameter(torch.empty(layer.units))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,8 +98,8 @@ class AlexNet(nn.Module):
     def __init__(self, table: t.Table) -> None:
         super().__init__()
         self.table = table
-        for site in table.shaped_layers():
-            self.add_module(site.layer.name, _module(site, table.towers))
+        for shaped in table.shaped_layers:
+            self.add_module(shaped.layer.name, _module(shaped, table.towers))
 
     def forward(self, images: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """Logits (batch, classes) of images (batch, channels, size, size).
@@ -114,14 +114,14 @@ class AlexNet(nn.Module):
         return x
 
 
-def _module(site: t.ShapedLayer, towers: int) -> nn.Module:
-    match site.layer:
+def _module(shaped: t.ShapedLayer, towers: int) -> nn.Module:
+    match shaped.layer:
         case t.Conv() as layer:
-            return Conv(site, layer)
+            return Conv(shaped, layer)
         case t.Linear() as layer:
-            return Linear(site, layer)
+            return Linear(shaped, layer)
         case t.Norm() as layer:
-            return Norm(layer, maps=site.inputs[0] // towers)
+            return Norm(layer, maps=shaped.inputs[0] // towers)
         case t.Pool(kernel=kernel, stride=stride):
             return nn.MaxPool2d(kernel, stride)
         case t.Activation(function=function):
@@ -139,15 +139,15 @@ def initialise(net: AlexNet, draws: Rng) -> None:
 
     Drawn in fp32 whatever the net's dtype, so that every precision starts from the same weights.
     """
-    for site in net.table.shaped_layers():
-        if not isinstance(site.layer, t.Conv | t.Linear):
+    for shaped in net.table.shaped_layers:
+        if not isinstance(shaped.layer, t.Conv | t.Linear):
             continue
-        name, init = site.layer.name, site.layer.init
+        name, init = shaped.layer.name, shaped.layer.init
         weight, bias = net.get_parameter(f"{name}.weight"), net.get_parameter(f"{name}.bias")
         if init.std is None:
-            bound = prod(site.weight[1:]) ** -0.5
-            weight.copy_(draws.uniform(f"{name}.weight", site.weight, bound))
-            bias.copy_(draws.uniform(f"{name}.bias", site.weight[:1], bound))
+            bound = prod(shaped.weight[1:]) ** -0.5
+            weight.copy_(draws.uniform(f"{name}.weight", shaped.weight, bound))
+            bias.copy_(draws.uniform(f"{name}.bias", shaped.weight[:1], bound))
         else:
-            weight.copy_(draws.normal(f"{name}.weight", site.weight, init.std))
+            weight.copy_(draws.normal(f"{name}.weight", shaped.weight, init.std))
             bias.fill_(init.bias)

@@ -1,12 +1,13 @@
-"""The nets that exist, each as one entry: five convolutions, three fully connected layers, and their habits.
+"""The nets: each entry states the convolutions, the fully connected layers and where the net differs from the rest.
 
 Sources: CHM = computerhistory/AlexNet-Source-Code, experiment #145; P = Krizhevsky, Sutskever, Hinton, NIPS 2012;
 OWT = Krizhevsky, "One weird trick", 2014.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from alexnet_dist import registry
 from alexnet_dist.nets.table import (
     Activation,
     Conv,
@@ -21,8 +22,8 @@ from alexnet_dist.nets.table import (
     Table,
 )
 
-POOLED = (1, 2, 5)  # every AlexNet pools behind these convolutions
-NORMED = (1, 2)  # and normalises, where it does, behind these
+POOLED = (1, 2, 5)  # convolutions with a pool behind them, in every AlexNet
+NORMED = (1, 2)  # convolutions with a response norm behind them, where the net has any
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Options:
     """What a user may change of a net; see `config.experiment.NetConfig` for their meaning."""
 
     towers: int
-    exchange: Collection[str]
+    exchange: tuple[str, ...]
     norm: bool
     pool_overlap: bool
     activation: str
@@ -42,9 +43,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Family:
-    """What makes one AlexNet differ from another.
+    """One net, whatever its options.
 
     Attributes:
+        name: in settings.
         size: input height and width.
         convs: (filters, kernel, stride, padding before, padding after) of conv1 to conv5.
         hidden: units of fc6 and fc7.
@@ -52,8 +54,10 @@ class Family:
         activation_last: the convolutions whose activation comes after norm and pool.
         dropout_first: dropout in front of fc6 and fc7 (torchvision) instead of behind them.
         defaults: the options a user gets.
+        follows: the sources that it can follow in order of layers and initial weights.
     """
 
+    name: str
     size: int
     convs: tuple[tuple[int, int, int, int, int], ...]
     hidden: int
@@ -61,6 +65,17 @@ class Family:
     defaults: Options
     activation_last: Collection[int] = ()
     dropout_first: bool = False
+    follows: tuple[str, ...] = ("code",)
+
+    def table(self, options: Options) -> Table:
+        """The layer table under the given options."""
+        # With one tower every layer sees all maps, so ranks that share it must exchange in front of each.
+        crossing = (
+            set(options.exchange) if options.towers > 1 else {f"conv{i}" for i in range(2, 6)} | {"fc6", "fc7", "fc8"}
+        )
+        inits = _PAPER_INITS if options.follows == "paper" else self.inits
+        layers = (*_convolutions(self, options, crossing, inits), *_classifier(self, options, crossing, inits))
+        return Table(self.name, options.channels, self.size, options.towers, layers)
 
 
 _TOWERS_OF_2012 = Options(
@@ -73,17 +88,7 @@ _TOWERS_OF_2012 = Options(
     classes=1000,
     channels=3,
 )
-_ONE_TOWER = Options(
-    towers=1,
-    exchange=("conv3", "fc6", "fc7", "fc8"),
-    norm=False,
-    pool_overlap=True,
-    activation="relu",
-    dropout=0.5,
-    classes=1000,
-    channels=3,
-)
-_GRAY = {"classes": 10, "channels": 1}
+_ONE_TOWER = replace(_TOWERS_OF_2012, towers=1, norm=False)
 
 
 def _inits(stds: Sequence[float], biases: Sequence[float]) -> tuple[Init, ...]:
@@ -92,19 +97,22 @@ def _inits(stds: Sequence[float], biases: Sequence[float]) -> tuple[Init, ...]:
 
 _PAPER_INITS = _inits((0.01,) * 8, biases=(0, 1, 0, 1, 1, 1, 1, 0))
 
-NETS: dict[str, Family] = {
+for _family in (
     # CHM layers-145.cfg. conv1 is unpadded, but its last window runs 3 pixels past the edge. Left out: the
     # second, same-map 5x5 norm behind conv2 (not in P). fc8 is cut like the rest; CHM held it on GPU 0.
-    "alexnet_2012": Family(
+    Family(
+        name="alexnet_2012",
         size=224,
         convs=((96, 11, 4, 0, 3), (256, 5, 1, 2, 2), (384, 3, 1, 1, 1), (384, 3, 1, 1, 1), (256, 3, 1, 1, 1)),
         hidden=4096,
         inits=_inits((0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01), biases=(0, 1, 0, 1, 1, 1, 1, 0)),
         activation_last=(1, 5),
         defaults=_TOWERS_OF_2012,
+        follows=("code", "paper"),
     ),
     # OWT as torchvision.models.alexnet has it.
-    "alexnet_owt": Family(
+    Family(
+        name="alexnet_owt",
         size=224,
         convs=((64, 11, 4, 2, 2), (192, 5, 1, 2, 2), (384, 3, 1, 1, 1), (256, 3, 1, 1, 1), (256, 3, 1, 1, 1)),
         hidden=4096,
@@ -113,36 +121,27 @@ NETS: dict[str, Family] = {
         defaults=_ONE_TOWER,
     ),
     # The tutorials' net for 1 x 224 x 224 images and 10 classes.
-    "alexnet_fashion": Family(
+    Family(
+        name="alexnet_fashion",
         size=224,
         convs=((96, 11, 4, 1, 1), (256, 5, 1, 2, 2), (384, 3, 1, 1, 1), (384, 3, 1, 1, 1), (256, 3, 1, 1, 1)),
         hidden=4096,
         inits=(Init(),) * 8,
-        defaults=Options(**{**_ONE_TOWER.__dict__, **_GRAY}),
+        defaults=replace(_ONE_TOWER, classes=10, channels=1),
     ),
     # The net of 2012 in miniature: every kind of layer and exchange, seconds a run on two cores.
-    "alexnet_small": Family(
+    Family(
+        name="alexnet_small",
         size=32,
         convs=((16, 5, 2, 2, 2), (32, 3, 1, 1, 1), (48, 3, 1, 1, 1), (48, 3, 1, 1, 1), (32, 3, 1, 1, 1)),
         hidden=64,
         # About sqrt(2 / fan-in): it learns within some dozens of steps.
         inits=_inits((0.28, 0.17, 0.083, 0.096, 0.096, 0.25, 0.18, 0.18), biases=(0,) * 8),
         activation_last=(1, 5),
-        defaults=Options(**{**_TOWERS_OF_2012.__dict__, **_GRAY}),
+        defaults=replace(_TOWERS_OF_2012, classes=10, channels=1),
     ),
-}
-
-
-def build_table(name: str, options: Options) -> Table:
-    """The layer table of a net of the catalogue under the given options."""
-    family = NETS[name]
-    # With one tower every layer sees everything, so a cut by ranks must exchange in front of each.
-    crossing = (
-        set(options.exchange) if options.towers > 1 else {f"conv{i}" for i in range(2, 6)} | {"fc6", "fc7", "fc8"}
-    )
-    inits = _PAPER_INITS if options.follows == "paper" else family.inits
-    layers = (*_convolutions(family, options, crossing, inits), *_classifier(family, options, crossing, inits))
-    return Table(name, options.channels, family.size, options.towers, layers)
+):
+    registry.nets.register(_family)
 
 
 def _convolutions(family: Family, options: Options, crossing: set[str], inits: Sequence[Init]) -> Iterator[Layer]:

@@ -1,11 +1,12 @@
 """Layer tables: a net described once.
 
-The module, its parameter count, multiply-adds, activation values and what crosses between towers are all
-derived from the table. An `Exchange` is the place where towers see each other: on one device it does nothing,
-and a layer behind it sees every map; any other layer sees its own tower's maps only (a grouped convolution).
+The module, its parameter count, its operations and what crosses between towers are derived from the table. An
+`Exchange` is where towers see each other: on one device it does nothing, and the layer behind it sees every map; any
+other layer sees its own tower's maps only (a grouped convolution).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 
@@ -99,7 +100,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class ShapedLayer:
-    """A layer where it stands: shapes are per image, without the batch dim, over all towers."""
+    """A layer with its shapes: per image, without the batch dim, over all towers."""
 
     layer: Layer
     inputs: Shape
@@ -140,53 +141,40 @@ class Table:
     towers: int
     layers: tuple[Layer, ...]
 
-    def shaped_layers(self) -> list[ShapedLayer]:
+    @cached_property
+    def shaped_layers(self) -> tuple[ShapedLayer, ...]:
         """Every layer with its shapes and groups."""
         shape: Shape = (self.channels, self.size, self.size)
         sees_all = True  # the image lies in front of every tower
-        shaped_layers = []
+        shaped = []
         for layer in self.layers:
             groups = 1 if sees_all else self.towers
             outputs = _outputs(layer, shape)
-            shaped_layers.append(ShapedLayer(layer, shape, outputs, groups))
+            shaped.append(ShapedLayer(layer, shape, outputs, groups))
             if isinstance(layer, Conv | Linear):
                 sees_all = False
             elif isinstance(layer, Exchange):
                 sees_all = True
             shape = outputs
-        return shaped_layers
+        return tuple(shaped)
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Weights and biases of the whole net."""
-        return sum(prod(site.weight) + site.weight[0] for site in self.shaped_layers() if site.weight)
+        return sum(prod(shaped.weight) + shaped.weight[0] for shaped in self.shaped_layers if shaped.weight)
 
-    @property
+    @cached_property
     def multiply_adds(self) -> int:
         """Of one image's forward pass."""
-        return sum(site.multiply_adds for site in self.shaped_layers())
-
-    @property
-    def training_flops(self) -> int:
-        """Floating-point operations of one trained image: forward, weight and input gradients.
-
-        The first layer needs no input gradient.
-        """
-        first = next(site.multiply_adds for site in self.shaped_layers() if site.weight)
-        return 2 * (3 * self.multiply_adds - first)
-
-    @property
-    def activation_values(self) -> int:
-        """Values that layers with parameters put out for one image."""
-        return sum(prod(site.outputs) for site in self.shaped_layers() if site.weight)
+        return sum(shaped.multiply_adds for shaped in self.shaped_layers)
 
     @property
     def classes(self) -> int:
-        return self.shaped_layers()[-1].outputs[0]
+        return self.shaped_layers[-1].outputs[0]
 
     def exchanges(self) -> list[tuple[Exchange, int]]:
         """Every exchange with the values of one image that all towers together put into it."""
-        return [(s.layer, prod(s.inputs)) for s in self.shaped_layers() if isinstance(s.layer, Exchange)]
+        return [(s.layer, prod(s.inputs)) for s in self.shaped_layers if isinstance(s.layer, Exchange)]
 
 
 def _outputs(layer: Layer, inputs: Shape) -> Shape:

@@ -15,31 +15,30 @@ from torch import Tensor
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.distributed.init import stop
+from alexnet_dist.distributed.init import shut_down
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of
 from alexnet_dist.parity.trace import TrainingTrace, differences
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.step import training_step
-from alexnet_dist.training.train import init_ranks
-from alexnet_dist.training.wiring import build
+from alexnet_dist.training.wiring import build, init_ranks
 
 
 def trace_training(experiment: Experiment, steps: int, accelerator: Accelerator, world: World) -> TrainingTrace:
     """Train `steps` steps with the training loop's own step. Collective; every rank gets the whole trace."""
     components = build(experiment, accelerator, world)
-    meter, batches = Meter(components.layout.world, components.layout.samples.speakers), components.micro_batches(0, steps)
+    meter, batches = Meter(world, components.engine.samples.speakers), components.micro_batches(0, steps)
     gradients: dict[str, Tensor] = {}
 
     def keep_first() -> None:
         if not gradients:
-            gradients.update({name: g.cpu().clone() for name, g in components.strategy.gradients().items()})
+            gradients.update({name: g.cpu().clone() for name, g in components.engine.gradients().items()})
 
     meter.start()
     for step in range(steps):
         traffic = training_step(components, step, batches, meter, inspect=keep_first)
     losses = [record.loss for record in meter.flush()]
-    weights = {name: weight.cpu() for name, weight in components.strategy.weights().items()}
+    weights = {name: weight.cpu() for name, weight in components.engine.weights().items()}
     return TrainingTrace(losses, gradients, weights, asdict(traffic))
 
 
@@ -50,9 +49,9 @@ def main(requests_file: str) -> int:
     def serve_all(_: ExitStatus) -> None:
         for request in requests:
             experiment, accelerator, world = init_ranks(load(request["flags"]))
-            gc.freeze()  # `stop` collects garbage after each request: spare it all that is older
+            gc.freeze()  # `shut_down` collects garbage after each request: spare it all that is older
             trace = trace_training(experiment, request["steps"], accelerator, world)
-            stop(accelerator)
+            shut_down(accelerator)
             if world.rank == 0:
                 _write(trace, Path(request["output"]), request["reference"])
 

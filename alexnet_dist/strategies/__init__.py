@@ -1,10 +1,5 @@
-"""How a net lies on the ranks. Nothing outside this folder branches on a strategy's name."""
+"""The strategies: how a net and its batch are spread over the ranks. Nothing outside branches on a strategy's name.
 
-from alexnet_dist.strategies.base import Strategy
-from alexnet_dist.strategies.ddp import Ddp
-from alexnet_dist.strategies.fsdp import Fsdp
-from alexnet_dist.strategies.single import Single
-from alexnet_dist.strategies.split import Split
-from alexnet_dist.strategies.zero import Zero1, Zero2, Zero3
-
-STRATEGIES: dict[str, type[Strategy]] = {kind.name: kind for kind in (Single, Ddp, Split, Zero1, Zero2, Zero3, Fsdp)}
+Each file here is a strategy (zero.py has three): what is known before anything starts. What runs it is an engine, in
+`engines/`, put together from what is in `parts/`. Strategies import no torch; engines are loaded when ranks start.
+"""

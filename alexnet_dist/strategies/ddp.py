@@ -2,24 +2,23 @@
 
 from typing import final
 
+from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import About
-from alexnet_dist.strategies.parts.module_engine import ModuleStrategy
-from alexnet_dist.strategies.parts.settings import needs_several_ranks
+from alexnet_dist.strategies.base import needs_several_ranks
+from alexnet_dist.strategies.parts.module_strategy import ModuleStrategy
 
 
 @final
 class Ddp(ModuleStrategy):
     name = "ddp"
-    split_size = 1
-    about = About(
-        splits="the batch",
-        moves="gradients, summed: 2(N-1)/N W",
-        needs="two ranks or more",
-        right_where="the net fits on a device and links are fast; large batches",
-    )
+    splits = "the batch"
+    moves = "gradients, summed: 2(N-1)/N W"
+    needs = "two ranks or more"
+    right_where = "the net fits on a device and links are fast; large batches"
 
-    @classmethod
-    def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
-        needs_several_ranks(cls.name, world_size)
+    def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
+        needs_several_ranks(self.name, world_size)
+
+
+registry.strategies.register(Ddp())

@@ -1,30 +1,27 @@
 """The two-GPU design of 2012: each rank of a pair holds half of every layer, and towers exchange activations.
 
-Four ranks and more are replicas of the pair. Rank 2i and 2i + 1 are one pair, so that a pair shares a node.
+Four ranks and more are replicas of the pair. Ranks 2i and 2i + 1 are one pair, so that a pair shares a node.
 """
 
 from typing import final
 
+from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Norm, Table
-from alexnet_dist.strategies.base import About
-from alexnet_dist.strategies.parts.module_engine import ModuleStrategy
+from alexnet_dist.strategies.parts.module_strategy import ModuleStrategy
 
 
 @final
 class Split(ModuleStrategy):
     name = "split"
+    splits = "every layer in two, the batch over pairs"
+    moves = "activations, with the batch; gradients of half a net between pairs"
+    needs = "an even number of ranks"
+    right_where = "batches are small or links slow: what crosses does not grow with the net"
     split_size = 2
-    about = About(
-        splits="every layer in two, the batch over pairs",
-        moves="activations, with the batch; gradients of half a net between pairs",
-        needs="an even number of ranks",
-        right_where="batches are small or links slow: what crosses does not grow with the net",
-    )
 
-    @classmethod
-    def check(cls, experiment: Experiment, table: Table, world_size: int) -> None:
+    def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
         if world_size % 2:
             raise UsageError(
                 "strategy.name", "split", f"pairs ranks, {world_size} cannot be paired: launch an even number"
@@ -38,6 +35,11 @@ class Split(ModuleStrategy):
                 "with one tower the norm's window would reach over the cut between two "
                 "ranks: set net.towers 2 or net.norm false",
             )
-        for site in table.shaped_layers():
-            if site.weight and site.outputs[0] % 2:
-                raise UsageError("net.classes", site.outputs[0], "an odd number of outputs cannot be cut in two halves")
+        for shaped in table.shaped_layers:
+            if shaped.weight and shaped.outputs[0] % 2:
+                raise UsageError(
+                    "net.classes", shaped.outputs[0], "an odd number of outputs cannot be cut in two halves"
+                )
+
+
+registry.strategies.register(Split())

@@ -1,4 +1,4 @@
-"""Evaluation that counts every test image exactly once, and proves it."""
+"""Evaluation that counts every test image exactly once, and checks that it did."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from alexnet_dist.data.order import share
-from alexnet_dist.data.transforms import prepare
+from alexnet_dist.data.transforms import to_input
 from alexnet_dist.training.wiring import Components
 
 
@@ -35,10 +35,10 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) -> Evaluation | None:
-    """Accuracy and loss on the whole test part. Collective.
+    """Accuracy and loss on the test part, or on its first `train.evaluate_samples`. Collective.
 
     Args:
-        stops: asked after every batch whether to give up, with the same answer on every rank.
+        stops: polled after every batch: whether to give up, the same on every rank.
 
     Returns:
         None where it was given up.
@@ -46,39 +46,40 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
     Raises:
         RuntimeError: an image was counted twice or not at all, which only a defect of this program can do.
     """
-    images, layout = components.data.test, components.layout
-    mine = share(len(images), layout.dp_size, layout.dp_index)
-    train = components.experiment.train
-    size = max(1, train.global_batch // (layout.dp_size * train.accumulate))
-    # Every rank runs as many batches as the one with most, an empty one if need be: a strategy may talk in forward.
-    longest = -(-len(images) // layout.dp_size)
-    sums = torch.zeros(3, dtype=torch.float64, device=layout.world.device)
-    seen = torch.zeros(len(images), dtype=torch.int32)
+    test, train, shard = components.data.test, components.experiment.train, components.engine.samples
+    total = min(len(test), train.evaluate_samples or len(test))
+    mine = share(total, shard.count, shard.index)
+    size = max(1, train.global_batch // (shard.count * train.accumulate))
+    # Every rank runs as many batches as the one with most, an empty one if need be: forward may be collective.
+    longest = -(-total // shard.count)
+    sums = torch.zeros(3, dtype=torch.float64, device=components.world.device)
+    seen = torch.zeros(total, dtype=torch.int32)
     for start in range(mine.start, mine.start + longest, size):
-        rows = slice(min(start, mine.stop), min(start + size, mine.stop))
-        logits = components.net(prepare(images.pixels[rows], components.table.size, components.dtypes.compute), None)
-        sums += _sums(logits.double(), images.labels[rows])
-        seen[rows] += 1
+        ids = torch.arange(min(start, mine.stop), min(start + size, mine.stop))
+        pixels, labels = test.batch(ids)
+        logits = components.engine.logits(to_input(pixels, components.table.size, components.dtypes.compute))
+        sums += _sums(logits.double(), labels)
+        seen[ids] += 1
         if stops():
             return None
-    top1, top5, loss = (_over_replicas(components, sums.cpu()) / len(images)).tolist()
-    counts = _over_replicas(components, seen)
+    top1, top5, loss = (_over_shards(components, sums.cpu()) / total).tolist()
+    counts = _over_shards(components, seen)
     if not bool((counts == 1).all()):
         raise RuntimeError(f"{int((counts != 1).sum())} test images were not evaluated exactly once")
     return Evaluation(top1, top5, loss, unique_samples=int((counts == 1).sum()))
 
 
 def _sums(logits: Tensor, labels: Tensor) -> Tensor:
-    """(correct, correct among five, loss), summed over a batch."""
+    """(correct, correct among five, loss), summed over a batch; fp64 (3,)."""
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels.unsqueeze(1)
     loss = functional.cross_entropy(logits, labels, reduction="sum")
     return torch.stack([best[:, 0].sum().double(), best.sum().double(), loss])
 
 
-def _over_replicas(components: Components, values: Tensor) -> Tensor:
-    """Sum over replicas: of each, the first tower's rank speaks."""
-    layout = components.layout
-    if layout.world.control is not None:
-        values = values if layout.split_index == 0 else torch.zeros_like(values)
-        dist.all_reduce(values, group=layout.world.control)
+def _over_shards(components: Components, values: Tensor) -> Tensor:
+    """The sum over shards; each is reported by one rank."""
+    world, shard = components.world, components.engine.samples
+    if world.control is not None:
+        values = values if shard.speakers[shard.index] == world.rank else torch.zeros_like(values)
+        dist.all_reduce(values, group=world.control)
     return values

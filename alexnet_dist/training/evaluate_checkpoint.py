@@ -6,8 +6,7 @@ from pathlib import Path
 from alexnet_dist.config.load import read_flags, validate
 from alexnet_dist.training.checkpoints import reader
 from alexnet_dist.training.evaluate import evaluate
-from alexnet_dist.training.train import init_ranks
-from alexnet_dist.training.wiring import build
+from alexnet_dist.training.wiring import build, init_ranks
 
 # How the checkpoint was trained says nothing about how it is to be evaluated.
 _LEFT_OUT = ("strategy", "checkpoint", "tracking", "run")
@@ -23,7 +22,7 @@ def evaluate_checkpoint(checkpoint: Path, flags: Sequence[str]) -> None:
     Raises:
         UsageError: no whole checkpoint is there, or a flag makes it another net.
     """
-    path, manifest = reader.first_whole(reader.find(checkpoint), print)
+    path, manifest = reader.first_undamaged(reader.find(checkpoint), print)
     values = {group: dict(fields) for group, fields in manifest.experiment.items() if group not in _LEFT_OUT}
     values["run"] = {"seed": manifest.experiment["run"]["seed"]}
     for group, fields in read_flags(list(flags))[1].items():
@@ -31,8 +30,8 @@ def evaluate_checkpoint(checkpoint: Path, flags: Sequence[str]) -> None:
     experiment, accelerator, world = init_ranks(validate(values))
     reader.check_same(manifest, experiment)
     components = build(experiment, accelerator, world)
-    reader.read_into(path, state := components.strategy.state(), world)
-    components.strategy.load_state(state)
+    reader.read_into(path, state := components.engine.state(), world)
+    components.engine.load_state(state)
     evaluation = evaluate(components)
     if world.rank == 0:
         print(f"step {manifest.step}: {evaluation}", flush=True)

@@ -33,7 +33,7 @@ def export(checkpoint: Path, form: str, output: Path) -> None:
     """
     if form not in FORMATS:
         raise UsageError("--format", form, f"must be one of {', '.join(FORMATS)}")
-    path, manifest = reader.first_whole(reader.find(checkpoint), print)
+    path, manifest = reader.first_undamaged(reader.find(checkpoint), print)
     net = validate({"net": manifest.experiment["net"]}).net
     if form == "torchvision" and (net.name, net.towers, net.norm, net.activation) != ("alexnet_owt", 1, False, "relu"):
         raise UsageError(

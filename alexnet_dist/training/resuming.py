@@ -1,4 +1,4 @@
-"""Where a run starts: anew, or where a checkpoint stands, in a folder of its own or in the one it had."""
+"""Where a run starts: from scratch or from a checkpoint, in a new folder or in its own."""
 
 import os
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from alexnet_dist.training.run_directory import (
 @dataclass(frozen=True)
 class ResumePoint:
     """Attributes:
-    folder: the run's own; None until it is claimed.
-    checkpoint: to take up; None starts from initial weights.
-    step: optimiser steps done.
-    damaged: checkpoints that were passed over.
+    folder: the run's own; None where one is still to be created.
+    checkpoint: to load; None starts from initial weights.
+    step: optimizer steps done.
+    damaged: checkpoints that were skipped.
     """
 
     folder: Path | None
@@ -37,17 +37,18 @@ FROM_SCRATCH = ResumePoint(None, None, 0)
 
 
 def find_resume_point(experiment: Experiment, say: Callable[[str], None]) -> ResumePoint:
-    """Decide where a run starts; changes nothing on disk. For one rank.
+    """Decide where a run starts; changes nothing on disk. For the first rank.
 
     Args:
-        say: told of damaged checkpoints.
+        say: prints a line for each damaged checkpoint.
 
     Raises:
-        UsageError: there is nothing to go on from, it is another training's, or the folder holds another run.
+        UsageError: there is nothing to resume from, the checkpoint is another training's, or the folder holds another
+            run.
     """
     resume, folder = experiment.run.resume, named_by_user(experiment)[0]
     if any(int(os.environ.get(name, "0")) > 0 for name in (RESTARTS, "TORCHELASTIC_RESTART_COUNT")):
-        # The launcher starts ranks again that a fault has ended: they have a folder already, unless they fell early.
+        # Restarted by the launcher after a fault: the run has a folder already, unless the fault came early.
         resume, folder = "auto", folder or directory_of_launcher(experiment)
         if folder is None:
             return FROM_SCRATCH
@@ -70,16 +71,16 @@ def find_resume_point(experiment: Experiment, say: Callable[[str], None]) -> Res
 
 
 def _at(found: list[Path], experiment: Experiment, say: Callable[[str], None], folder: Path | None) -> ResumePoint:
-    path, manifest = reader.first_whole(found, say)
+    path, manifest = reader.first_undamaged(found, say)
     reader.check_same(manifest, experiment)
     return ResumePoint(folder, path, manifest.step, tuple(found[: found.index(path)]))
 
 
-def claim(origin: ResumePoint, experiment: Experiment) -> Path:
-    """The run's folder, made this run's alone. For one rank."""
-    if origin.folder is None:
+def open_run_directory(start: ResumePoint, experiment: Experiment) -> Path:
+    """The run's folder, created where the run is new. For the first rank."""
+    if start.folder is None:
         return create_run_directory(experiment)
-    for path in origin.damaged:
-        # Set aside: it must not be counted among the newest that are kept, and push a good one out.
-        files.set_aside(path)
-    return origin.folder
+    for path in start.damaged:
+        # Otherwise they would count among the newest that are kept, and push a good one out.
+        files.mark_damaged(path)
+    return start.folder

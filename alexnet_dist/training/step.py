@@ -1,30 +1,46 @@
-"""The whole story of one optimiser step."""
+"""One optimizer step."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
-from torch.nn import functional
-
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import fingerprint
 from alexnet_dist.distributed.traffic import traffic_counter
+from alexnet_dist.strategies.engines.base import Masks
 from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.training.optimizer import learning_rates
+from alexnet_dist.training.schedules import learning_rates
 from alexnet_dist.training.wiring import Components
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes that this rank sent in a step, by collective: what was counted, and what the layer table says.
+    """Bytes that this rank sent in a step, by collective.
 
     Attributes:
+        counted: at the process groups.
+        expected: from the layer table.
         dtypes: the counted ones by dtype instead.
     """
 
     counted: dict[str, int]
     expected: dict[str, int]
     dtypes: dict[str, int]
+
+
+class _StepBatches:
+    """Hands a step's micro-batches on, with their masks, and notes which samples they were."""
+
+    def __init__(self, components: Components, step: int, batches: Iterator[MicroBatch], meter: Meter) -> None:
+        self._components, self._step, self._batches, self._meter = components, step, batches, meter
+        self.samples = 0
+        self.fingerprint = 0
+
+    def __iter__(self) -> Iterator[tuple[MicroBatch, Masks]]:
+        for _ in range(self._components.experiment.train.accumulate):
+            batch = self._meter.wait(self._batches)
+            self.samples += len(batch.rows)
+            self.fingerprint += fingerprint(batch.ids)
+            yield batch, self._components.masks(self._step, batch)
 
 
 def training_step(
@@ -39,29 +55,18 @@ def training_step(
     Args:
         step: counted from 0.
         batches: this rank's micro-batches, the step's first one next.
-        meter: told how the step went.
-        inspect: called when the gradients are whole and not yet applied.
+        meter: measures the step.
+        inspect: called when the gradients are complete and not yet applied.
     """
-    settings, count = components.experiment.train, components.order.count(step)
     traffic_counter().take()  # what was sent between steps belongs to none
-    loss, samples, seen = torch.zeros((), device=components.layout.world.device), 0, 0
-    for micro in range(settings.accumulate):
-        batch = meter.wait(batches)
-        with components.strategy.micro_batch_context(last=micro == settings.accumulate - 1):
-            logits = components.net(batch.images, components.masks(step, batch))
-            loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
-            # Over the count of the whole global batch: so gradients of ranks and micro-steps just add up, also where
-            # the short last batch of an epoch gives them unequal shares.
-            components.strategy.backward(loss_sum / count)
-        loss = loss + loss_sum.detach()
-        samples += len(batch.rows)
-        seen += fingerprint(batch.ids)
+    taken = _StepBatches(components, step, batches, meter)
+    loss = components.engine.forward_backward(taken, components.order.count(step))
     if inspect is not None:
         inspect()
     meter.applies()
-    rates = learning_rates(components.experiment.optim, components.order.epoch(step))
-    result = components.strategy.apply(rates, settings.clip_norm)
+    rates = learning_rates(components.experiment.optim, components.position(step))
+    result = components.engine.apply(rates, components.experiment.train.clip_norm)
     dtypes, counted = traffic_counter().dtypes(), traffic_counter().take()
-    meter.step(step + 1, loss, samples, seen, sum(counted.values()), result.norm, result.skipped)
-    clips = settings.clip_norm is not None
-    return Traffic(counted, components.strategy.expected_traffic(components.table, samples, clips), dtypes)
+    sent = sum(counted.values())
+    meter.step(step + 1, loss, taken.samples, taken.fingerprint, sent, result.norm, result.skipped)
+    return Traffic(counted, components.expected_traffic(taken.samples), dtypes)

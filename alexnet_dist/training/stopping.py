@@ -9,17 +9,17 @@ import torch
 import torch.distributed as dist
 
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.errors import FAILED
 from alexnet_dist.launcher.control_folder import STOP, control_folder
-from alexnet_dist.launcher.exit_status import FAILED
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopSignal:
-    """One vote a step; a rank that was asked to stop votes for it, and one such vote is enough.
+    """Whether any rank was asked to stop; polled by all ranks once a step, with the same answer on each.
 
-    The outcome of a vote is learnt in the next one, so that no rank ever waits for it. A process whose launcher is
-    gone wants to stop, too: SIGUSR1 kills `accelerate launch` and tells its workers nothing.
+    The answer is that of the poll before, so that no rank waits for it. A rank whose launcher is gone counts as asked:
+    SIGUSR1 kills `accelerate launch` and does not reach its workers.
 
     Args:
         world: the ranks.
@@ -27,44 +27,43 @@ class StopSignal:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._asked_by: str | None = None
+        self._received: str | None = None
         self._parent = os.getppid()
         folder = control_folder()
         self._file = folder / STOP if folder is not None else None
-        self._ballot: tuple[Any, torch.Tensor] | None = None
+        self._reduction: tuple[Any, torch.Tensor] | None = None
         for number in SIGNALS:
-            signal.signal(number, self._heard)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # blocked by `alexnet-dist launch` until now
+            signal.signal(number, self._receive)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # `alexnet-dist launch` blocks them until now
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self._asked_by is not None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._received is not None:
             os._exit(FAILED)  # asked twice: at once
-        self._asked_by = signal.Signals(number).name
+        self._received = signal.Signals(number).name
 
-    def cast(self) -> bool:
-        """Vote. Collective.
+    def poll(self) -> bool:
+        """Ask all ranks. Collective.
 
         Returns:
-            The outcome of the vote before this one, the same on every rank; of this one where there is one rank.
+            Whether a rank had been asked to stop at the poll before; with one rank, whether it is by now.
         """
-        wish = self._wish()
         if self._world.control is None:
-            return wish
-        outcome = self.close()
-        ballot = torch.tensor(wish, dtype=torch.uint8)
-        work = dist.all_reduce(ballot, dist.ReduceOp.MAX, group=self._world.control, async_op=True)
-        self._ballot = work, ballot
-        return outcome
+            return self._is_asked()
+        answer = self.finish()
+        asked = torch.tensor(self._is_asked(), dtype=torch.uint8)
+        work = dist.all_reduce(asked, dist.ReduceOp.MAX, group=self._world.control, async_op=True)
+        self._reduction = work, asked
+        return answer
 
-    def close(self) -> bool:
-        """Wait for the outcome of the last vote. Collective."""
-        if self._ballot is None:
+    def finish(self) -> bool:
+        """Wait for the answer of the last poll. Collective."""
+        if self._reduction is None:
             return False
-        work, ballot = self._ballot
-        self._ballot = None
+        work, asked = self._reduction
+        self._reduction = None
         work.wait()
-        return bool(ballot)
+        return bool(asked)
 
-    def _wish(self) -> bool:
-        told = self._file is not None and self._file.exists()
-        return self._asked_by is not None or told or os.getppid() != self._parent
+    def _is_asked(self) -> bool:
+        launcher_asks = self._file is not None and self._file.exists()
+        return self._received is not None or launcher_asks or os.getppid() != self._parent

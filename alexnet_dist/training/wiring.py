@@ -1,121 +1,154 @@
-"""Puts a run together: net on a strategy on a layout, its batches and its masks."""
+"""Wires a run together: checks the experiment, initialises the ranks, and puts net, strategy and data on them."""
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
-from alexnet_dist.config.resolve import table_of
+from alexnet_dist import registry
+from alexnet_dist.config.precisions import Precision
+from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.data.dataset import DataSet, open_data
+from alexnet_dist.data.dataset import Parts
 from alexnet_dist.data.loader import Loader, MicroBatch
 from alexnet_dist.data.order import Order
 from alexnet_dist.data.sharding_check import check_samples
 from alexnet_dist.distributed.agreement import all_or_none
-from alexnet_dist.distributed.mesh import Layout, World
-from alexnet_dist.errors import UsageError
+from alexnet_dist.distributed.init import init_distributed
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.launcher.environment import launcher_world_size, refuse_other_engines
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.nets.table import Dropout, Table
 from alexnet_dist.rng import Rng
-from alexnet_dist.strategies import STRATEGIES
-from alexnet_dist.strategies.base import Dtypes, Strategy
-from alexnet_dist.training.optimizer import make_optimizer
-from alexnet_dist.training.precision import dtypes_of
+from alexnet_dist.strategies.base import Strategy, check_experiment
+from alexnet_dist.strategies.engines.base import Dtypes, Engine
+from alexnet_dist.training.optimizers import make_optimizer
+from alexnet_dist.training.precision import set_switches
+from alexnet_dist.training.schedules import Position
 
 
 @dataclass(frozen=True)
 class Components:
-    """Everything that the loop works with.
+    """What the loop works with.
 
     Attributes:
-        net: the placed module, (images, masks) -> logits of this replica.
-        data: on this rank's device.
+        experiment: resolved.
+        table: of the whole net.
+        strategy: what is known of it without ranks; `engine` runs it.
+        data: opened for this rank's device.
+        dtypes: of parameters and of arithmetic.
     """
 
     experiment: Experiment
     table: Table
     strategy: Strategy
-    net: nn.Module
-    draws: Rng
+    engine: Engine
+    rng: Rng
     order: Order
-    data: DataSet
+    data: Parts
     dtypes: Dtypes
+    _expected: dict[int, dict[str, int]] = field(default_factory=dict)  # traffic by samples: the same in most steps
 
     @property
-    def layout(self) -> Layout:
-        return self.strategy.layout
+    def world(self) -> World:
+        return self.engine.world
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        train = self.experiment.train
+        steps = train.epochs * self.order.steps_per_epoch
+        return steps if train.max_steps is None else min(steps, train.max_steps)
+
+    def position(self, step: int) -> Position:
+        """Where in the run a step is, counted from 0."""
+        return Position(step, self.order.steps_per_epoch, self.total_steps)
 
     def micro_batches(self, start: int, stop: int) -> Iterator[MicroBatch]:
         """This rank's micro-batches of steps start … stop - 1, in order."""
-        train, data = self.experiment.train, self.experiment.data
         loader = Loader(
             self.data.train,
             self.order,
-            self.layout,
-            train.accumulate,
+            self.engine.samples,
+            self.experiment.train.accumulate,
             self.table.size,
             self.dtypes.compute,
-            data.workers,
+            self.experiment.data.workers,
+            self.world.device,
         )
         return loader.micro_batches(start, stop)
 
     def masks(self, step: int, batch: MicroBatch) -> dict[str, Tensor]:
-        """Dropout masks of a micro-batch, by layer: own rows of the global batch, own units of the layer."""
-        count = self.order.count(step)
+        """Dropout masks of a micro-batch, by layer: the parts of the global batch's masks that this rank needs."""
         return {
-            site.layer.name: self.draws.dropout_mask(
-                site.layer.name,
+            shaped.layer.name: self.rng.dropout_mask(
+                shaped.layer.name,
                 step,
-                site.layer.rate,
-                count,
-                site.outputs[0],
-                batch.rows.slice(),
-                self.layout.part(site.outputs[0]),
-                self.layout.world.device,
+                shaped.layer.rate,
+                self.order.count(step),
+                shaped.outputs[0],
+                *self.engine.mask_part(shaped, batch.rows),
+                self.world.device,
             )
-            for site in self.table.shaped_layers()
-            if isinstance(site.layer, Dropout)
+            for shaped in self.table.shaped_layers
+            if isinstance(shaped.layer, Dropout)
         }
 
+    def expected_traffic(self, samples: int) -> dict[str, int]:
+        """Bytes that a step with so many samples on this rank must send, by collective."""
+        if samples not in self._expected:
+            self._expected[samples] = self.strategy.traffic(
+                self.experiment, self.table, self.world.size, samples, self.world.backend
+            )
+        return self._expected[samples]
 
-def check(experiment: Experiment, world_size: int) -> None:
-    """Refuse what cannot work, before anything is started.
+
+def init_ranks(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
+    """Check an experiment against the launcher and the machine, and initialise torch.distributed. Collective.
+
+    Returns:
+        The resolved experiment, the Accelerator and the world.
 
     Raises:
-        UsageError: with field, value and remedy.
+        UsageError: what cannot work.
     """
-    table = table_of(experiment.net)
-    kind = STRATEGIES[experiment.strategy.name]
-    kind.check(experiment, table, world_size)
-    train = experiment.train
-    replicas = world_size // kind.split_size
-    if train.global_batch % (replicas * train.accumulate):
-        raise UsageError(
-            "train.global_batch",
-            train.global_batch,
-            f"does not divide into {replicas} replicas x "
-            f"{train.accumulate} micro-steps: choose a multiple of {replicas * train.accumulate}",
-        )
+    world_size = launcher_world_size(os.environ)
+    experiment = resolve(experiment, world_size)
+    check_experiment(experiment, world_size)
+    precision: Precision = registry.precisions[experiment.train.precision]
+    engine = engine_of(registry.strategies[experiment.strategy.name])
+    options = engine.accelerator_options(experiment, world_size)
+    refuse_other_engines(os.environ, options.environment, precision.autocast)
+    set_switches(precision)
+    accelerator, world = init_distributed(options, precision.autocast, world_size)
+    precision.check(world.device)
+    return experiment, accelerator, world
+
+
+def engine_of(strategy: Strategy) -> type[Engine]:
+    engine: type[Engine] = registry.load(strategy.engine)
+    return engine
 
 
 def build(experiment: Experiment, accelerator: Accelerator, world: World) -> Components:
-    """Read the data, draw the net and place it. Collective.
+    """Open the data, initialise the net and place it. Collective.
 
     Raises:
         UsageError: data is missing or damaged on some rank.
     """
-    draws, table = Rng(experiment.run.seed), table_of(experiment.net)
-    dtypes = dtypes_of(experiment.train.precision)
-    data = all_or_none(world, lambda: open_data(experiment.data, table, draws))
-    strategy = STRATEGIES[experiment.strategy.name](experiment, world, dtypes)
+    rng, table = Rng(experiment.run.seed), table_of(experiment.net)
+    dtypes = Dtypes.of(registry.precisions[experiment.train.precision])
+    data_set = registry.data_sets[experiment.data.name]
+    data: Parts = all_or_none(world, lambda: data_set.open(experiment.data, table, rng, world.device))
+    strategy = registry.strategies[experiment.strategy.name]
+    engine = engine_of(strategy)(experiment, world, dtypes)
     net = AlexNet(table).to(dtypes.parameters)
-    initialise(net, draws)
-    placed = strategy.place(net, partial(make_optimizer, experiment.optim), accelerator)
-    test = data.test.first(experiment.train.evaluate_samples)
-    data = DataSet(data.train.to(world.device), test.to(world.device))
-    order = Order(draws, len(data.train), experiment.train.global_batch)
-    components = Components(experiment, table, strategy, placed, draws, order, data, dtypes)
-    check_samples(strategy.layout, components.micro_batches(0, 1), order.count(0))
+    initialise(net, rng)
+    engine.place(net, partial(make_optimizer, experiment.optim), accelerator)
+    order = Order(rng, len(data.train), experiment.train.global_batch)
+    components = Components(experiment, table, strategy, engine, rng, order, data, dtypes)
+    check_samples(world, engine.samples, components.micro_batches(0, 1), order.count(0))
     return components

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_dist.data.fashion_mnist import read_fashion_mnist
+from alexnet_dist.data.sets.fashion_mnist import read_fashion_mnist
 from alexnet_dist.errors import UsageError
 
 

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from alexnet_dist.data.fashion_mnist import read_fashion_mnist
-from alexnet_dist.data.transforms import prepare
+from alexnet_dist.data.sets.fashion_mnist import read_fashion_mnist
+from alexnet_dist.data.transforms import to_input
 
 
 @pytest.mark.parametrize("size", [224, 32])
@@ -16,16 +16,16 @@ def test_equals_pil_to_the_last_count(fashion_mnist: Path, size: int) -> None:
     pixels = read_fashion_mnist(str(fashion_mnist))["t10k"][0][:200]
     usual = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])
     theirs = torch.stack([usual(Image.fromarray(image[0].numpy())) for image in pixels])
-    ours = prepare(pixels, size, torch.float32)
+    ours = to_input(pixels, size, torch.float32)
     assert torch.equal(ours, theirs)
     assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_an_empty_batch() -> None:
-    assert prepare(torch.empty(0, 1, 28, 28, dtype=torch.uint8), 224, torch.float64).shape == (0, 1, 224, 224)
+    assert to_input(torch.empty(0, 1, 28, 28, dtype=torch.uint8), 224, torch.float64).shape == (0, 1, 224, 224)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_what_autocast_would_make_of_fp32(dtype: torch.dtype) -> None:
     pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    assert torch.equal(prepare(pixels, 16, dtype), prepare(pixels, 16, torch.float32).to(dtype))
+    assert torch.equal(to_input(pixels, 16, dtype), to_input(pixels, 16, torch.float32).to(dtype))

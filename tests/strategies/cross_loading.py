@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.schema import CheckpointConfig
-from alexnet_dist.distributed.init import stop
+from alexnet_dist.distributed.init import shut_down
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.parity.trace import relative_difference
 from alexnet_dist.telemetry.meters import Meter
@@ -27,8 +27,7 @@ from alexnet_dist.training.checkpoints.reader import read_into
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.evaluate import evaluate
 from alexnet_dist.training.step import training_step
-from alexnet_dist.training.train import init_ranks
-from alexnet_dist.training.wiring import Components, build
+from alexnet_dist.training.wiring import init_ranks, Components, build
 
 
 def train(components: Components, start: int, end: int) -> None:
@@ -76,7 +75,7 @@ def main(folder: Path, savers: list[str], loaders: list[str], sources: list[str]
         if saver == "single":
             train(components, 2, 4)
             torch.save(whole(components), folder / "reference")
-        stop(accelerator)
+        shut_down(accelerator)
     reference = torch.load(folder / "reference")
     for loader in loaders:
         for source in sources:
@@ -91,7 +90,7 @@ def main(folder: Path, savers: list[str], loaders: list[str], sources: list[str]
             final = worst(whole(components), reference)
             if world.rank == 0:
                 print("CROSSED " + json.dumps([source, loader, loaded, evaluated, final]), flush=True)
-            stop(accelerator)
+            shut_down(accelerator)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,10 @@ from torch.distributed.tensor import DTensor
 from alexnet_dist.config.load import load
 from alexnet_dist.costs.memory import held_bytes
 from alexnet_dist.distributed.agreement import gather_objects
-from alexnet_dist.distributed.init import stop
+from alexnet_dist.distributed.init import shut_down
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.step import training_step
-from alexnet_dist.training.train import init_ranks
-from alexnet_dist.training.wiring import build
+from alexnet_dist.training.wiring import init_ranks, build
 
 
 def everything() -> int:
@@ -59,7 +58,7 @@ def main(strategies: list[str], flags: list[str]) -> None:
             fullest = {kind: max(rank[kind] for rank in ranks) for kind in ranks[0]}
             print("HELD " + json.dumps([name, fullest, expected]), flush=True)
         del components, batches, meter, look
-        stop(accelerator)
+        shut_down(accelerator)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _sum_scattered(parts: Tensor, group: ProcessGroup) -> Tensor:
     return reduce(torch.add, received.unbind(0))  # bf16: a tenth of the time that sum(0) takes on a CPU
 
 
-class Exchange(nn.Module):
+class TowerExchange(nn.Module):
     """Own maps in, all towers' maps out, in the compute dtype on the wire.
 
     Args:

@@ -19,7 +19,7 @@ def replicate(net: nn.Module, layout: Layout, wire: torch.dtype) -> DistributedD
     the whole global batch, and replicas' shares of it may differ.
 
     Args:
-        wire: dtype of gradients while they travel.
+        wire: dtype of gradients on the wire.
     """
     cuda = layout.world.device.type == "cuda"
     replicas = DistributedDataParallel(
@@ -35,16 +35,11 @@ def replicate(net: nn.Module, layout: Layout, wire: torch.dtype) -> DistributedD
 def _sum_in(wire: torch.dtype) -> Callable[[ProcessGroup, GradBucket], Future[Tensor]]:
     def hook(group: ProcessGroup, bucket: GradBucket) -> Future[Tensor]:
         gradients = bucket.buffer()
-        travelling = gradients.to(wire)
-        work = dist.all_reduce(travelling, group=group, async_op=True)
+        sent = gradients.to(wire)
+        work = dist.all_reduce(sent, group=group, async_op=True)
         assert work is not None
         summed: Future[list[Tensor]] = work.get_future()
-        # `to` gave the buffer itself where it has the wire dtype already: then there is nothing to copy back.
-        return summed.then(lambda _: gradients if travelling is gradients else gradients.copy_(travelling))
+        # `to` returns the buffer itself where it has the wire dtype already: then there is nothing to copy back.
+        return summed.then(lambda _: gradients if sent is gradients else gradients.copy_(sent))
 
     return hook
-
-
-def expected_reduction(values: int, layout: Layout, wire: torch.dtype) -> int:
-    """Bytes per rank and step of summing `values` gradient values over the replicas."""
-    return 2 * values * wire.itemsize * (layout.dp_size - 1) // layout.dp_size

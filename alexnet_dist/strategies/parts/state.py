@@ -8,7 +8,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Placement
 from torch.optim import Optimizer
 
-from alexnet_dist.strategies.base import OPTIMIZER, STEPS, WEIGHT
+from alexnet_dist.strategies.engines.base import OPTIMIZER, STEPS, WEIGHT
 
 
 def live_state(

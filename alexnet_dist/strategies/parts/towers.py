@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from alexnet_dist.distributed.mesh import Layout
 from alexnet_dist.nets.alexnet import AlexNet
-from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.parts.exchange import Exchange
+from alexnet_dist.strategies.parts.exchange import TowerExchange
 
 
 def cut(net: AlexNet, layout: Layout, dtype: torch.dtype, communicates: bool) -> None:
@@ -24,7 +23,7 @@ def cut(net: AlexNet, layout: Layout, dtype: torch.dtype, communicates: bool) ->
         part = parameter.detach()[layout.part(len(parameter))].clone()
         setattr(net.get_submodule(layer), kind, nn.Parameter(part))
     for exchange, _ in net.table.exchanges():
-        net.set_submodule(exchange.name, Exchange(layout.split_group, dtype, exchange.logits, communicates))
+        net.set_submodule(exchange.name, TowerExchange(layout.split_group, dtype, exchange.logits, communicates))
 
 
 def whole(part: Tensor, layout: Layout) -> Tensor:
@@ -33,17 +32,3 @@ def whole(part: Tensor, layout: Layout) -> Tensor:
     parts = [torch.empty_like(part) for _ in range(layout.split_size)]
     dist.all_gather(parts, part, group=layout.split_group)
     return torch.cat(parts)
-
-
-def expected_exchanges(table: Table, layout: Layout, samples: int, dtype: torch.dtype) -> dict[str, int]:
-    """Bytes per rank and step that cross between the ranks of a replica, by direction.
-
-    Args:
-        samples: of the replica in the step.
-    """
-    share = (layout.split_size - 1) * samples * dtype.itemsize
-    exchanges = [(exchange, values // layout.split_size) for exchange, values in table.exchanges()]
-    return {
-        "forward": share * sum(values for _, values in exchanges),
-        "backward": share * sum(values for exchange, values in exchanges if not exchange.logits),
-    }

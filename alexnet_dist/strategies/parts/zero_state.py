@@ -8,12 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 from torch.nn import functional
 
-from alexnet_dist.strategies.base import OPTIMIZER, WEIGHT
+from alexnet_dist.strategies.engines.base import OPTIMIZER, WEIGHT
 from alexnet_dist.strategies.parts.state import part_of, set_steps, steps_of
+
+
+def groups_of(engine: Any) -> list[ProcessGroup]:
+    """The process groups that DeepSpeed made."""
+    return [engine.seq_data_parallel_group, engine.data_parallel_group]
 
 
 def flat_copies(engine: Any) -> list[Tensor]:

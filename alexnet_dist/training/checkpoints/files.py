@@ -1,11 +1,11 @@
 """A run's checkpoints on disk.
 
-    checkpoints/latest                    the name of the newest whole one
+    checkpoints/latest                    the name of the newest complete one
     checkpoints/step-000000500/           one checkpoint: safetensors files, and
     checkpoints/step-000000500/checkpoint.json    what they hold, with the checksum of each
 
-A checkpoint is data: safetensors and JSON, nothing that is unpickled. It gets its name when it is whole and on the
-disk; before that it is called .writing-…, and nobody reads it.
+A checkpoint is data: safetensors and JSON, nothing that is unpickled. It gets its name when it is complete and on the
+disk; before that it is called .writing-… and ignored.
 """
 
 import json
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 FOLDER, LATEST, MANIFEST = "checkpoints", "latest", "checkpoint.json"
-_PREFIX, _WRITING = "step-", ".writing-"
+PREFIX, _WRITING = "step-", ".writing-"
 FORMAT = 1
 
 
 class Damaged(Exception):
-    """A checkpoint that is not what was written."""
+    """A checkpoint differs from what was written."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"checkpoint {path} is damaged: {why}")
@@ -49,26 +49,26 @@ class Manifest:
     files: Mapping[str, str]
 
 
-def named(step: int) -> str:
-    return f"{_PREFIX}{step:09d}"
+def directory_name(step: int) -> str:
+    return f"{PREFIX}{step:09d}"
 
 
-def written(folder: Path) -> list[Path]:
-    """Whole checkpoints in a `checkpoints` folder, oldest first."""
-    found = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdecimal()]
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints in a `checkpoints` folder, oldest first."""
+    found = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
     return sorted(found, key=step_of)
 
 
 def step_of(path: Path) -> int:
-    return int(path.name.removeprefix(_PREFIX))
+    return int(path.name.removeprefix(PREFIX))
 
 
 def candidates(folder: Path) -> list[Path]:
     """The checkpoint that `latest` names, then older ones, newest first.
 
-    A newer one than the latest belongs to a course that training has left, or was not finished.
+    Checkpoints newer than `latest` are incomplete or abandoned.
     """
-    whole = written(folder)
+    whole = list_checkpoints(folder)
     try:
         latest = step_of(Path((folder / LATEST).read_text().strip()))
     except (OSError, ValueError):
@@ -76,33 +76,33 @@ def candidates(folder: Path) -> list[Path]:
     return [path for path in whole[::-1] if step_of(path) <= latest]
 
 
-def begin(folder: Path, step: int) -> Path:
-    """An empty folder to write a checkpoint into; leftovers of earlier attempts are removed."""
+def make_temporary(folder: Path, step: int) -> Path:
+    """An empty folder to write a checkpoint into; leftovers of failed attempts are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob(f"{_WRITING}*"):
         shutil.rmtree(left_over)
-    path = folder / (_WRITING + named(step))
+    path = folder / (_WRITING + directory_name(step))
     path.mkdir()
     return path
 
 
-def seal(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Into the checkpoint's folder, with a checksum of its own, and on to the disk."""
+    """Write the manifest into the checkpoint's folder, with a checksum of its own, and sync it."""
     body = {"format": FORMAT, **asdict(manifest)}
-    _write_through(path / MANIFEST, json.dumps({**body, "sha256": _seal_of(body)}, indent=2) + "\n")
+    _write_synced(path / MANIFEST, json.dumps({**body, "sha256": _sha256_of_json(body)}, indent=2) + "\n")
 
 
 def publish(path: Path, folder: Path, step: int) -> Path:
-    """Give a whole checkpoint its name, then point `latest` at it."""
+    """Give a complete checkpoint its name, then point `latest` at it."""
     _sync(path)
-    final = folder / named(step)
-    if final.exists():  # training went back to an older one, and has come here again
+    final = folder / directory_name(step)
+    if final.exists():  # training resumed from an older one and has reached this step again
         replaced = folder / (_WRITING + "replaced")
         final.rename(replaced)
         path.rename(final)
@@ -110,37 +110,39 @@ def publish(path: Path, folder: Path, step: int) -> Path:
     else:
         path.rename(final)
     _sync(folder)
-    _write_through(folder / ".latest", final.name + "\n")
+    _write_synced(folder / ".latest", final.name + "\n")
     (folder / ".latest").replace(folder / LATEST)
     _sync(folder)
     return final
 
 
-def set_aside(path: Path) -> None:
-    """Call a damaged checkpoint what it is; nobody reads it or counts it any more."""
+def mark_damaged(path: Path) -> None:
+    """Rename a damaged checkpoint, so that it is neither read nor counted."""
     aside = path.with_name(f"damaged-{path.name}")
     shutil.rmtree(aside, ignore_errors=True)
     path.rename(aside)
 
 
 def prune(folder: Path, keep: int, keep_every: int | None) -> None:
-    """Remove all but the newest `keep` and those whose step is a multiple of `keep_every`; nothing newer than the
-    latest counts."""
+    """Remove all but the newest `keep` and those whose step is a multiple of `keep_every`.
+
+    Those newer than `latest` are neither counted nor removed.
+    """
     for path in candidates(folder)[keep:]:
         if keep_every is None or step_of(path) % keep_every:
             shutil.rmtree(path)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """What a checkpoint says of itself.
+    """The manifest of a checkpoint.
 
     Raises:
-        Damaged: it says nothing that can be trusted.
+        Damaged: it cannot be read, was changed, or has another format.
     """
     try:
         values = json.loads((path / MANIFEST).read_text())
-        seal = values.pop("sha256")
-        if seal != _seal_of(values):
+        recorded = values.pop("sha256")
+        if recorded != _sha256_of_json(values):
             raise Damaged(path, f"{MANIFEST} was changed")
         if values.pop("format") != FORMAT:
             raise Damaged(path, "another version of this program wrote it")
@@ -150,7 +152,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def verify(path: Path) -> Manifest:
-    """Read every byte of a checkpoint and hold it against its checksums.
+    """Read every byte of a checkpoint and compare it with its checksums.
 
     Raises:
         Damaged: naming the first file that is missing or changed.
@@ -159,16 +161,16 @@ def verify(path: Path) -> Manifest:
     for name, expected in manifest.files.items():
         if not (path / name).is_file():
             raise Damaged(path, f"{name} is missing")
-        if seal(path / name) != expected:
+        if sha256_of(path / name) != expected:
             raise Damaged(path, f"{name} was changed")
     return manifest
 
 
-def _seal_of(values: Mapping[str, Any]) -> str:
+def _sha256_of_json(values: Mapping[str, Any]) -> str:
     return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _write_through(path: Path, text: str) -> None:
+def _write_synced(path: Path, text: str) -> None:
     with path.open("w") as file:
         file.write(text)
         file.flush()
@@ -176,7 +178,7 @@ def _write_through(path: Path, text: str) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Names in a folder are on the disk only when the folder is."""
+    """Sync a folder: only then are the names in it on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

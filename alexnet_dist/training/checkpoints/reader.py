@@ -1,4 +1,4 @@
-"""Finds a checkpoint that can be trusted, and takes training up from it."""
+"""Finds an undamaged checkpoint and loads it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,11 +11,11 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from alexnet_dist.config.schema import Experiment, NetConfig
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.errors import UsageError
-from alexnet_dist.strategies.base import WEIGHT
+from alexnet_dist.strategies.engines.base import WEIGHT
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Damaged, Manifest
 
-# Training would not be the same with another value of these; the rest may change between two parts of a run.
+# With another value of these it would be another training; all others may change when a run is resumed.
 _SAME = (
     *(f"net.{field}" for field in NetConfig.model_fields),
     *("data.name", "data.samples", "optim.name", "train.global_batch", "run.seed"),
@@ -23,12 +23,12 @@ _SAME = (
 
 
 def find(path: Path) -> list[Path]:
-    """The checkpoints that a path stands for: itself, or those of the run whose folder it is, the best first.
+    """The checkpoints that a path stands for: itself, or those of the run in that folder, newest first.
 
     Raises:
         UsageError: there is none.
     """
-    if (path / files.MANIFEST).exists() or path.name.startswith(files.named(0)[:5]):
+    if (path / files.MANIFEST).exists() or path.name.startswith(files.PREFIX):
         return [path]
     found = files.candidates(path / files.FOLDER)
     if not found:
@@ -38,11 +38,14 @@ def find(path: Path) -> list[Path]:
     return found
 
 
-def first_whole(paths: list[Path], say: Callable[[str], None]) -> tuple[Path, Manifest]:
-    """The first checkpoint whose every byte is as it was written; damaged ones are told.
+def first_undamaged(paths: list[Path], say: Callable[[str], None]) -> tuple[Path, Manifest]:
+    """The first checkpoint that matches its checksums.
+
+    Args:
+        say: prints a line for each damaged one.
 
     Raises:
-        UsageError: none is whole.
+        UsageError: all are damaged.
     """
     reason = ""
     for path in paths:
@@ -60,10 +63,11 @@ def check_same(manifest: Manifest, experiment: Experiment) -> None:
     Raises:
         UsageError: the first field that differs, with both values.
     """
-    then, now = manifest.experiment, experiment.model_dump()
+    then, now, defaults = manifest.experiment, experiment.model_dump(), Experiment().model_dump()
     for dotted in _SAME:
         group, field = dotted.split(".")
-        before, given = then[group][field], now[group][field]
+        # A checkpoint may be older than a field: then it was trained with what is the default now.
+        before, given = then[group].get(field, defaults[group][field]), now[group][field]
         if before != given:
             raise UsageError(dotted, given, f"the checkpoint was trained with {before}: that must be the same")
 
@@ -76,7 +80,7 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     """
     reader = HuggingFaceStorageReader(str(path))
     held = reader.read_metadata().state_dict_metadata
-    # A loss scale starts anew where the checkpoint was trained without one.
+    # A loss scale starts afresh where the checkpoint was trained without one.
     wanted: dict[str, Any] = {
         name: t for name, t in state.items() if name in held or not name.startswith("loss_scale.")
     }

@@ -28,20 +28,20 @@ WRITE_TIMEOUT = timedelta(minutes=30)  # a full 2012 net on a slow shared disk t
 
 
 class CheckpointWriter:
-    """Takes a copy of the state in the caller's thread and writes it in another one.
+    """Copies the state in the caller's thread and writes it in another one.
 
-    Making one is collective.
+    Its construction is collective.
 
     Args:
         world: the ranks, all of which write their own parts.
         folder: the run's `checkpoints` folder, on a disk that all ranks share.
-        settings: which are kept.
+        settings: which checkpoints are kept.
         say: prints one line on one rank.
     """
 
     def __init__(self, world: World, folder: Path, settings: CheckpointConfig, say: Callable[[str], None]) -> None:
         self._world, self._folder, self._settings, self._say = world, folder, settings, say
-        # Its own: what the writing thread says to its like on other ranks must not mix with what the loop says.
+        # A group of its own: the writing thread's messages must not mix with the loop's.
         self._group: dist.ProcessGroup | None = None
         if world.size > 1:
             group = dist.new_group(backend="gloo", timeout=WRITE_TIMEOUT)
@@ -57,8 +57,8 @@ class CheckpointWriter:
         """Write a checkpoint. Collective. Returns when the state is copied; a failure to write is a warning.
 
         Args:
-            state: as `Strategy.state` shows it.
-            step: optimiser steps done.
+            state: what `Engine.state` returned.
+            step: optimizer steps done.
             facts: the rest of the manifest.
         """
         self.wait()
@@ -89,30 +89,30 @@ class CheckpointWriter:
                 if self._problem is None:
                     break
         except Exception as error:
-            # Another rank is gone: the loop will find out and tell it, with the reason.
+            # Another rank is gone: the loop will find out, and report the reason.
             self._problem = str(error)
 
     def _attempt(self, state: dict[str, Tensor], step: int, facts: Mapping[str, Any]) -> str | None:
-        """Every rank comes to the same result, whichever of them had a problem."""
-        first, temporary = self._world.rank == 0, self._folder / f".writing-{files.named(step)}"
-        seals: dict[str, str] = {}
+        """One attempt to write a checkpoint. Collective: every rank returns the same, whichever had the problem."""
+        first, temporary = self._world.rank == 0, self._folder / f".writing-{files.directory_name(step)}"
+        checksums: dict[str, str] = {}
 
         def publish() -> None:
-            files.write_manifest(temporary, Manifest(step=step, files=seals, **facts))
+            files.write_manifest(temporary, Manifest(step=step, files=checksums, **facts))
             files.publish(temporary, self._folder, step)
 
         def begin() -> None:
-            files.begin(self._folder, step)
+            files.make_temporary(self._folder, step)
 
         nothing = lambda: None  # noqa: E731
-        problem = self._together(begin if first else nothing)[0]
+        problem = self._on_all_ranks(begin if first else nothing)[0]
         if problem is None:
-            problem = self._together(lambda: self._write_tensors(state, temporary))[0]
+            problem = self._on_all_ranks(lambda: self._write_tensors(state, temporary))[0]
         if problem is None:
-            problem, parts = self._together(lambda: self._own_seals(temporary))
-            seals = {name: seal for part in parts for name, seal in part.items()}
+            problem, parts = self._on_all_ranks(lambda: self._own_checksums(temporary))
+            checksums = {name: checksum for part in parts for name, checksum in part.items()}
         if problem is None:
-            problem = self._together(publish if first else nothing)[0]
+            problem = self._on_all_ranks(publish if first else nothing)[0]
         if first and problem is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         if first and problem is None:
@@ -123,28 +123,28 @@ class CheckpointWriter:
         writer = HuggingFaceStorageWriter(str(path), save_distributed=True)
         save(state, storage_writer=writer, process_group=self._group, no_dist=self._group is None)
 
-    def _own_seals(self, path: Path) -> dict[str, str]:
+    def _own_checksums(self, path: Path) -> dict[str, str]:
         """Checksums of the files that this rank is to read back: every world.size-th of all."""
         mine = sorted(path.iterdir())[self._world.rank :: self._world.size]
-        return {file.name: files.seal(file) for file in mine}
+        return {file.name: files.sha256_of(file) for file in mine}
 
-    def _together(self, action: Callable[[], T]) -> tuple[str | None, list[T]]:
-        """Do something on every rank. Collective.
+    def _on_all_ranks(self, action: Callable[[], T]) -> tuple[str | None, list[T]]:
+        """Call `action` on every rank. Collective.
 
         Returns:
-            The first rank's problem, if any had one, and what the action gave on each rank.
+            The problem of the first rank that had one, and what the action returned on each rank.
         """
-        problem, given = None, None
+        problem, result = None, None
         try:
-            given = action()
+            result = action()
         except (Exception, CheckpointException) as error:  # the latter is no Exception
             problem = f"{type(error).__name__} on rank {self._world.rank}: {' '.join(str(error).split())[:300]}"
-        outcomes: list[Any] = [(problem, given)]
+        outcomes: list[Any] = [(problem, result)]
         if self._group is not None:
             outcomes = [None] * self._world.size
-            dist.all_gather_object(outcomes, (problem, given), group=self._group)
+            dist.all_gather_object(outcomes, (problem, result), group=self._group)
         problems = [problem for problem, _ in outcomes if problem is not None]
-        return (problems[0] if problems else None), [given for _, given in outcomes]
+        return (problems[0] if problems else None), [result for _, result in outcomes]
 
 
 def _row_major(value: Tensor) -> Tensor:

@@ -1,17 +1,27 @@
 """Fashion-MNIST from local files: 60,000 training and 10,000 test images of 28 x 28, ten classes.
 
-Files are those that zalandoresearch/fashion-mnist publishes, gzipped or unpacked.
+The files are those that zalandoresearch/fashion-mnist publishes, gzipped or unpacked.
 """
+
+from __future__ import annotations
 
 import gzip
 import zlib
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, final
 
-import torch
-from torch import Tensor
-
+from alexnet_dist import registry
+from alexnet_dist.config.schema import DataConfig
+from alexnet_dist.data.dataset import DataSet, InMemory, Parts
 from alexnet_dist.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from alexnet_dist.nets.table import Table
+    from alexnet_dist.rng import Rng
 
 USUAL_PLACES = ("~/Datasets/FashionMNIST", "/usr/share/datasets/fashion-mnist")
 
@@ -25,8 +35,36 @@ FILES = {
 }
 
 
+@final
+class FashionMnist(DataSet):
+    name = "fashion_mnist"
+    classes = 10
+    channels = 1
+    unused = ("samples",)
+
+    def check(self, settings: DataConfig) -> None:
+        find_folder(settings.root)
+
+    def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
+        from alexnet_dist.data.fashion_mnist_download import fetch
+
+        # Every rank gets here; where the files are missing, one fetches them while the others wait. A folder that the
+        # user named is not filled: the name may be a slip.
+        folder = find_folder(settings.root) if settings.root is not None else fetch(None)
+        return Parts(*(_part(folder, part, device) for part in ("train", "t10k")))
+
+
+registry.data_sets.register(FashionMnist())
+
+
+def _part(folder: Path, part: str, device: torch.device) -> InMemory:
+    pixels = _read(folder, f"{part}-images-idx3-ubyte")[16:].view(-1, 1, 28, 28)
+    labels = _read(folder, f"{part}-labels-idx1-ubyte")[8:].long()
+    return InMemory(pixels.to(device), labels.to(device))
+
+
 def read_fashion_mnist(root: str | None) -> dict[str, tuple[Tensor, Tensor]]:
-    """Images (uint8, n x 1 x 28 x 28) and labels (int64, n) of the parts "train" and "t10k".
+    """Images (uint8, n x 1 x 28 x 28) and labels (int64, n) of the parts "train" and "t10k", on the CPU.
 
     Args:
         root: the folder; None looks in the usual places.
@@ -34,17 +72,19 @@ def read_fashion_mnist(root: str | None) -> dict[str, tuple[Tensor, Tensor]]:
     Raises:
         UsageError: no folder has all files, or a file is not the published one.
     """
+    import torch
+
     folder = find_folder(root)
-    parts = {}
-    for part in ("train", "t10k"):
-        images = _read(folder, f"{part}-images-idx3-ubyte")[16:].view(-1, 1, 28, 28)
-        labels = _read(folder, f"{part}-labels-idx1-ubyte")[8:].long()
-        parts[part] = (images, labels)
-    return parts
+    parts = {part: _part(folder, part, torch.device("cpu")) for part in ("train", "t10k")}
+    return {name: (part.pixels, part.labels) for name, part in parts.items()}
 
 
 def find_folder(root: str | None) -> Path:
-    """The first folder that has all four files (also in torchvision's `FashionMNIST/raw` below it)."""
+    """The first folder that has all four files, also in torchvision's `FashionMNIST/raw` below it.
+
+    Raises:
+        UsageError: none has.
+    """
     places = [Path(place).expanduser() for place in ((root,) if root is not None else USUAL_PLACES)]
     for place in places:
         for folder in (place, place / "raw", place / "FashionMNIST" / "raw"):
@@ -62,7 +102,9 @@ def _path(folder: Path, name: str) -> Path | None:
 
 def _read(folder: Path, name: str) -> Tensor:
     path = _path(folder, name)
-    assert path is not None, "find_folder saw it"
+    assert path is not None, "found by find_folder"
+    import torch
+
     return torch.frombuffer(bytearray(read_published(path, name)), dtype=torch.uint8)
 
 

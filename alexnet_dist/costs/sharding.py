@@ -1,0 +1,49 @@
+"""How many values a rank holds where parameters are cut over ranks, padding included."""
+
+from math import prod
+
+from alexnet_dist.nets.table import Table
+
+
+def padded(values: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-values // multiple) * multiple
+
+
+def values_by_rows(table: Table, ranks: int) -> int:
+    """Values on the fullest rank where each parameter is cut along dim 0, as FSDP does."""
+    held = 0
+    for shaped in table.shaped_layers:
+        if shaped.weight:
+            rows = -(-shaped.weight[0] // ranks)
+            held += rows * prod(shaped.weight[1:]) + rows
+    return held
+
+
+def parameter_groups(table: Table) -> tuple[list[int], list[int]]:
+    """Values of each parameter in the optimizer's two groups: weights, biases."""
+    shapes = [shaped.weight for shaped in table.shaped_layers if shaped.weight]
+    return [prod(shape) for shape in shapes], [shape[0] for shape in shapes]
+
+
+def values_flat(table: Table, ranks: int) -> int:
+    """Values of the whole net where each parameter group is one flat, padded buffer: DeepSpeed's stages 1 and 2."""
+    return sum(padded(sum(group), 2 * ranks) for group in parameter_groups(table))
+
+
+def values_by_parameter(table: Table, ranks: int) -> int:
+    """Values of the whole net where each parameter is padded by itself: DeepSpeed's stage 3."""
+    return sum(padded(values, ranks) for group in parameter_groups(table) for values in group)
+
+
+def values_touched(table: Table, ranks: int) -> int:
+    """Gradient values that DeepSpeed's stages 1 and 2 keep on the fullest rank: of each parameter that the rank's part
+    of the flat buffer touches, the whole."""
+    kept = [0] * ranks
+    for group in parameter_groups(table):
+        part, start = padded(sum(group), 2 * ranks) // ranks, 0
+        for values in group:
+            for rank in range(start // part, (start + values - 1) // part + 1):
+                kept[rank] += values
+            start += values
+    return max(kept)

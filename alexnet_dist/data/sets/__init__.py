@@ -1,0 +1,1 @@
+"""The data sets: each file here is one, and registers itself. None imports torch before it is opened."""

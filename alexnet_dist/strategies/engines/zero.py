@@ -1,0 +1,178 @@
+"""Runs `zero1` to `zero3`: DeepSpeed owns backward, clipping and the update; this is the adapter to it."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, final
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DeepSpeedPlugin, convert_outputs_to_fp32
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+from torch.distributed.device_mesh import DeviceMesh
+
+from alexnet_dist import registry
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.memory import Memory
+from alexnet_dist.data.loader import MicroBatch
+from alexnet_dist.data.order import Rows
+from alexnet_dist.distributed.init import AcceleratorOptions
+from alexnet_dist.distributed.mesh import World, arrange
+from alexnet_dist.errors import UsageError
+from alexnet_dist.nets.alexnet import AlexNet
+from alexnet_dist.nets.table import ShapedLayer
+from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult
+from alexnet_dist.strategies.parts import zero_state
+from alexnet_dist.strategies.parts.accumulation import accumulate
+from alexnet_dist.strategies.parts.deepspeed_config import engine_config
+from alexnet_dist.strategies.parts.memory_held import held_bytes
+
+_CPU_WANTED = "ACCELERATE_USE_CPU"
+
+
+class _Plugin(DeepSpeedPlugin):
+    def set_deepspeed_weakref(self) -> None:
+        """Does nothing: it tells the library `transformers`, of which no net is used here, and needs it installed."""
+
+
+def _settle_device() -> None:
+    """Let DeepSpeed and Accelerate agree on what is there.
+
+    Raises:
+        UsageError: the CPU is wanted beside a GPU, which DeepSpeed would take.
+    """
+    if torch.cuda.is_available():
+        if os.environ.get(_CPU_WANTED, "false").lower() == "true":
+            raise UsageError(
+                _CPU_WANTED, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
+            )
+        return
+    # There is nothing else here, and Accelerate would give up DeepSpeed without a word and train as plain DDP.
+    os.environ.pop(_CPU_WANTED, None)
+    os.environ["DS_ACCELERATOR"] = "cpu"  # read at import: it would guess the same, with a warning
+    import deepspeed.ops
+
+    # Serves inference alone, but DeepSpeed would compile it at start-up: so neither a compiler nor ninja is needed.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+@final
+class ZeroEngine(Engine):
+    _engine: Any  # deepspeed.DeepSpeedEngine
+    _net: AlexNet
+
+    @classmethod
+    def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
+        config = engine_config(experiment, _stage(experiment), world_size, os.environ)
+        _settle_device()
+        # DeepSpeed calls collectives by names that torch 2.14 has replaced, in every step.
+        warnings.filterwarnings("ignore", r"`torch.distributed\.\w+` is deprecated", FutureWarning)
+        # Checked above, key by key; Accelerate would refuse a config file's fields even where they say the same.
+        os.environ.pop("ACCELERATE_CONFIG_DS_FIELDS", None)
+        settings = {
+            "cpu": False,  # see _settle_device
+            "deepspeed_plugin": _Plugin(hf_ds_config=config, zero3_init_flag=False),
+            "gradient_accumulation_steps": experiment.train.accumulate,
+            "mixed_precision": "no",  # DeepSpeed's own would make the weights half precision: autocast is added below
+        }
+        return AcceleratorOptions(settings, frozenset({"ACCELERATE_USE_DEEPSPEED"}))
+
+    def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
+        self.world = world
+        self._layout = arrange(world)
+        self.samples = self._layout.samples
+        self._dtypes = dtypes
+        self._micro_batches = experiment.train.accumulate
+        self._stage = _stage(experiment)
+
+    def groups(self) -> list[ProcessGroup]:
+        return [*self._layout.groups, *zero_state.groups_of(self._engine)]
+
+    def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
+        return rows.slice(), slice(dropout.outputs[0])
+
+    def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
+        device = self.world.device
+        if self._dtypes.compute != self._dtypes.parameters:
+            computing = torch.autocast(device.type, self._dtypes.compute)(net.forward)
+            net.forward = convert_outputs_to_fp32(computing)  # type: ignore[method-assign]
+        optimizer = make_optimizer(net.named_parameters())
+        made: dict[str, Tensor] = next(iter(optimizer.state.values()), {})
+        optimizer.state.clear()  # of whole parameters: DeepSpeed puts its parts in their place
+        self._net = net
+        self._engine, _ = accelerator.prepare(net.to(device), optimizer)
+        zero_state.fill(self._engine, made)
+
+    def logits(self, images: Tensor) -> Tensor:
+        logits: Tensor = self._engine(images, None)
+        return logits
+
+    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> Tensor:
+        return accumulate(self._engine, batches, self._micro_batches, count, self._at_boundary, self._backward)
+
+    def _at_boundary(self, last: bool) -> AbstractContextManager[None]:
+        self._last = last
+        self._engine.set_gradient_accumulation_boundary(last)
+        return nullcontext()
+
+    def _backward(self, loss: Tensor) -> None:
+        # DeepSpeed averages over ranks; our losses are shares of the global batch's mean, to be summed.
+        self._engine.backward(loss * self.world.size, scale_wrt_gas=False)
+        if not self._last:
+            self._engine.step()  # counts the micro-batch, no more
+
+    def apply(self, rates: Mapping[str, float], max_norm: float | None) -> StepResult:
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = rates[group["name"]]
+        self._engine.step()
+        norm = self._engine.get_global_grad_norm()
+        if max_norm is None or norm is None:
+            return StepResult(None, None)
+        return StepResult(torch.as_tensor(norm, device=self.world.device), None)
+
+    def gradients(self) -> dict[str, Tensor]:
+        return self._by_name(self._gradient)
+
+    def weights(self) -> dict[str, Tensor]:
+        from deepspeed.utils import safe_get_full_fp32_param
+
+        return self._by_name(safe_get_full_fp32_param)
+
+    def state(self) -> dict[str, Tensor]:
+        return zero_state.show(self._net, self._engine, self._mesh)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        zero_state.take(self._net, self._engine, state)
+
+    @property
+    def _mesh(self) -> DeviceMesh:
+        assert self._layout.mesh is not None, "there are several ranks"
+        return self._layout.mesh["dp"]
+
+    def _by_name(self, read: Callable[[nn.Parameter], Tensor]) -> dict[str, Tensor]:
+        return {name: read(parameter) for name, parameter in self._net.named_parameters()}
+
+    def _gradient(self, parameter: nn.Parameter) -> Tensor:
+        from deepspeed.utils import safe_get_full_grad
+
+        if self._stage < 3:
+            # Stage 1 leaves in `grad` what this rank has computed, summed or not: the parts tell the truth.
+            return parameter.get_full_hp_grad()  # type: ignore[attr-defined]
+        return safe_get_full_grad(parameter)
+
+    def held_memory(self) -> Memory:
+        engine, parameters = self._engine.optimizer, list(self._net.parameters())
+        weights = [getattr(parameter, "ds_tensor", parameter) for parameter in parameters]
+        copies = zero_state.flat_copies(self._engine)
+        parts = [part for group in engine.averaged_gradients.values() for part in group or ()]
+        state = [value for values in engine.optimizer.state.values() for value in values.values()]
+        return Memory(
+            held_bytes(weights), held_bytes([*parts, *(p.grad for p in parameters)]), held_bytes([*copies, *state])
+        )
+
+
+def _stage(experiment: Experiment) -> int:
+    stage: int = registry.strategies[experiment.strategy.name].stage
+    return stage

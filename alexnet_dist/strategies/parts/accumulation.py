@@ -1,0 +1,42 @@
+"""The plain way through a step's micro-batches: forward and backward of each, one after the other."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexnet_dist.data.loader import MicroBatch
+from alexnet_dist.strategies.engines.base import Masks
+
+
+def accumulate(
+    module: nn.Module,
+    batches: Iterable[tuple[MicroBatch, Masks]],
+    micro_batches: int,
+    count: int,
+    context: Callable[[bool], AbstractContextManager[object]],
+    backward: Callable[[Tensor], None],
+) -> Tensor:
+    """Add up the gradients of a step.
+
+    Args:
+        module: (images, masks) -> logits.
+        micro_batches: how many there are.
+        count: samples of the step over all ranks. Losses are divided by it, so gradients of ranks and micro-batches add
+            up to those of the mean, also where the short last batch of an epoch gives them unequal shares.
+        context: surrounds each forward and backward; told whether it is the last.
+        backward: adds the gradients of a loss.
+
+    Returns:
+        The loss summed over the samples, a scalar on their device.
+    """
+    total: Tensor | None = None
+    for number, (batch, masks) in enumerate(batches, start=1):
+        with context(number == micro_batches):
+            logits = module(batch.images, masks)
+            loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
+            backward(loss_sum / count)
+        total = loss_sum.detach() if total is None else total + loss_sum.detach()
+    assert total is not None, "a step has at least one micro-batch"
+    return total

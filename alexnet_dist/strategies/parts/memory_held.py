@@ -1,0 +1,11 @@
+"""Counts the memory that tensors really take."""
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+
+def held_bytes(tensors: Iterable[object]) -> int:
+    """Bytes of the memory behind tensors, shared memory counted once; what is no tensor counts nothing."""
+    storages = {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors if isinstance(t, Tensor))}
+    return sum(storages.values())

@@ -1,0 +1,43 @@
+"""The strategies that `engines/module.py` runs: replicas of a net, each cut over `split_size` ranks or whole."""
+
+from typing import ClassVar
+
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.memory import Memory, even_memory
+from alexnet_dist.costs.traffic import added, exchanged, sent_by_all_reduce
+from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes, without_effect
+
+
+class ModuleStrategy(Strategy):
+    """All but its facts, and the question which worlds it accepts."""
+
+    engine: ClassVar[str] = "alexnet_dist.strategies.engines.module:PlainModuleEngine"
+    heeds = ("gradient_dtype", "communicate")
+
+    def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
+        dtype = experiment.strategy.gradient_dtype
+        found = without_effect(experiment, self.heeds)
+        if dtype is not None and world_size == self.split_size:
+            found.append(f"strategy.gradient_dtype: {dtype} has no effect: there is one replica, no gradient travels")
+        if not experiment.strategy.communicate:
+            found.append("strategy.communicate: false: NOTHING IS SENT, this run measures and its training is WRONG")
+        return found
+
+    def traffic(
+        self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str
+    ) -> dict[str, int]:
+        if not experiment.strategy.communicate:
+            return {}
+        precision, split = precision_of(experiment), self.split_size
+        gradients = table.parameters // split * wire_bytes(experiment)
+        reduced = sent_by_all_reduce(gradients, world_size // split)
+        # The gradient's norm is taken to clip by it, and in fp16 to see whether the step overflowed.
+        if experiment.train.clip_norm is not None or precision.compute == "float16":
+            reduced += sent_by_all_reduce(precision.parameter_bytes, split)
+        crossing = exchanged(table, split, samples, precision.compute_bytes, backend) if split > 1 else {}
+        return added(crossing, {"all_reduce": reduced})
+
+    def memory(self, experiment: Experiment, table: Table, world_size: int) -> Memory:
+        values = table.parameters // self.split_size
+        return even_memory(experiment.optim, values * precision_of(experiment).parameter_bytes)

@@ -1,0 +1,113 @@
+"""The optimizers of `optim.name`: what each keeps for a parameter, and how it is made.
+
+Every optimizer is fused and has two parameter groups, "weights" (which decay) and "biases" (which do not). Its state is
+made at once, not in the first step: a checkpoint is read into it, and a first step that fp16 skips would leave momentum
+uninitialised.
+
+torch is imported when an optimizer is made: what it keeps is known without.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from alexnet_dist import registry
+from alexnet_dist.config.schema import OptimConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+WEIGHTS, BIASES = "weights", "biases"
+Groups = list[dict[str, Any]]
+
+
+class OptimizerKind(ABC):
+    """One value of `optim.name`.
+
+    Attributes:
+        name: in settings.
+        unused: fields of `optim` that have no effect.
+        counts_steps: whether torch keeps a step count for each parameter.
+    """
+
+    name: ClassVar[str]
+    counts_steps: ClassVar[bool] = False
+    unused: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def moments(self, settings: OptimConfig) -> tuple[str, ...]:
+        """Names of the tensors, of the parameter's own shape and dtype, that are kept for each parameter."""
+
+    @abstractmethod
+    def make(self, groups: Groups, settings: OptimConfig) -> Optimizer:
+        """The torch optimizer of parameter groups, its state still empty."""
+
+
+@final
+class Sgd(OptimizerKind):
+    """v <- momentum v + (gradient + decay w); w <- w - lr v.
+
+    The code of 2012 has the rate inside v, which is the same while the rate is constant; when it changes, that code
+    forgets the old rate more slowly.
+    """
+
+    name = "sgd"
+
+    def moments(self, settings: OptimConfig) -> tuple[str, ...]:
+        return ("momentum_buffer",) if settings.momentum else ()
+
+    def make(self, groups: Groups, settings: OptimConfig) -> Optimizer:
+        from torch import optim
+
+        return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
+
+
+@final
+class Adam(OptimizerKind):
+    """AdamW, whose decay does not pass through the moments; without decay it is Adam."""
+
+    name = "adam"
+    counts_steps = True
+    unused = ("momentum",)
+
+    def moments(self, settings: OptimConfig) -> tuple[str, ...]:
+        return "exp_avg", "exp_avg_sq"
+
+    def make(self, groups: Groups, settings: OptimConfig) -> Optimizer:
+        from torch import optim
+
+        return optim.AdamW(groups, lr=settings.lr, fused=True)
+
+
+for _kind in (Sgd(), Adam()):
+    registry.optimizers.register(_kind)
+
+
+def make_optimizer(settings: OptimConfig, named: Iterable[tuple[str, nn.Parameter]]) -> Optimizer:
+    """The optimizer that an experiment asks for, with its state.
+
+    Args:
+        named: parameters under their one-device names, `conv1.weight`, `conv1.bias`, ….
+    """
+    import torch
+
+    members: dict[str, list[nn.Parameter]] = {WEIGHTS: [], BIASES: []}
+    for name, parameter in named:
+        members[BIASES if name.endswith(".bias") else WEIGHTS].append(parameter)
+    groups: Groups = [
+        {"name": WEIGHTS, "params": members[WEIGHTS], "weight_decay": settings.weight_decay},
+        {"name": BIASES, "params": members[BIASES], "weight_decay": 0.0},
+    ]
+    kind: OptimizerKind = registry.optimizers[settings.name]
+    optimizer, moments = kind.make(groups, settings), kind.moments(settings)
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            for moment in moments:
+                optimizer.state[parameter][moment] = torch.zeros_like(parameter)
+            if kind.counts_steps:
+                step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                optimizer.state[parameter]["step"] = step
+    return optimizer
