@@ -56,7 +56,7 @@ def _facts() -> Table:
     return table
 
 
-def _memory(fields: Sequence[str], ranks: int) -> Table:
+def _memory(fields: list[str], ranks: int) -> Table:
     experiment = resolve(load(fields), ranks)
     settings = f"{experiment.net.name}, {experiment.optim.name}, {experiment.train.precision}"
     table = Table(title=f"MB on the fullest rank between backward and update: {settings}")
