@@ -1,56 +1,25 @@
-"""Strategies with a fault, for `--start-with "python planted.py"`: what a comparison must find out.
+"""Strategies with a fault, as a plugin: what a comparison must find out.
 
-`split` sleeps in every update; `ddp` with a wire dtype of its own has one gradient 1 % too large; `split` with one is
-killed as soon as it trains, as the kernel does it to a process that takes too much memory.
+`slow` sleeps in every update; `wrong` has one gradient 1 % too large; `killed` is killed as soon as it trains, as the
+kernel kills a process that takes too much memory.
 """
 
-import os
-import runpy
-import signal
-import sys
-import time
-from typing import Any
-
-from alexnet_dist.launcher.line import free_port, launch_line
-
-SLEEP_SECONDS = 0.4
-WRONG = "conv2.weight"
+from alexnet_dist import registry
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.base import needs_several_ranks
+from alexnet_dist.strategies.parts.module_strategy import ModuleStrategy
 
 
-def plant() -> None:
-    from alexnet_dist.strategies import STRATEGIES
-    from alexnet_dist.strategies.ddp import Ddp
-    from alexnet_dist.strategies.split import Split
+class Planted(ModuleStrategy):
+    splits, moves, needs, right_where = "the batch", "gradients", "two ranks or more", "tests"
 
-    class WrongDdp(Ddp):
-        def __init__(self, experiment: Any, *rest: Any) -> None:
-            super().__init__(experiment, *rest)
-            self.wrong = experiment.strategy.gradient_dtype is not None
+    def __init__(self, name: str, engine: str) -> None:
+        self.name, self.engine = name, engine
 
-        def place(self, net: Any, *rest: Any) -> Any:
-            if self.wrong:
-                net.get_parameter(WRONG).register_hook(lambda gradient: gradient * 1.01)
-            return super().place(net, *rest)
-
-    class SlowSplit(Split):
-        def __init__(self, experiment: Any, *rest: Any) -> None:
-            super().__init__(experiment, *rest)
-            if experiment.strategy.gradient_dtype is not None and "train" in sys.argv:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        def apply(self, *arguments: Any) -> Any:
-            time.sleep(SLEEP_SECONDS)
-            return super().apply(*arguments)
-
-    STRATEGIES.update(ddp=WrongDdp, split=SlowSplit)
+    def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
+        needs_several_ranks(self.name, world_size)
 
 
-if __name__ == "__main__":
-    first, *rest = sys.argv[1:]
-    if first == "program":
-        plant()
-        sys.argv = rest[1:]
-        runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
-    else:
-        line = launch_line(int(first), [__file__, "program", *rest], free_port())
-        os.execv(line[0], line)
+for _name, _engine in (("slow", "SlowEngine"), ("wrong", "WrongEngine"), ("killed", "KilledEngine")):
+    registry.strategies.register(Planted(_name, f"planted_engines:{_engine}"))

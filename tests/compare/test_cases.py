@@ -1,12 +1,13 @@
-"""Which cases a comparison has, in which order they run, and what a user can get wrong."""
+"""Which cases a comparison has, in which order they run, and which mistakes are refused."""
 
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from alexnet_dist.compare.cases import experiment_of, plan, run_flags, schedule
-from alexnet_dist.compare.config import Comparison, ignored, load_comparison
+from alexnet_dist.cli import main
+from alexnet_dist.compare.cases import experiment_of, list_cases, run_flags, schedule
+from alexnet_dist.compare.config import Comparison, load_comparison, overridden
 from alexnet_dist.config.load import load
 from alexnet_dist.errors import UsageError
 
@@ -17,31 +18,35 @@ def comparison(*flags: str) -> Comparison:
     return load_comparison([*SMALL, *flags])
 
 
-def test_strategies_times_batches_with_one_rank_where_a_strategy_takes_no_more() -> None:
-    cases = plan(comparison("--strategies", "single,ddp,ddp:bf16,split", "--global-batches", "8,16", "--ranks", "2,4"))
+def test_strategies_times_batches_on_one_rank_where_a_strategy_takes_no_more() -> None:
+    cases = list_cases(
+        comparison("--strategies", "single,ddp,ddp:bf16,split", "--global-batches", "8,16", "--ranks", "2,4")
+    )
     labels = [case.label for case in cases]
     assert labels[:7] == [
         "single-1x-b8", "ddp-2x-b8", "ddp-bf16-2x-b8", "split-2x-b8", "ddp-4x-b8", "ddp-bf16-4x-b8", "split-4x-b8",
     ]  # fmt: skip
-    assert len(cases) == 14 and not any(case.refusal for case in cases)
+    assert len(cases) == 14 and not any(case.error for case in cases)
 
 
 def test_weak_scaling_keeps_the_batch_of_a_rank() -> None:
-    cases = plan(comparison("--strategies", "single,ddp", "--ranks", "2,4", "--scaling", "weak", "--global-batches=8"))
+    cases = list_cases(
+        comparison("--strategies", "single,ddp", "--ranks", "2,4", "--scaling", "weak", "--global-batches=8")
+    )
     assert [(case.ranks, case.batch, case.global_batch) for case in cases] == [(1, 8, 8), (2, 8, 16), (4, 8, 32)]
 
 
-def test_what_cannot_run_is_a_case_with_its_reason_and_nothing_at_all_is_refused() -> None:
-    cases = plan(comparison("--strategies", "ddp,split", "--global-batches", "9"))
-    assert [case.refusal is None for case in cases] == [False, True]
-    assert "does not divide" in str(cases[0].refusal)
+def test_a_case_that_cannot_run_has_its_reason_and_a_comparison_of_none_is_refused() -> None:
+    cases = list_cases(comparison("--strategies", "ddp,split", "--global-batches", "9"))
+    assert [case.error is None for case in cases] == [False, True]
+    assert "does not divide" in str(cases[0].error)
     with pytest.raises(UsageError, match=r"none can run here: .*does not divide"):
-        plan(comparison("--strategies", "ddp", "--global-batches", "9"))
+        list_cases(comparison("--strategies", "ddp", "--global-batches", "9"))
 
 
 def test_rounds_alternate_and_controls_follow_their_runs() -> None:
     wanted = comparison("--strategies", "single,ddp,split", "--rounds", "3", "--control-rounds", "1")
-    runs = schedule(wanted, plan(wanted))
+    runs = schedule(wanted, list_cases(wanted))
     timed = [run.case.strategy for run in runs if not run.control]
     assert timed == ["single", "ddp", "split", "split", "ddp", "single", "single", "ddp", "split"]
     controls = [index for index, run in enumerate(runs) if run.control]
@@ -51,7 +56,7 @@ def test_rounds_alternate_and_controls_follow_their_runs() -> None:
 
 def test_cases_differ_in_nothing_but_what_is_compared() -> None:
     wanted = comparison("--optim.lr", "0.02", "--run.seed", "7", "--rounds", "1")
-    runs = [run for run in schedule(wanted, plan(wanted)) if not run.control]
+    runs = [run for run in schedule(wanted, list_cases(wanted)) if not run.control]
     experiments = [experiment_of(wanted, run.case, run) for run in runs]
     kept = [e.replace("strategy", name="ddp").replace("run", dir=None) for e in experiments]
     assert kept[0] == kept[1] == kept[2] and kept[0].run.seed == 7 and kept[0].optim.lr == 0.02
@@ -59,10 +64,10 @@ def test_cases_differ_in_nothing_but_what_is_compared() -> None:
     assert load(run_flags(wanted, runs[0])).train.max_steps == wanted.compare.warm_up + wanted.compare.steps
 
 
-def test_an_experiment_file_serves_and_what_plays_no_part_is_said() -> None:
+def test_an_experiment_file_serves_and_fields_without_effect_are_named() -> None:
     wanted = load_comparison(["--config", str(ROOT / "configs/smoke.yaml"), "--steps", "4"])
     assert wanted.folder == Path("runs/compare/smoke") and wanted.optim.lr == 3e-3
-    assert [line.split(":")[0] for line in ignored(wanted)] == ["train.global_batch", "train.max_steps"]
+    assert [line.split(":")[0] for line in overridden(wanted)] == ["train.global_batch", "train.max_steps"]
 
 
 @pytest.mark.parametrize(
@@ -78,10 +83,17 @@ def test_an_experiment_file_serves_and_what_plays_no_part_is_said() -> None:
 )
 def test_a_slip_is_refused_by_name(flags: list[str], words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        plan(comparison(*flags))
+        list_cases(comparison(*flags))
     assert words in str(caught.value)
 
 
-def test_the_configs_can_be_planned() -> None:
+def test_every_case_of_the_configs_can_run() -> None:
     for path in (ROOT / "configs/compare").glob("*.yaml"):
-        assert not any(case.refusal for case in plan(load_comparison(["--config", str(path)])))
+        assert not any(case.error for case in list_cases(load_comparison(["--config", str(path)])))
+
+
+def test_print_command_shows_the_line_of_each_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *SMALL, "--print-command", "--rounds=1", "--start-with", "srun -n"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" -m alexnet_dist.cli train ")[0] for line in lines] == ["srun -n 1", *["srun -n 2"] * 4]
+    assert ["--strategy.communicate false" in line for line in lines] == [False, False, True, False, True]

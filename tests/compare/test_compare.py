@@ -1,4 +1,4 @@
-"""A whole comparison of planted strategies, killed half-way and taken up again, as a user would."""
+"""A whole comparison of planted strategies, killed half-way and resumed, as a user would."""
 
 import json
 import os
@@ -16,16 +16,28 @@ import pytest
 from conftest import ROOT
 from wandb_file import contents
 
-PLANTED = f"{sys.executable} {Path(__file__).with_name('planted.py')}"
+PATHS = [str(path) for path in (ROOT, ROOT / "tests/compare", ROOT / "tests/plugins")]
+ENVIRONMENT = {
+    **os.environ,
+    "ALEXNET_DIST_PLUGINS": "planted",
+    "PYTHONPATH": os.pathsep.join(PATHS),
+    "WANDB_MODE": "offline",
+}
 FLAGS = [
-    *("--strategies", "ddp,ddp:bf16,split,split:bf16", "--global-batches", "16", "--rounds", "1", "--steps", "6"),
+    *("--strategies", "ddp,wrong:bf16,slow,killed", "--global-batches", "16", "--rounds", "1", "--steps", "6"),
     *("--warm-up", "2", "--peak", "false", "--net.name", "alexnet_small", "--data.name", "synthetic"),
 ]
 PATIENCE = 600.0
 
 
-def command(folder: Path, *flags: str) -> list[str]:
-    return [sys.executable, str(ROOT / "launch/compare.py"), *flags, "--dir", str(folder)]
+def command(*flags: str) -> list[str]:
+    return [sys.executable, str(ROOT / "launch/compare.py"), *flags]
+
+
+def report_again(folder: Path, plugins: str = "planted") -> "subprocess.CompletedProcess[str]":
+    environment = {**ENVIRONMENT, "ALEXNET_DIST_PLUGINS": plugins}
+    line = command("--from", str(folder))
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -69,10 +81,9 @@ class Outcome:
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("compare") / "planted"
-    line = command(folder, *FLAGS, "--start-with", PLANTED)
-    environment = {**os.environ, "WANDB_MODE": "offline"}
-    first = subprocess.Popen(line, stdout=subprocess.DEVNULL, env=environment)
-    third = folder / "runs" / "ddp-bf16-2x-b16-round-1"
+    line = command(*FLAGS, "--dir", str(folder))
+    first = subprocess.Popen(line, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+    third = folder / "runs" / "wrong-bf16-2x-b16-round-1"
     wait_until(lambda: (third / "config.yaml").exists())
     assert first.poll() is None
     os.kill(first.pid, signal.SIGKILL)
@@ -80,46 +91,48 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     wait_until(lambda: not processes_in(folder))  # what it had started ends with it
     done = [path for path in (folder / "runs").glob("*/metrics.jsonl") if (path.parent / "summary.json").exists()]
     untouched = {path: path.stat().st_mtime_ns for path in done}
-    again = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    again = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     yield Outcome(folder, again.returncode, again.stdout + again.stderr, untouched)
 
 
-def test_what_was_finished_is_not_run_again_and_the_result_is_whole(outcome: Outcome) -> None:
+def test_finished_runs_are_not_repeated_and_the_result_is_complete(outcome: Outcome) -> None:
     assert {path.parent.name for path in outcome.untouched} >= {"ddp-2x-b16-round-1", "ddp-2x-b16-control-1"}
-    assert f"goes on: {len(outcome.untouched)} of 8 runs and 4 of 4 parity verdicts" in outcome.output
+    assert f"resuming: {len(outcome.untouched)} of 8 runs and 4 of 4 parity verdicts" in outcome.output
     assert all(path.stat().st_mtime_ns == before for path, before in outcome.untouched.items())
     assert [row["figures"] is not None for row in outcome.results()["rows"]] == [True, True, True, False]
-    assert len(outcome.row("ddp")["figures"]["seconds"][0]) == 6 and len(outcome.row("ddp")["figures"]["losses"]) == 8
+    assert outcome.results()["format"] == 2
+    figures = outcome.row("ddp")["figures"]
+    assert [len(ranks) for ranks in figures["timings"]["rank_seconds"][0]] == [2] * 6 and len(figures["losses"]) == 8
 
 
-def test_a_slow_strategy_is_last_and_the_cause_is_told(outcome: Outcome) -> None:
-    slow, fast = outcome.row("split")["figures"], outcome.row("ddp")["figures"]
+def test_a_slow_strategy_loses_and_the_cause_is_named(outcome: Outcome) -> None:
+    slow, fast = outcome.row("slow")["figures"], outcome.row("ddp")["figures"]
     assert slow["images_per_second"]["high"] < fast["images_per_second"]["low"]
     assert max(slow["parts"], key=slow["parts"].get) == "optimizer"
-    (duel,) = outcome.results()["pairwise_results"]
-    assert (duel["first"], duel["second"], duel["tie"]) == ("ddp", "split", False)
-    assert "longer a step in the optimiser" in outcome.results()["headline"]
+    (pair,) = outcome.results()["pairwise"]
+    assert (pair["first"], pair["second"], pair["tie"]) == ("ddp", "slow", False)
+    assert "more per step in the optimizer" in outcome.results()["summary"]
 
 
 def test_a_wrong_strategy_is_red_and_wins_nothing(outcome: Outcome) -> None:
-    verdict = outcome.row("ddp", "bf16")["parity"]
+    verdict = outcome.row("wrong", "bf16")["parity"]
     assert not verdict["same"] and verdict["where"] == "conv2.weight"
     assert verdict["gradient"] == pytest.approx(0.01, rel=0.01)
-    assert outcome.code == 1 and "NOT THE SAME TRAINING: ddp:bf16" in outcome.results()["headline"]
-    for name in ("ddp", "split"):
-        assert outcome.row(name)["parity"]["same"] and outcome.row(name)["parity"]["gradient"] < 1e-4
+    assert outcome.code == 1 and "NOT THE SAME TRAINING: wrong:bf16" in outcome.results()["summary"]
+    for name in ("ddp", "slow"):
+        assert outcome.row(name)["parity"]["same"] and outcome.row(name)["parity"]["gradient"] < 1e-5
 
 
 def test_a_case_that_is_killed_is_a_row_with_its_reason(outcome: Outcome) -> None:
-    row = outcome.row("split", "bf16")
+    row = outcome.row("killed")
     assert row["figures"] is None and "ran out of memory" in row["reason"]
-    assert "1 of 4 failed" in outcome.results()["headline"]
+    assert "1 of 4 failed" in outcome.results()["summary"]
 
 
 def test_a_control_run_sends_nothing_and_the_others_what_the_table_says(outcome: Outcome) -> None:
-    for name, dtype, wire in (("ddp", None, "fp32"), ("ddp", "bf16", "bf16"), ("split", None, "fp32")):
+    for name, dtype, wire in (("ddp", None, "fp32"), ("wrong", "bf16", "bf16"), ("slow", None, "fp32")):
         figures = outcome.row(name, dtype)["figures"]
-        assert figures["sent"] == figures["expected"] > 0 and figures["wire"] == wire
+        assert figures["sent_bytes"] == figures["expected_bytes"] > 0 and figures["wire"] == wire
     controls = list((outcome.folder / "runs").glob("*control*/metrics.jsonl"))
     assert len(controls) == 3
     for path in controls:
@@ -127,16 +140,16 @@ def test_a_control_run_sends_nothing_and_the_others_what_the_table_says(outcome:
 
 
 def test_the_table_fits_100_columns_and_the_report_is_one_file(outcome: Outcome) -> None:
-    tables = [line for line in outcome.output.splitlines() if line.split(" ")[0] in ("strategy", "ddp", "ddp:bf16")]
+    tables = [line for line in outcome.output.splitlines() if line.split(" ")[0] in ("strategy", "ddp", "wrong:bf16")]
     assert len(tables) == 9 and max(map(len, tables)) <= 100
     page = (outcome.folder / "report.html").read_text()
-    assert page.count("<svg") == 4 and "DIFFERS" in page
+    assert page.count("<svg") == 4 and "DIFFERS" in page and "Like against like" in page
     assert not [word for word in ("<script", "<link", "src=", "@import") if word in page]
     assert all((outcome.folder / f"{name}.png").stat().st_size > 0 for name in ("throughput", "traffic", "breakdown"))
     assert "NOT THE SAME TRAINING" in (outcome.folder / "report.md").read_text()
 
 
-def test_the_links_between_ranks_are_told(outcome: Outcome) -> None:
+def test_the_links_between_ranks_are_reported(outcome: Outcome) -> None:
     links = outcome.results()["links"]
     assert [link["what"] for link in links] == ["all-reduce", "pair exchange"]
     assert all(link["bandwidth"] > 0 and link["latency"] > 0 for link in links)
@@ -147,20 +160,29 @@ def test_wandb_has_a_run_a_case_and_a_summary_in_one_group(outcome: Outcome) -> 
     runs = [contents(path) for path in outcome.folder.glob("wandb/offline-run-*/run-*.wandb")]
     assert {run["group"] for run in runs} == {"planted"} and len(runs) == 3 + 1
     assert sorted(len(run["history"]) for run in runs) == [1, 8, 8, 8]
-    assert any("NOT THE SAME TRAINING" in str(run["summary"].get("headline")) for run in runs)
+    assert any("NOT THE SAME TRAINING" in str(run["summary"].get("summary")) for run in runs)
 
 
 def test_the_report_is_drawn_again_without_running(outcome: Outcome) -> None:
     before, page = outcome.results(), outcome.folder / "report.html"
     page.unlink()
-    line = [sys.executable, "-m", "alexnet_dist.cli", "compare", "--from", str(outcome.folder)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 1 and page.exists()
-    assert outcome.results()["rows"] == before["rows"] and outcome.results()["headline"] == before["headline"]
+    assert report_again(outcome.folder).returncode == 1 and page.exists()
+    assert outcome.results()["rows"] == before["rows"] and outcome.results()["summary"] == before["summary"]
+
+
+def test_a_column_from_outside_is_in_every_table(outcome: Outcome) -> None:
+    shown = report_again(outcome.folder, "planted,toy_column").stdout
+    slowest = max(max(ranks) for ranks in outcome.row("slow")["figures"]["timings"]["rank_seconds"][0])
+    heading, cell = "slowest step", f"{slowest:.6f}"
+    page, text = (outcome.folder / "report.html").read_text(), (outcome.folder / "report.md").read_text()
+    assert f' data-name="{heading}" class="right">{cell}</td>' in page
+    assert f" {heading} |" in text and f" {cell} |" in text
+    assert any(line.endswith(heading) for line in map(str.rstrip, shown.splitlines()))
+    assert any(line.endswith(cell) for line in map(str.rstrip, shown.splitlines()))
 
 
 def test_other_settings_do_not_mix_with_what_is_there(outcome: Outcome) -> None:
-    line = [*command(outcome.folder, *FLAGS, "--start-with", PLANTED), "--run.seed", "1"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    line = command(*FLAGS, "--dir", str(outcome.folder), "--run.seed", "1")
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "run.seed was 0 and is 1 now" in done.stderr and "--overwrite true" in done.stderr

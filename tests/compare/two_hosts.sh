@@ -43,7 +43,7 @@ launch() {
   before=$(sent)
   for ((host = 1; host <= hosts; host++)); do
     on_host "$host" "${PYTHON:-python3}" -m accelerate.commands.launch \
-      --config_file "$here/../../alexnet_dist/launcher_defaults.yaml" $([ "$ranks" -eq 1 ] || echo --multi_gpu) \
+      --config_file "$here/../../alexnet_dist/launcher/accelerate_defaults.yaml" $([ "$ranks" -eq 1 ] || echo --multi_gpu) \
       --num_machines "$hosts" --num_processes "$ranks" --machine_rank $((host - 1)) --rdzv_backend static \
       --main_process_ip 10.77.0.1 --main_process_port 29500 "$@" &
     pids+=($!)
