@@ -15,9 +15,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
 
-from alexnet_dist.data.fashion_mnist import find_folder
+from alexnet_dist.data.sets.fashion_mnist import find_folder
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.line import free_port, launch_line
+
+# Nothing of this machine's or its user's counts: a GPU, plugins, W&B, what `accelerate config` has written.
+for _name in [name for name in os.environ if name.startswith(("ACCELERATE_", "ALEXNET_DIST_PLUGINS", "WANDB_"))]:
+    del os.environ[_name]
+os.environ |= {"CUDA_VISIBLE_DEVICES": "", "WANDB_MODE": "offline", "HF_HOME": "/nowhere"}
 
 # A loaded machine is no defect of a property.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -85,7 +90,9 @@ def train(tmp_path: Path) -> Train:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_runs_on() -> Iterator[None]:
+def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test writes lies in its own folder; what it has started ends with it."""
+    monkeypatch.chdir(tmp_path)
     yield
     launched.end_all()
 

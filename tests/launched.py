@@ -34,7 +34,7 @@ def same_bits(one: Path, other: Path) -> bool:
 
 def checkpoint(folder: Path, step: int) -> Path:
     """A run's checkpoint of a step."""
-    return folder / files.FOLDER / files.named(step)
+    return folder / files.FOLDER / files.directory_name(step)
 
 
 @dataclass

@@ -17,7 +17,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from alexnet_dist.cli import train
+from alexnet_dist.commands import train
 from alexnet_dist.config.load import load
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
@@ -76,8 +76,8 @@ RULES: dict[str, dict[str, Valid]] = {
     },
     "optim": {
         "name": one_of("sgd", "adam"), "lr": number(0, 1e3, with_low=False),
-        "bias_lr": optional(number(0, 1e3, with_low=False)), "milestones": several(whole(1)),
-        "lr_divisor": number(1, 1e6, with_low=False), "momentum": number(0, 1, with_high=False),
+        "bias_lr": optional(number(0, 1e3, with_low=False)), "schedule": one_of("steps"),
+        "milestones": several(whole(1)), "lr_divisor": number(1, 1e6, with_low=False), "momentum": number(0, 1, with_high=False),
         "weight_decay": number(0, 10),
     },
     "train": {
@@ -171,7 +171,7 @@ def test_whatever_a_file_holds_a_person_reads_one_line(tmp_path_factory, raw: by
     path.write_bytes(raw)
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = train(["--config", str(path), "--print_config"])
+        code = train.run(["--config", str(path), "--print_config"])
     assert code in (0, 2)
     assert err.getvalue().count("\n") == (code == 2) and "Traceback" not in err.getvalue()
     assert not Path("SENTINEL").exists()

@@ -1,4 +1,4 @@
-"""Every sample once an epoch, whatever the ranks, replicas and micro-steps."""
+"""Every sample once an epoch, whatever the ranks, replicas and micro-batches."""
 
 import torch
 from hypothesis import given

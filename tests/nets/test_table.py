@@ -2,10 +2,10 @@
 
 import pytest
 
+from alexnet_dist import registry
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.nets.alexnet import AlexNet
-from alexnet_dist.nets.catalogue import NETS
 from alexnet_dist.nets.table import Conv, Table
 
 
@@ -20,12 +20,8 @@ def test_the_net_of_2012_has_the_published_figures() -> None:
     assert sum(p.numel() for n, p in convolutions.named_parameters() if n.startswith("conv")) == 2_334_080
     # Per image and rank, each direction (alexnet-2012, "what crosses"): and the logits, forward only.
     assert [values // 2 for _, values in net.exchanges()] == [21_632, 4_608, 2_048, 2_048, 500]
-    assert net.training_flops == pytest.approx(4.136e9, rel=1e-3)
-    # conv1 to fc8 as the table lists them.
-    convolutions_out = 96 * 55 * 55 + 256 * 27 * 27 + (384 + 384 + 256) * 13 * 13
-    assert net.activation_values == convolutions_out + 4096 + 4096 + 1000
     # NIPS 2012, section 3.5: the neurons of the layers behind the input.
-    sizes = [site.outputs for site in net.shaped_layers() if site.weight]
+    sizes = [shaped.outputs for shaped in net.shaped_layers if shaped.weight]
     assert sizes[:5] == [(96, 55, 55), (256, 27, 27), (384, 13, 13), (384, 13, 13), (256, 13, 13)]
 
 
@@ -37,16 +33,16 @@ def test_the_net_of_2014_has_torchvisions_figure() -> None:
     assert table("alexnet_owt").parameters == 61_100_840
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", registry.nets.names())
 @pytest.mark.parametrize("towers", [1, 2, 4])
 def test_the_module_has_the_shapes_of_the_table(name: str, towers: int) -> None:
     classes = ["--net.classes", "12"]
     net = table(name, "--net.towers", str(towers), *classes)
     module = AlexNet(net)
     assert sum(p.numel() for p in module.parameters()) == net.parameters
-    for site in net.shaped_layers():
-        if site.weight:
-            assert module.get_parameter(f"{site.layer.name}.weight").shape == site.weight
+    for shaped in net.shaped_layers:
+        if shaped.weight:
+            assert module.get_parameter(f"{shaped.layer.name}.weight").shape == shaped.weight
 
 
 def test_an_ablation_is_a_configuration() -> None:
@@ -67,8 +63,3 @@ def test_the_paper_and_the_code_differ_in_order_and_initial_weights() -> None:
     assert order == ["conv1", "norm1", "pool1", "relu1", "conv2"]
     assert [layer.name for layer in paper.layers[:5]] == ["conv1", "relu1", "norm1", "pool1", "conv2"]
     assert {layer.init.std for layer in paper.layers if isinstance(layer, Conv)} == {0.01}
-
-
-def test_resolving_twice_changes_nothing() -> None:
-    once = resolve(load(["--net.name", "alexnet_2012"]), 2)
-    assert resolve(once, 2) == once

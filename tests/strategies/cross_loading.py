@@ -1,11 +1,11 @@
-"""Started on ranks by test_cross_loading.py: strategies take up each other's checkpoints and go on.
+"""Started on ranks by test_cross_loading.py: strategies resume from each other's checkpoints.
 
     python cross_loading.py FOLDER SAVERS LOADERS SOURCES FLAGS…
 
-Each saver trains two steps, evaluates and writes a checkpoint; each loader then takes up every source that is in the
-folder, evaluates, and trains the third and fourth. Rank 0 prints, for each, how far its state lies from what was saved,
-how far its loss on the test images, and how far its state at the end from the reference: the one process that was never
-interrupted, which the saver called `single` writes.
+Each saver trains two steps, evaluates and writes a checkpoint; each loader then resumes from every source that is in
+the folder, evaluates, and trains two more steps. Rank 0 prints, for each pair, how far the loaded state and its loss on
+the test images are from the saved ones, and how far the final state is from the reference: that of one process which
+was never interrupted (the saver `single` writes it).
 """
 
 import json
@@ -27,11 +27,12 @@ from alexnet_dist.training.checkpoints.reader import read_into
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.evaluate import evaluate
 from alexnet_dist.training.step import training_step
-from alexnet_dist.training.wiring import init_ranks, Components, build
+from alexnet_dist.training.wiring import Components, build, init_ranks
 
 
 def train(components: Components, start: int, end: int) -> None:
-    meter, batches = Meter(components.layout.world, components.layout.samples.speakers), components.micro_batches(start, end)
+    meter = Meter(components.world, components.engine.samples.speakers)
+    batches = components.micro_batches(start, end)
     meter.start()
     for step in range(start, end):
         training_step(components, step, batches, meter)
@@ -40,7 +41,7 @@ def train(components: Components, start: int, end: int) -> None:
 
 def whole(components: Components) -> dict[str, Tensor]:
     """The state, whole and apart from the live one, on every rank."""
-    state = components.strategy.state().items()
+    state = components.engine.state().items()
     return {name: (v.full_tensor() if isinstance(v, DTensor) else v).cpu().clone() for name, v in state}
 
 
@@ -54,7 +55,7 @@ def loss(components: Components) -> float:
 def write(components: Components, world: World, folder: Path) -> None:
     facts = {"experiment": {}, "world_size": world.size, "mesh": {}, "versions": {}}
     writer = CheckpointWriter(world, folder, CheckpointConfig(background=False), print)
-    writer.save(components.strategy.state(), 2, facts)
+    writer.save(components.engine.state(), 2, facts)
     assert writer.wait() is None
 
 
@@ -81,9 +82,9 @@ def main(folder: Path, savers: list[str], loaders: list[str], sources: list[str]
         for source in sources:
             experiment, accelerator, world = init_ranks(load([*flags, "--strategy.name", loader]))
             components = build(experiment, accelerator, world)
-            state = components.strategy.state()
-            read_into(folder / source / files.named(2), state, world)
-            components.strategy.load_state(state)
+            state = components.engine.state()
+            read_into(folder / source / files.directory_name(2), state, world)
+            components.engine.load_state(state)
             saved = torch.load(folder / f"{source}.saved")
             loaded, evaluated = worst(whole(components), saved["state"]), abs(loss(components) / saved["loss"] - 1)
             train(components, 2, 4)

@@ -1,9 +1,9 @@
-"""Started on ranks by test_memory.py: what each strategy holds, in its own words and as tensors that Python can find.
+"""Started on ranks by test_memory.py: what each strategy holds, by its own count and as tensors that Python can find.
 
     python memory_held.py STRATEGIES FLAGS…
 
-Between backward and update of the third step. Rank 0 prints, for each strategy, the fullest rank's Memory, what the
-table predicts, and the bytes behind all tensors of the process that were not there before.
+Measured between backward and update of the third step. Rank 0 prints, for each strategy, the fullest rank's Memory, the
+prediction from the table, and the bytes behind all tensors of the process that were not there before.
 """
 
 import gc
@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.load import load
-from alexnet_dist.costs.memory import held_bytes
 from alexnet_dist.distributed.agreement import gather_objects
 from alexnet_dist.distributed.init import shut_down
+from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.step import training_step
-from alexnet_dist.training.wiring import init_ranks, build
+from alexnet_dist.training.wiring import build, init_ranks
 
 
 def everything() -> int:
@@ -44,16 +44,14 @@ def main(strategies: list[str], flags: list[str]) -> None:
         held = []
 
         def look(components=components, held=held, before=before, data=data) -> None:  # type: ignore[no-untyped-def]
-            held.append({**asdict(components.strategy.held_memory()), "found": everything() - before - data})
+            held.append({**asdict(components.engine.held_memory()), "found": everything() - before - data})
 
-        meter, batches = Meter(components.layout.world, components.layout.samples.speakers), components.micro_batches(0, 3)
+        meter, batches = Meter(world, components.engine.samples.speakers), components.micro_batches(0, 3)
         meter.start()
         for step in range(3):
             training_step(components, step, batches, meter, inspect=look)
         ranks = gather_objects(world, held[-1])
-        expected = asdict(
-            type(components.strategy).expected_memory(experiment, components.table, world.size, components.dtypes)
-        )
+        expected = asdict(components.strategy.memory(experiment, components.table, world.size))
         if world.rank == 0:
             fullest = {kind: max(rank[kind] for rank in ranks) for kind in ranks[0]}
             print("HELD " + json.dumps([name, fullest, expected]), flush=True)

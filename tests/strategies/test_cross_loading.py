@@ -1,4 +1,4 @@
-"""Every strategy takes up every other's checkpoint, and goes on as if it had been its own."""
+"""Every strategy resumes from every other's checkpoint as from its own."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from alexnet_dist.launcher.line import free_port, launch_line
 
 PROGRAM = Path(__file__).with_name("cross_loading.py")
 FLAGS = [*SMALL["small"], "--data.name", "synthetic", "--data.samples", "64", "--train.global_batch", "12"]
-PLAIN, ENGINES = ["ddp", "split"], ["zero1", "zero2", "zero3", "fsdp"]
+MODULES, SHARDED = ["ddp", "split"], ["zero1", "zero2", "zero3", "fsdp"]
 
 
 def cross(folder: Path, ranks: int, savers: list[str], loaders: list[str], sources: list[str]) -> None:
@@ -29,13 +29,13 @@ def cross(folder: Path, ranks: int, savers: list[str], loaders: list[str], sourc
 
 
 def test_every_pair(tmp_path: Path) -> None:
-    everyone = [*PLAIN, *ENGINES]
+    everyone = [*MODULES, *SHARDED]
     cross(tmp_path, 1, ["single"], [], [])
     if FULL:
         cross(tmp_path, 2, everyone, everyone, ["single", *everyone])
     else:
-        cross(tmp_path, 2, everyone, ENGINES, ["single", "split"])
-        cross(tmp_path, 2, [], PLAIN, ["single", *PLAIN, "zero2", "zero3", "fsdp"])
+        cross(tmp_path, 2, everyone, SHARDED, ["single", "split"])
+        cross(tmp_path, 2, [], MODULES, ["single", *MODULES, "zero2", "zero3", "fsdp"])
     cross(tmp_path, 1, [], ["single"], everyone)
     cross(tmp_path, 4, [], ["split"], ["ddp", "split", "zero3"])
     cross(tmp_path, 3, [], ["zero1", "zero3", "fsdp"], ["single", "zero3"])

@@ -8,7 +8,7 @@ import pytest
 
 from alexnet_dist.launcher.line import free_port, launch_line
 
-PROGRAM = Path(__file__).with_name("memory_held.py")
+PROGRAM, UNSHARDED = (str(Path(__file__).with_name(name)) for name in ("memory_held.py", "unsharded.py"))
 # A net whose weights outweigh the activations of four images, and DeepSpeed's buckets.
 NET = ["--net.name", "alexnet_owt", "--net.towers", "2", "--data.name", "synthetic", "--data.samples", "32"]
 
@@ -18,7 +18,7 @@ NET = ["--net.name", "alexnet_owt", "--net.towers", "2", "--data.name", "synthet
     [(2, "ddp,split,zero1,zero2,zero3,fsdp", []), (4, "fsdp", ["--strategy.shard_ranks", "2"])],
 )
 def test_bytes_on_the_fullest_rank(ranks: int, strategies: str, flags: list[str]) -> None:
-    program = [str(PROGRAM), strategies, *NET, "--train.global_batch", "4", *flags]
+    program = [PROGRAM, strategies, *NET, "--train.global_batch", "4", *flags]
     done = subprocess.run(
         launch_line(ranks, program, free_port()), capture_output=True, text=True, timeout=1200, check=False
     )
@@ -35,35 +35,12 @@ def test_bytes_on_the_fullest_rank(ranks: int, strategies: str, flags: list[str]
             assert bytes_ == pytest.approx(held["ddp"][kind] / 2, rel=0.02)
 
 
-PRETENDS = """
-import sys
-from alexnet_dist.strategies import fsdp
-from alexnet_dist.training import probe
-fsdp.fully_shard = lambda layer, **_: layer  # an engine that falls back to whole copies without a word
-sys.exit(probe.main(sys.argv[1]))
-"""
-
-
 def test_an_engine_that_does_not_shard_is_noticed(tmp_path: Path) -> None:
-    flags = [
-        "--net.name",
-        "alexnet_small",
-        "--data.name",
-        "synthetic",
-        "--data.samples",
-        "32",
-        "--strategy.name",
-        "fsdp",
-    ]
-    case = {
-        "flags": [*flags, "--train.global_batch", "8"],
-        "steps": 1,
-        "output": str(tmp_path / "p"),
-        "reference": None,
-    }
-    (tmp_path / "cases.json").write_text(json.dumps([case]))
-    (tmp_path / "pretends.py").write_text(PRETENDS)
-    line = launch_line(2, [str(tmp_path / "pretends.py"), str(tmp_path / "cases.json")], free_port())
+    flags = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "32"]
+    flags += ["--strategy.name", "fsdp", "--train.global_batch", "8"]
+    request = {"flags": flags, "steps": 1, "output": str(tmp_path / "trace"), "reference": None}
+    (tmp_path / "requests.json").write_text(json.dumps([request]))
+    line = launch_line(2, [UNSHARDED, str(tmp_path / "requests.json")], free_port())
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode != 0
     assert "fsdp does not shard: this rank holds 40,906 values, its share is 20," in done.stdout + done.stderr

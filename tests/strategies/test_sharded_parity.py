@@ -10,7 +10,7 @@ import pytest
 from parity_cases import ADAM, FULL, NETS, SGD, SMALL, Kinds, exactly, hold
 
 ZERO = ["zero1", "zero2", "zero3"]
-ENGINES = [*ZERO, "fsdp"]
+SHARDED = [*ZERO, "fsdp"]
 FP32: Kinds = [("fp32", 3)]
 
 
@@ -18,18 +18,13 @@ def test_the_small_net(tmp_path: Path) -> None:
     """On three ranks parts do not divide: padding travels, too."""
     cases = {
         "adam, clipped": [*SMALL["small"], *ADAM, "--train.clip_norm", "0.1", "--train.global_batch", "12"],
-        "sgd, 2 micro-steps": [
-            *SMALL["small, one tower"],
-            *SGD,
-            "--train.accumulate",
-            "2",
-            "--train.global_batch",
-            "12",
+        "sgd, 2 micro-batches": [
+            *SMALL["small, one tower"], *SGD, "--train.accumulate", "2", "--train.global_batch", "12",
         ],
-    }
+    }  # fmt: skip
     coarse: Kinds = [*FP32, ("bf16", 3)]
     two = {**dict.fromkeys(ZERO, coarse), "fsdp": [*exactly(10), *coarse]}
-    hold(cases, tmp_path, {2: two, 3: dict.fromkeys(ENGINES, FP32)})
+    hold(cases, tmp_path, {2: two, 3: dict.fromkeys(SHARDED, FP32)})
 
 
 def test_two_sharded_copies_on_four_ranks(tmp_path: Path) -> None:
@@ -41,7 +36,7 @@ def test_two_sharded_copies_on_four_ranks(tmp_path: Path) -> None:
     hold(cases, tmp_path, {4: {"fsdp": exactly(10)}})
 
 
-def test_settings_of_one_engine(tmp_path: Path) -> None:
+def test_updating_on_the_host(tmp_path: Path) -> None:
     cases = {
         "on the host": [*SMALL["small"], *ADAM, "--train.global_batch", "8", "--strategy.offload_optimizer", "true"]
     }

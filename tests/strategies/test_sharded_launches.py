@@ -1,4 +1,4 @@
-"""Engines as a user launches them: with config files, without a compiler, and with what cannot work."""
+"""zero1 to zero3 and fsdp as a user launches them: with config files, without a compiler, and with what cannot work."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.line import free_port
-from alexnet_dist.training.wiring import check
+from alexnet_dist.strategies.base import check_experiment
 
 SHORT = ["--data.name", "synthetic", "--train.max_steps", "4", "--train.evaluate", "false", "--tracking.wandb", "false"]
 
@@ -73,7 +73,7 @@ def test_a_file_that_contradicts_the_experiment(train: Train, tmp_path: Path) ->
         (["--strategy.name", "zero2", "--strategy.communicate", "false"], ("strategy.communicate", "ddp and split")),
     ],
 )
-def test_what_an_engine_cannot(flags: list[str], words: tuple[str, ...]) -> None:
+def test_what_sharded_strategies_cannot(flags: list[str], words: tuple[str, ...]) -> None:
     with pytest.raises(UsageError) as refused:
-        check(resolve(load([*SMOKE, *SHORT, *flags]), 2), 2)
+        check_experiment(resolve(load([*SMOKE, *SHORT, *flags]), 2), 2)
     assert all(word in str(refused.value) for word in words)

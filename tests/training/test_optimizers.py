@@ -1,26 +1,12 @@
-"""Learning rates by epoch and group, and the update rule of 2012."""
+"""The update rules, and the state that an optimizer starts with."""
 
 import pytest
 import torch
 
 from alexnet_dist.config.schema import OptimConfig
-from alexnet_dist.training.optimizer import learning_rates, make_optimizer
+from alexnet_dist.training.optimizers import make_optimizer
 
-RECIPE = OptimConfig(
-    name="sgd", lr=0.01, bias_lr=0.02, milestones=[25, 51, 79], lr_divisor=10, momentum=0.9, weight_decay=5e-4
-)
-
-
-@pytest.mark.parametrize(
-    "epoch, rate", [(0, 1e-2), (24, 1e-2), (25, 1e-3), (51, 1e-4), (78, 1e-4), (79, 1e-5), (90, 1e-5)]
-)
-def test_the_recipe_of_2012(epoch: int, rate: float) -> None:
-    assert learning_rates(RECIPE, epoch) == {"weights": pytest.approx(rate), "biases": 0.02}
-
-
-def test_biases_follow_the_weights_unless_told() -> None:
-    settings = RECIPE.model_copy(update={"bias_lr": None})
-    assert learning_rates(settings, 30) == {"weights": pytest.approx(1e-3), "biases": pytest.approx(1e-3)}
+RECIPE = OptimConfig(name="sgd", lr=0.01, momentum=0.9, weight_decay=5e-4)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

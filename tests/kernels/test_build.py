@@ -10,26 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from alexnet_dist.kernels import response_norm as module
 from alexnet_dist.kernels.build import kernel_of
-from alexnet_dist.nets import response_norm as module
 
-# Prints whether the kernel is there, the warnings of a net with norms, and a normed value.
-PROGRAM = """
-import torch
-from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.config.load import load
-from alexnet_dist.kernels.build import kernel_of, kernel_warnings
-from alexnet_dist.kernels.response_norm import response_norm
-print(kernel_of(torch.float32) is not None)
-print(kernel_warnings(table_of(resolve(load(["--net.name", "alexnet_small"]), 1).net), torch.device("cpu")))
-print(response_norm(torch.full((1, 4, 1, 1), 2.0), maps=4, size=3, alpha=3.0, beta=1.0, k=0.0).flatten().tolist())
-"""
+PROGRAM = Path(__file__).with_name("normed_values.py")
 NORMED = [2 / 8, 2 / 12, 2 / 12, 2 / 8]
 
 
 def start(cache: Path, **environment: str) -> subprocess.Popen[str]:
     variables = {**os.environ, "XDG_CACHE_HOME": str(cache), **environment}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=variables)
+    return subprocess.Popen([sys.executable, str(PROGRAM)], stdout=subprocess.PIPE, text=True, env=variables)
 
 
 def answer(process: subprocess.Popen[str]) -> list[object]:

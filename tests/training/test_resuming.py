@@ -24,7 +24,7 @@ QUICK = [*SMOKE, "--tracking.wandb", "false", "--train.evaluate_samples", "1000"
 
 
 def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(train: Train) -> None:
-    """Mid-epoch, two micro-steps, clipping, a kept checkpoint; curves in the same run of W&B."""
+    """Mid-epoch, two micro-batches, clipping, a kept checkpoint; curves in the same run of W&B."""
     flags = [*SMOKE, "--train.evaluate_samples", "1000", "--train.accumulate", "2", "--train.clip_norm", "1.0"]
     flags += ["--strategy.name", "single", "--checkpoint.every_steps", "4", "--checkpoint.keep_every", "8"]
     environment = {"WANDB_MODE": "offline"}
@@ -38,8 +38,8 @@ def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(t
     again = halves[1]
     assert "going on after step 13" in again.output
     for run in (whole, again):
-        kept = [path.name for path in files.written(run.folder / files.FOLDER)]
-        assert kept == [files.named(step) for step in (8, 16, 20)]
+        kept = [path.name for path in files.list_checkpoints(run.folder / files.FOLDER)]
+        assert kept == [files.directory_name(step) for step in (8, 16, 20)]
     assert same_bits(checkpoint(again.folder, 20), checkpoint(whole.folder, 20))
     timeless = ("step", "loss", "samples", "sample_fingerprint", "epoch", "lr", "norm")
     lines = [[{name: line[name] for name in timeless} for line in run.metrics()] for run in (whole, again)]
@@ -101,14 +101,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     flip_a_byte(shard)
     run = train(1, more, launcher=ALONE)
     assert run.code == 0 and [line["step"] for line in run.metrics()] == list(range(1, 9))
-    assert f"{files.named(6)} is damaged: {shard.name} was changed" in run.output
+    assert f"{files.directory_name(6)} is damaged: {shard.name} was changed" in run.output
     assert "going on after step 4" in run.output
 
     next(checkpoint(run.folder, 8).glob("*.safetensors")).unlink()
     flip_a_byte(checkpoint(run.folder, 4) / files.MANIFEST)
     left = train(1, [*more, "--train.max_steps", "9"], launcher=ALONE)
     assert left.code == 2 and "no whole checkpoint is left" in left.errors()[0]
-    assert f"{files.named(8)} is damaged: {shard.name} is missing" in left.output
+    assert f"{files.directory_name(8)} is damaged: {shard.name} is missing" in left.output
     assert len(left.metrics()) == 8  # nothing was lost
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from alexnet_dist.kernels import response_norm as module
 from alexnet_dist.kernels.build import kernel_of
 from alexnet_dist.kernels.response_norm import response_norm
-from alexnet_dist.nets import response_norm as module
 
 CONSTANTS = {"size": 5, "alpha": 1e-2, "beta": 0.75, "k": 2.0}
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet_dist.config.load import as_flags, describe, load, parse_yaml, read_file, save, validate
-from alexnet_dist.config.resolve import resolve, warnings
+from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
 
@@ -133,15 +133,3 @@ def test_what_differs_from_the_defaults_is_marked() -> None:
     assert "  name: ddp  # follows from the rest" in shown
     assert "  epochs: 1\n" in shown
     assert yaml.safe_load(shown)["net"]["classes"] == 10
-
-
-def test_settings_without_effect_are_named() -> None:
-    given = load(
-        ["--optim.momentum", "0.5", "--data.name", "synthetic", "--data.root", "/x", "--net.exchange", "[fc8]"]
-    )
-    assert [line.split(":")[0] for line in warnings(resolve(given, 1))] == [
-        "optim.momentum",
-        "net.exchange",
-        "data.root",
-    ]
-    assert warnings(resolve(load([]), 1)) == []

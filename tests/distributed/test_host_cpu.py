@@ -1,0 +1,15 @@
+"""How a process shares its cores among its threads."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).with_name("thread_counts.py")
+
+
+def test_the_training_thread_has_the_ranks_cores_and_others_compute_alone() -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "1"}
+    line = [sys.executable, str(PROGRAM)]
+    done = subprocess.run(line, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split() == ["1", str(len(os.sched_getaffinity(0)))]
