@@ -25,7 +25,7 @@ class Benchmark:
     """
 
     name: str
-    ours: TrainingRun
+    ours: Program
     other: Program
     must: float
     aim: float

@@ -4,10 +4,8 @@ import signal
 from collections.abc import Sequence
 from types import FrameType
 
-import yaml
-
 from alexnet_dist.compare.cases import Case, list_cases, schedule
-from alexnet_dist.compare.config import SETTINGS, Comparison, overridden
+from alexnet_dist.compare.config import Comparison, overridden
 from alexnet_dist.compare.report import HTML, command_of, report_of, write_report
 from alexnet_dist.compare.runner import carry_out, locked_folder
 from alexnet_dist.compare.tables import notes, print_tables
@@ -31,8 +29,6 @@ def compare(comparison: Comparison) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with locked_folder(comparison):
-            settings = yaml.safe_dump(comparison.model_dump(exclude_unset=True), sort_keys=False)
-            (comparison.folder / SETTINGS).write_text(settings)
             carry_out(comparison, cases)
             return _report(comparison, cases, log=True)
     except KeyboardInterrupt:

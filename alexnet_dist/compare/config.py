@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+import yaml
 from pydantic import Field
 
 from alexnet_dist.config.load import load_as, parse_yaml, read_flags
@@ -77,6 +78,12 @@ def load_comparison(flags: Sequence[str]) -> Comparison:
         config, _ = read_flags(words, Comparison)
         given = given.replace("compare", dir=f"runs/compare/{Path(config).stem if config else given.net.name}")
     return given
+
+
+def store_settings(comparison: Comparison) -> None:
+    """Write what the user set into the comparison's folder."""
+    text = yaml.safe_dump(comparison.model_dump(exclude_unset=True), sort_keys=False)
+    (comparison.folder / SETTINGS).write_text(text)
 
 
 def stored_comparison(flags: Sequence[str]) -> Comparison:

@@ -7,7 +7,7 @@ from filelock import FileLock, Timeout
 
 from alexnet_dist.compare.case_parity import ParityChecker, is_judged
 from alexnet_dist.compare.cases import Case, Run, run_folder, schedule
-from alexnet_dist.compare.config import Comparison
+from alexnet_dist.compare.config import Comparison, store_settings
 from alexnet_dist.compare.launches import launcher_of, run_program
 from alexnet_dist.compare.machine import pending_measurements
 from alexnet_dist.compare.progress import ComparisonProgress
@@ -38,6 +38,7 @@ def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
     """
     runs = schedule(comparison, cases)
     left = [run for run in runs if not _is_done(comparison, run)]
+    store_settings(comparison)  # only now: the folder may belong to other settings
     runnable = [case for case in cases if case.error is None]
     unjudged = [case for case in runnable if not is_judged(comparison, case)]
     parity_groups = len({(case.strategy, case.ranks) for case in unjudged}) + bool(unjudged)

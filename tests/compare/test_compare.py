@@ -182,7 +182,9 @@ def test_a_column_from_outside_is_in_every_table(outcome: Outcome) -> None:
 
 
 def test_other_settings_do_not_mix_with_what_is_there(outcome: Outcome) -> None:
+    before = (outcome.folder / "comparison.yaml").read_text()
     line = command(*FLAGS, "--dir", str(outcome.folder), "--run.seed", "1")
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "run.seed was 0 and is 1 now" in done.stderr and "--overwrite true" in done.stderr
+    assert (outcome.folder / "comparison.yaml").read_text() == before
