@@ -19,6 +19,7 @@ from alexnet_dist.registry import commands
 
 if TYPE_CHECKING:
     from alexnet_dist.bench.measure import Result
+    from alexnet_dist.bench.programs import Settings
 
 FASHION_MNIST_IMAGES = 60_000
 WIDTH = 100
@@ -45,11 +46,11 @@ def run(flags: Sequence[str]) -> int:
     chosen = [benchmark for benchmark in benchmarks() if own.only in benchmark.name]
     if not chosen or min(own.rounds, own.steps, own.batch) < 1:
         raise UsageError("bench", flags, "no such case, or a number below 1; see alexnet-dist bench --help")
+    settings = Settings(own.steps, own.batch, own.precision or ("bf16" if cpu_multiplies_bf16() else "fp32"))
     with Progress(transient=True) as bar:
         task = bar.add_task("", total=len(chosen) * own.rounds * 2, completed=-1)
-        settings = Settings(own.steps, own.batch, own.precision)
         results = measure(chosen, own.rounds, settings, lambda text: bar.update(task, advance=1, description=text))
-    _show(results, own)
+    _show(results, own.rounds, settings)
     return DONE
 
 
@@ -59,12 +60,13 @@ def _parse(flags: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="times that the two programs of a case take turns")
     parser.add_argument("--steps", type=int, default=8, help="measured steps of each run")
     parser.add_argument("--batch", type=int, default=128, help="global batch")
-    usable = "bf16" if cpu_multiplies_bf16() else "fp32"
-    parser.add_argument("--precision", default=usable, choices=["fp32", "bf16"], help=f"default here: {usable}")
+    precision = "default: bf16 where this CPU multiplies it, else fp32"
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help=precision)
     return parser.parse_args(flags)
 
 
-def _show(results: Sequence[Result], settings: argparse.Namespace) -> None:
+def _show(results: Sequence[Result], rounds: int, settings: Settings) -> None:
+    """Print a row per benchmark."""
     import platform
     from datetime import date
 
@@ -75,7 +77,7 @@ def _show(results: Sequence[Result], settings: argparse.Namespace) -> None:
     from alexnet_dist.telemetry.hardware import cpu_name
 
     machine = f"{cpu_name()}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, {platform.system()}"
-    how = f"median of {settings.rounds} rounds of {settings.steps} steps"
+    how = f"median of {rounds} rounds of {settings.steps} steps"
     table = Table(title=f"{machine}, {date.today()}\n{settings.precision}, global batch {settings.batch}, {how}")
     for column in ("case", "ours", "other", "ratio", "range", "must", "aim", ""):
         table.add_column(column, justify="left" if column == "case" else "right")
