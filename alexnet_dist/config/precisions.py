@@ -35,8 +35,8 @@ class Precision:
         parameters: dtype of weights, gradients and optimizer state, by torch's name.
         compute: dtype of activations, and so of what crosses between towers.
         tolerance: largest ||a - b|| / ||b|| of a tensor at which parity calls two trainings the same.
-        compared: what must be within the tolerance. Coarser arithmetic is judged by the first step's gradients alone: later
-            steps drift apart in any correct program.
+        compared: what must be within the tolerance. Coarser arithmetic is judged by the first step's gradients alone:
+            later steps drift apart in any correct program.
         autocast: Accelerate's `mixed_precision`.
         tf32: whether fp32 products may be computed in TF32.
         check: raises UsageError where a device does not have this arithmetic.

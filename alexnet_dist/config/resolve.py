@@ -75,10 +75,12 @@ def _check_towers(net: NetConfig) -> None:
 
 def warnings(experiment: Experiment) -> list[str]:
     """Settings of a resolved experiment that have no effect, one line each."""
+    schedule = registry.schedules[experiment.optim.schedule]
     optim, train, net, data = experiment.optim, experiment.train, experiment.net, experiment.data
     found = [
         *_unused("optim", optim, OptimConfig(), registry.optimizers[optim.name].unused, f"optim.name {optim.name}"),
-        *registry.schedules[optim.schedule].warnings(optim, train.epochs),
+        *_unused("optim", optim, OptimConfig(), schedule.unused, f"optim.schedule {optim.schedule}"),
+        *schedule.warnings(optim, train.epochs),
     ]
     if net.towers == 1 and net.exchange != sorted(registry.nets[net.name].defaults.exchange):
         found.append(f"net.exchange: {net.exchange} has no effect with one tower")

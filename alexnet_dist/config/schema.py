@@ -103,13 +103,16 @@ class OptimConfig(Group):
         None,
         gt=0,
         le=1e3,
-        description="constant learning rate of biases; default: as the weights, steps included",
+        description="constant learning rate of biases; default: that of the weights",
     )
-    schedule: ScheduleName = Field("steps", description="how the learning rate changes during training")
+    schedule: ScheduleName = Field("steps", description="how the learning rate of weights changes during training")
+    warmup_steps: int = Field(0, ge=0, le=10_000_000, description="steps in which rates rise linearly to their values")
+    final_lr: float = Field(0.0, ge=0, le=1e3, description="cosine, polynomial: rate at the end of the run")
+    power: float = Field(2.0, gt=0, le=100, description="polynomial: exponent of the share of steps that are left")
     milestones: list[Annotated[int, Field(ge=1)]] = Field(
-        [], description="epochs from which the rate is divided by lr_divisor, once more at each"
+        [], description="steps: epochs from which the rate is divided by lr_divisor, once more at each"
     )
-    lr_divisor: float = Field(10.0, gt=1, le=1e6, description="see milestones")
+    lr_divisor: float = Field(10.0, gt=1, le=1e6, description="steps: see milestones")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd: momentum")
     weight_decay: float = Field(0.0, ge=0, le=10, description="decay of weights; biases never decay")
 

@@ -62,7 +62,6 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     settings = {
         "cpu": on_cpu,
         "mixed_precision": mixed_precision,
-        "log_with": "wandb",
         "kwargs_handlers": group if world_size > 1 else [],
     }
     accelerator = Accelerator(**{**settings, **options.accelerator})

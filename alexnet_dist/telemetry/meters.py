@@ -54,18 +54,34 @@ class Meter:
 
     def step(
         self,
+        *,
         step: int,
         loss_sum: Tensor,
+        correct: Tensor,
         samples: int,
         fingerprint: int,
         sent_bytes: int,
+        lr: float,
         norm: Tensor | None,
         skipped: Tensor | None,
     ) -> None:
         """Note a step that is over; the arguments are as in `LocalStep`."""
         self._clock.mark()
         self._pending.append(
-            LocalStep(step, loss_sum, samples, fingerprint, _UNKNOWN, _UNKNOWN, self._waited, sent_bytes, norm, skipped)
+            LocalStep(
+                step=step,
+                loss_sum=loss_sum,
+                correct=correct,
+                samples=samples,
+                fingerprint=fingerprint,
+                seconds=_UNKNOWN,
+                optimizer_seconds=_UNKNOWN,
+                data_wait=self._waited,
+                sent_bytes=sent_bytes,
+                lr=lr,
+                norm=norm,
+                skipped=skipped,
+            )
         )
         self._waited = 0.0
 

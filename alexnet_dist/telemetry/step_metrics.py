@@ -23,24 +23,28 @@ class LocalStep:
     Attributes:
         step: counted from 1.
         loss_sum: over this rank's samples.
+        correct: how many of them were predicted right.
         samples: that this rank computed; several ranks may share them.
         fingerprint: of these samples (`data.order.fingerprint`).
         seconds: wall time of the step.
         optimizer_seconds: from complete gradients to new weights.
         data_wait: seconds that the loop waited for batches.
         sent_bytes: by this rank.
+        lr: learning rate of weights.
         norm: of the gradient before clipping; None where it was not computed.
         skipped: 1 where the step overflowed and changed nothing, else 0; None where that cannot happen.
     """
 
     step: int
     loss_sum: Tensor
+    correct: Tensor
     samples: int
     fingerprint: int
     seconds: float
     optimizer_seconds: float
     data_wait: float
     sent_bytes: int
+    lr: float
     norm: Tensor | None
     skipped: Tensor | None
 
@@ -106,6 +110,7 @@ class StepMetric:
 for _metric in (
     StepMetric("step", lambda s: s.step, first, int),
     StepMetric("loss", lambda s: s.loss_sum, per_sample),
+    StepMetric("top1", lambda s: s.correct, per_sample),
     StepMetric("samples", lambda s: s.samples, total, int),
     StepMetric("sample_fingerprint", lambda s: s.fingerprint, total, int),
     StepMetric("seconds", lambda s: s.seconds, largest),
@@ -113,6 +118,7 @@ for _metric in (
     StepMetric("data_wait", lambda s: s.data_wait, largest),
     StepMetric("optimizer_seconds", lambda s: s.optimizer_seconds, largest),
     StepMetric("sent_bytes", lambda s: s.sent_bytes, largest, int),
+    StepMetric("lr", lambda s: s.lr, first),
     StepMetric("norm", lambda s: s.norm, first),
     StepMetric("skipped", lambda s: 0 if s.skipped is None else s.skipped, first, bool),
 ):

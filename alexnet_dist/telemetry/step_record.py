@@ -17,12 +17,14 @@ class StepRecord:
         step: counted from 1.
         loss: mean over the samples of the global batch.
         samples: in the global batch.
+        top1: fraction of the samples that were predicted right, before the update; None in a line older than the field.
         seconds: wall time on the slowest rank, data wait included.
         rank_seconds: the same on every rank.
         sample_fingerprint: which samples they were (`data.order.fingerprint`).
         data_wait: seconds that the loop waited for a batch, on the slowest rank.
         optimizer_seconds: from complete gradients to new weights, clipping included, on the slowest rank.
         sent_bytes: by the rank that sent most.
+        lr: learning rate of weights.
         norm: of the gradient before clipping; None where it was not computed.
         skipped: the step overflowed (fp16) and changed nothing.
         extra: the other registered metrics, by name.
@@ -33,10 +35,12 @@ class StepRecord:
     samples: int
     seconds: float
     rank_seconds: tuple[float, ...] = ()
+    top1: float | None = None
     sample_fingerprint: int | None = None
     data_wait: float = 0.0
     optimizer_seconds: float = 0.0
     sent_bytes: int = 0
+    lr: float | None = None
     norm: float | None = None
     skipped: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -74,8 +78,8 @@ def window_figures(window: Sequence[StepRecord]) -> dict[str, float]:
     """Figures of a window of steps.
 
     Returns:
-        loss: mean over the samples; images_per_second: see `throughput`; step_seconds: mean; data_wait_fraction: the
-        share of the window that was spent waiting for data; and the mean of every registered metric that is no field
+        loss, top1: means over the samples; lr: of the last step; images_per_second: see `throughput`; step_seconds:
+        mean; data_wait_fraction: the share of the window that was spent waiting for data; and the mean of every registered metric that is no field
         of StepRecord, where it is a number.
     """
     samples = [record.samples for record in window]
@@ -83,6 +87,8 @@ def window_figures(window: Sequence[StepRecord]) -> dict[str, float]:
     seconds = slowest_rank_seconds(rank_seconds)
     return {
         "loss": sum(record.loss * record.samples for record in window) / sum(samples),
+        "top1": sum((record.top1 or 0.0) * record.samples for record in window) / sum(samples),
+        "lr": window[-1].lr or 0.0,
         "images_per_second": images_per_second(samples, rank_seconds),
         "step_seconds": seconds / len(window),
         "data_wait_fraction": sum(record.data_wait for record in window) / seconds,

@@ -1,5 +1,6 @@
 """What a whole run comes to: the contents of summary.json."""
 
+import time
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,21 +21,54 @@ from alexnet_dist.telemetry.versions import versions
 WARM_UP_STEPS = 5
 
 
+@dataclass
+class EpochSums:
+    """Training loss and accuracy of an epoch so far, each sample as it was when it was trained on.
+
+    Attributes:
+        number: of the epoch, from 0.
+    """
+
+    number: int
+    samples: int = 0
+    loss_sum: float = 0.0
+    correct: float = 0.0
+
+    def add(self, step: StepRecord) -> None:
+        self.samples += step.samples
+        self.loss_sum += step.loss * step.samples
+        self.correct += (float("nan") if step.top1 is None else step.top1) * step.samples
+
+    @property
+    def loss(self) -> float:
+        return self.loss_sum / self.samples if self.samples else float("nan")
+
+    @property
+    def top1(self) -> float:
+        return self.correct / self.samples if self.samples else float("nan")
+
+
 class RunMetrics:
     """Collects the steps of a run as they are reported.
 
     Args:
         world_size: ranks of the run.
+        steps_per_epoch: of the run.
 
     Attributes:
+        epoch: of the latest step, from its first.
         evaluation: the latest; None before the first.
         memory: what this rank held before the last update; None where it made none.
     """
 
-    def __init__(self, world_size: int) -> None:
+    def __init__(self, world_size: int, steps_per_epoch: int) -> None:
         self.world_size = world_size
+        self.epoch = EpochSums(-1)
+        self._steps_per_epoch = steps_per_epoch
+        self._start = time.perf_counter()
         self.evaluation: Any = None
         self.memory: Memory | None = None
+        self._earlier_seconds = 0.0
         self._last_loss = float("nan")
         self._samples_seen = 0
         self._seconds = array("d")  # of every step
@@ -55,6 +89,9 @@ class RunMetrics:
                 self._data_wait += step.data_wait
                 self._optimizer_seconds += step.optimizer_seconds
                 self._rank_seconds = [a + b for a, b in zip(self._rank_seconds, step.rank_seconds, strict=True)]
+            if self.epoch.number != (number := (step.step - 1) // self._steps_per_epoch):
+                self.epoch = EpochSums(number)
+            self.epoch.add(step)
             self._seconds.append(step.seconds)
             self._samples_seen += step.samples
             self._last_loss = step.loss
@@ -64,6 +101,7 @@ class RunMetrics:
         steps = [StepRecord.of_line(line) for line in lines]
         if steps and len(steps[-1].rank_seconds) == self.world_size:
             self.add([step for step in steps if len(step.rank_seconds) == self.world_size])
+        self._earlier_seconds = sum(step.seconds for step in steps)
 
     def sent(self, counted: dict[str, int], expected: dict[str, int], dtypes: dict[str, int]) -> None:
         """Note the bytes that this rank sent in a step; those of the fullest step are kept, the latest of equals.
@@ -97,6 +135,8 @@ class RunMetrics:
             "comm_bytes_per_step": self._traffic,
             "comm_dtypes": self._dtypes,
             "train_loss": self._last_loss,
+            "train_top1": self.epoch.top1,
+            "total_seconds": self._earlier_seconds + time.perf_counter() - self._start,
         }
 
 

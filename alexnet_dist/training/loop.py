@@ -13,9 +13,7 @@ from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.telemetry.step_record import StepRecord, window_figures
 from alexnet_dist.telemetry.versions import versions
 from alexnet_dist.training.evaluate import evaluate
-from alexnet_dist.training.optimizers import WEIGHTS
 from alexnet_dist.training.run_context import RunContext
-from alexnet_dist.training.schedules import learning_rates
 from alexnet_dist.training.step import training_step
 from alexnet_dist.training.wiring import Components
 
@@ -51,7 +49,7 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
         if stops:
             raise _stopped(run, done)
         if epoch_ends(components, done):
-            evaluate_epoch(components, run, done)
+            end_epoch(components, run, done)
             meter.start()
     run.stop_signal.finish()
 
@@ -94,14 +92,24 @@ def _stopped(run: RunContext, done: int) -> Exception:
     return Stopped(f"asked to stop after step {done}, which is saved: the same command with --run.resume auto goes on")
 
 
-def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
-    """Evaluate after `done` steps, if the experiment asks for it. Collective.
+def end_epoch(components: Components, run: RunContext, done: int) -> None:
+    """Report the epoch that ends after `done` steps: training loss and accuracy, and the evaluation. Collective.
 
     Raises:
         Stopped: see `run_steps`.
     """
-    if not components.experiment.train.evaluate:
-        return
+    epoch = run.metrics.epoch
+    run.progress.say(f"epoch {epoch.number + 1}: training loss {epoch.loss:.4f}, top-1 {epoch.top1:.4f}")
+    if components.experiment.train.evaluate:
+        evaluate_epoch(components, run, done)
+
+
+def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
+    """Evaluate after `done` steps. Collective.
+
+    Raises:
+        Stopped: see `run_steps`.
+    """
     run.status.at(f"the evaluation after step {done}")
     evaluation = evaluate(components, run.stop_signal.poll)
     if evaluation is None:
@@ -109,7 +117,7 @@ def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
             save(components, run, done)
         raise _stopped(run, done)
     run.metrics.evaluation = evaluation
-    run.progress.say(f"epoch {components.order.epoch(done - 1) + 1}: {evaluation}")
+    run.progress.say(f"epoch {components.order.epoch(done - 1) + 1}: test {evaluation}")
     run.tracking.log({f"eval/{name}": value for name, value in asdict(evaluation).items()}, done)
     if run.record is not None:
         run.record.evaluation(done, asdict(evaluation))
@@ -129,9 +137,7 @@ def report(components: Components, run: RunContext, window: list[StepRecord]) ->
     run.metrics.add(window)
     if run.record is not None:
         for record in window:
-            position = components.position(record.step - 1)
-            rate = learning_rates(components.experiment.optim, position)[WEIGHTS]
-            run.record.metrics({**record.line(), "epoch": position.epoch, "lr": rate})
+            run.record.metrics({**record.line(), "epoch": components.order.epoch(record.step - 1)})
     figures = window_figures(window)
     last = window[-1]
     run.progress.update(

@@ -1,5 +1,6 @@
 """Learning rates: pure functions of the step, so that nothing is stored and nothing is stepped twice."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -26,19 +27,29 @@ class Position:
     def epoch(self) -> int:
         return self.step // self.steps_per_epoch
 
+    def progress(self, warmup_steps: int) -> float:
+        """The share of the steps after the warm-up that are done, from 0 to 1."""
+        return max(0.0, (self.step - warmup_steps) / max(1, self.total_steps - warmup_steps))
+
 
 class Schedule(ABC):
-    """One value of `optim.schedule`."""
+    """One value of `optim.schedule`.
+
+    Attributes:
+        name: in settings.
+        unused: fields of `optim` that have no effect.
+    """
 
     name: ClassVar[str]
+    unused: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def factor(self, settings: OptimConfig, position: Position) -> float:
-        """What `optim.lr` is multiplied by in a step."""
+    def rate(self, settings: OptimConfig, position: Position) -> float:
+        """The learning rate of weights in a step, without the warm-up."""
 
-    @abstractmethod
     def warnings(self, settings: OptimConfig, epochs: int) -> list[str]:
-        """Settings without effect, one line each."""
+        """Values without effect, one line each; fields in `unused` are reported by the caller."""
+        return []
 
 
 @final
@@ -46,10 +57,11 @@ class Steps(Schedule):
     """The rate is divided by `lr_divisor` at each of the epochs `milestones`, as in the recipe of 2012."""
 
     name = "steps"
+    unused = ("final_lr", "power")
 
-    def factor(self, settings: OptimConfig, position: Position) -> float:
+    def rate(self, settings: OptimConfig, position: Position) -> float:
         passed = sum(position.epoch >= milestone for milestone in settings.milestones)
-        return 1.0 / settings.lr_divisor**passed
+        return settings.lr / settings.lr_divisor**passed
 
     def warnings(self, settings: OptimConfig, epochs: int) -> list[str]:
         found = []
@@ -61,11 +73,44 @@ class Steps(Schedule):
         return found
 
 
-registry.schedules.register(Steps())
+@final
+class Cosine(Schedule):
+    """Half a cosine from `lr` to `final_lr`, warm-up left out (Loshchilov and Hutter 2017, without restarts)."""
+
+    name = "cosine"
+    unused = ("milestones", "lr_divisor", "power")
+
+    def rate(self, settings: OptimConfig, position: Position) -> float:
+        share = (1 + math.cos(math.pi * position.progress(settings.warmup_steps))) / 2
+        return settings.final_lr + (settings.lr - settings.final_lr) * share
+
+
+@final
+class Polynomial(Schedule):
+    """(1 - progress)^power from `lr` to `final_lr`, warm-up left out (You, Gitman and Ginsburg 2017: power 2)."""
+
+    name = "polynomial"
+    unused = ("milestones", "lr_divisor")
+
+    def rate(self, settings: OptimConfig, position: Position) -> float:
+        share = (1 - position.progress(settings.warmup_steps)) ** settings.power
+        return settings.final_lr + (settings.lr - settings.final_lr) * share
+
+
+for _schedule in (Steps(), Cosine(), Polynomial()):
+    registry.schedules.register(_schedule)
 
 
 def learning_rates(settings: OptimConfig, position: Position) -> dict[str, float]:
-    """Learning rate of a step by parameter group; `bias_lr`, where it is set, is constant."""
+    """Learning rate of a step by parameter group.
+
+    In the first `warmup_steps` steps rates rise linearly to their values. `bias_lr`, where it is set, follows no
+    schedule.
+    """
     schedule: Schedule = registry.schedules[settings.schedule]
-    weights = settings.lr * schedule.factor(settings, position)
-    return {WEIGHTS: weights, BIASES: weights if settings.bias_lr is None else settings.bias_lr}
+    weights = schedule.rate(settings, position)
+    biases = weights if settings.bias_lr is None else settings.bias_lr
+    if position.step < settings.warmup_steps:
+        risen = (position.step + 1) / settings.warmup_steps
+        return {WEIGHTS: weights * risen, BIASES: biases * risen}
+    return {WEIGHTS: weights, BIASES: biases}

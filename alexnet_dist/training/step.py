@@ -8,6 +8,7 @@ from alexnet_dist.data.order import fingerprint
 from alexnet_dist.distributed.traffic import traffic_counter
 from alexnet_dist.strategies.engines.base import Masks
 from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.training.optimizers import WEIGHTS
 from alexnet_dist.training.schedules import learning_rates
 from alexnet_dist.training.wiring import Components
 
@@ -60,13 +61,22 @@ def training_step(
     """
     traffic_counter().take()  # what was sent between steps belongs to none
     taken = _StepBatches(components, step, batches, meter)
-    loss = components.engine.forward_backward(taken, components.order.count(step))
+    sums = components.engine.forward_backward(taken, components.order.count(step))
     if inspect is not None:
         inspect()
     meter.applies()
     rates = learning_rates(components.experiment.optim, components.position(step))
     result = components.engine.apply(rates, components.experiment.train.clip_norm)
     dtypes, counted = traffic_counter().dtypes(), traffic_counter().take()
-    sent = sum(counted.values())
-    meter.step(step + 1, loss, taken.samples, taken.fingerprint, sent, result.norm, result.skipped)
+    meter.step(
+        step=step + 1,
+        loss_sum=sums.loss,
+        correct=sums.correct,
+        samples=taken.samples,
+        fingerprint=taken.fingerprint,
+        sent_bytes=sum(counted.values()),
+        lr=rates[WEIGHTS],
+        norm=result.norm,
+        skipped=result.skipped,
+    )
     return Traffic(counted, components.expected_traffic(taken.samples), dtypes)

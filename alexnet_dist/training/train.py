@@ -71,7 +71,7 @@ def _open(
     progress = RunProgress(start.step, components.total_steps, shown=first)
     for line in (*_warnings(components), _headline(components), f"run folder: {folder}"):
         progress.say(line)
-    metrics = RunMetrics(world.size)
+    metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: RunRecord(folder, experiment, start.step) if first else None)
     if record is not None:
         metrics.resume(record.earlier)
@@ -122,9 +122,9 @@ def _evaluate_missed_epoch(components: Components, start: ResumePoint, run: RunC
     if start.step == 0 or not epoch_ends(components, start.step):
         return
     known = on_first_rank(components.world, lambda: read_evaluation(run.folder, start.step))
-    if known is None:
+    if known is None and components.experiment.train.evaluate:
         evaluate_epoch(components, run, start.step)
-    else:
+    elif known is not None:
         run.metrics.evaluation = Evaluation(**known)
 
 
@@ -142,4 +142,5 @@ def _finish(components: Components, run: RunContext) -> None:
     run.record.summary(summary)
     run.record.close()
     run.tracking.finish(summary)
-    run.progress.say(f"done: {summary['images_per_second']:.1f} images/s, summary in {run.folder / SUMMARY}")
+    seconds, rate = summary["total_seconds"], summary["images_per_second"]
+    run.progress.say(f"done in {seconds:.1f} s: {rate:.1f} images/s, summary in {run.folder / SUMMARY}")

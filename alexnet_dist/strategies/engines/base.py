@@ -44,6 +44,19 @@ class Dtypes:
 
 
 @dataclass(frozen=True)
+class StepSums:
+    """Sums over the samples that a rank computed in a step, scalars on its device.
+
+    Attributes:
+        loss: cross-entropy.
+        correct: samples whose class was predicted first.
+    """
+
+    loss: Tensor
+    correct: Tensor
+
+
+@dataclass(frozen=True)
 class StepResult:
     """Attributes:
     norm: the gradient's norm over all ranks before clipping, a scalar on the device; None where it was not taken.
@@ -108,7 +121,7 @@ class Engine(ABC):
         """Logits (batch, classes) of this shard's images, without dropout, on every rank of the shard. Collective."""
 
     @abstractmethod
-    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> Tensor:
+    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
         """Forward and backward of a whole step; leaves the gradients of the global batch's mean loss. Collective.
 
         Args:
@@ -116,7 +129,7 @@ class Engine(ABC):
             count: samples of the step over all ranks, which the loss is divided by.
 
         Returns:
-            The loss summed over this shard's samples, a scalar on the device.
+            Over this shard's samples.
         """
 
     @abstractmethod

@@ -26,7 +26,7 @@ from alexnet_dist.distributed.mesh import SampleShard, World
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer, Table
 from alexnet_dist.strategies.base import wire_dtype
-from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult
+from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts.accumulation import accumulate
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.strategies.parts.state import live_state, part_of, set_steps
@@ -92,7 +92,7 @@ class FsdpEngine(Engine):
         logits: Tensor = self._module(images, None)
         return logits
 
-    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> Tensor:
+    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
         return accumulate(self._module, batches, self._micro_batches, count, self._reducing, torch.Tensor.backward)
 
     def _reducing(self, last: bool) -> AbstractContextManager[None]:

@@ -26,7 +26,7 @@ from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
 from alexnet_dist.strategies.base import wire_dtype
-from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult
+from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts.accumulation import accumulate
 from alexnet_dist.strategies.parts.loss_scale import LossScale
 from alexnet_dist.strategies.parts.memory_held import held_bytes
@@ -89,7 +89,7 @@ class ModuleEngine(Engine):
         return logits
 
     @abstractmethod
-    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> Tensor:
+    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
         """See `Engine`; in terms of `module`, `backward` and `synchronised`."""
 
     def synchronised(self, last: bool) -> AbstractContextManager[None]:
@@ -171,5 +171,5 @@ class ModuleEngine(Engine):
 class PlainModuleEngine(ModuleEngine):
     """Computes one micro-batch after the other."""
 
-    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> Tensor:
+    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
         return accumulate(self.module, batches, self.micro_batches, count, self.synchronised, self.backward)

@@ -23,7 +23,7 @@ from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
-from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult
+from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts import zero_state
 from alexnet_dist.strategies.parts.accumulation import accumulate
 from alexnet_dist.strategies.parts.deepspeed_config import engine_config
@@ -109,7 +109,7 @@ class ZeroEngine(Engine):
         logits: Tensor = self._engine(images, None)
         return logits
 
-    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> Tensor:
+    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
         return accumulate(self._engine, batches, self._micro_batches, count, self._at_boundary, self._backward)
 
     def _at_boundary(self, last: bool) -> AbstractContextManager[None]:

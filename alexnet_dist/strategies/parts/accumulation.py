@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alexnet_dist.data.loader import MicroBatch
-from alexnet_dist.strategies.engines.base import Masks
+from alexnet_dist.strategies.engines.base import Masks, StepSums
 
 
 def accumulate(
@@ -17,7 +17,7 @@ def accumulate(
     count: int,
     context: Callable[[bool], AbstractContextManager[object]],
     backward: Callable[[Tensor], None],
-) -> Tensor:
+) -> StepSums:
     """Add up the gradients of a step.
 
     Args:
@@ -29,14 +29,15 @@ def accumulate(
         backward: adds the gradients of a loss.
 
     Returns:
-        The loss summed over the samples, a scalar on their device.
+        Over the samples of all micro-batches.
     """
-    total: Tensor | None = None
+    sums: StepSums | None = None
     for number, (batch, masks) in enumerate(batches, start=1):
         with context(number == micro_batches):
             logits = module(batch.images, masks)
             loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
             backward(loss_sum / count)
-        total = loss_sum.detach() if total is None else total + loss_sum.detach()
-    assert total is not None, "a step has at least one micro-batch"
-    return total
+        loss, correct = loss_sum.detach(), (logits.detach().argmax(1) == batch.labels).sum()
+        sums = StepSums(loss, correct) if sums is None else StepSums(sums.loss + loss, sums.correct + correct)
+    assert sums is not None, "a step has at least one micro-batch"
+    return sums
