@@ -21,6 +21,7 @@ DTYPES = {torch.bfloat16: c_float, torch.float32: c_float, torch.float64: c_doub
 Kernel = Callable[..., None]
 
 
+@cache
 def kernel_of(dtype: torch.dtype) -> Kernel | None:
     """`norm_DTYPE` of response_norm.cpp; None where the dtype has none or it cannot be built here."""
     library, _ = _library()

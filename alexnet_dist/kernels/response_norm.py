@@ -37,6 +37,9 @@ class Constants:
 def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k: float) -> Tensor:
     """Normalise each channel by its neighbours in the same tower.
 
+    The operator `torch.ops.alexnet_dist.response_norm`: it can be exported, compiled and run on fake tensors, and
+    autocast leaves it alone. It can be differentiated once.
+
     Args:
         x: (batch, channels, height, width), any floating dtype; channels is a multiple of `maps`.
         maps: channels of one tower; a window never reaches into the next tower's.
@@ -46,21 +49,47 @@ def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k:
     Returns:
         A tensor of x's shape, dtype and memory format. Half precisions are computed in fp32.
     """
-    normed: Tensor = _ResponseNorm.apply(x, Constants(maps, size, alpha, beta, k))
+    normed: Tensor = _forward_op(x, maps, size, alpha, beta, k)
     return normed
 
 
-class _ResponseNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, constants: Constants) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.constants = constants
-        return _over_rows(constants, x)
+def _normed(x: Tensor, *constants: Any) -> Tensor:
+    return _over_rows(Constants(*constants), x)
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        return _over_rows(ctx.constants, x, gradient), None
+
+def _gradient(x: Tensor, gradient: Tensor, *constants: Any) -> Tensor:
+    return _over_rows(Constants(*constants), x, gradient)
+
+
+def _shape(x: Tensor, *_: Any) -> Tensor:
+    """What forward and backward return, for tensors without values."""
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.empty_like(x, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, *ctx.constants = inputs
+    ctx.save_for_backward(x)
+
+
+def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    (x,) = ctx.saved_tensors
+    return _backward_op(x, gradient, *ctx.constants), None, None, None, None, None
+
+
+def _operator(name: str, tensors: str, compute: Callable[..., Tensor]) -> Any:
+    """Define an operator of this package for every device."""
+    name = f"alexnet_dist::{name}"
+    torch.library.define(name, f"({tensors}, int maps, int size, float alpha, float beta, float k) -> Tensor")
+    torch.library.impl(name, "CompositeExplicitAutograd")(compute)
+    torch.library.register_fake(name)(_shape)
+    namespace, _, base = name.partition("::")
+    return getattr(getattr(torch.ops, namespace), base).default
+
+
+_forward_op = _operator("response_norm", "Tensor x", _normed)
+_backward_op = _operator("response_norm_backward", "Tensor x, Tensor gradient", _gradient)
+torch.library.register_autograd("alexnet_dist::response_norm", _differentiate, setup_context=_keep)
 
 
 def _over_rows(constants: Constants, *images: Tensor) -> Tensor:
