@@ -63,7 +63,7 @@ def test_the_same_command_twice_gives_the_same_losses_to_the_last_bit(train: Tra
 
 
 def test_a_short_last_batch_is_trained_on_and_weighted_by_its_samples(train: Train) -> None:
-    """1,003 samples in batches of 64 leave 43 for the last step: unequal shares for two ranks and three micro-batches."""
+    """1,003 samples in batches of 60 leave 43 for the last step, in unequal shares of ranks and micro-batches."""
     flags = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "1003"]
     flags += ["--train.global_batch", "60", "--train.accumulate", "3", "--train.precision", "fp64"]
     flags += ["--tracking.wandb", "false", "--train.epochs", "2"]
