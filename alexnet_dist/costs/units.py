@@ -1,0 +1,16 @@
+"""Counts of bytes, values and operations as text."""
+
+_PREFIXES = ("", "k", "M", "G", "T", "P")
+
+
+def three_digits(count: float, unit: str = "") -> str:
+    """Three significant digits with a decimal prefix: 243,860,896 bytes are "244 MB", 1,000 are "1.00 kB"."""
+    power = 0
+    while count >= 999.5 and power < len(_PREFIXES) - 1:
+        count, power = count / 1000, power + 1
+    suffix = f" {_PREFIXES[power]}{unit}".rstrip()
+    if power == 0:
+        return f"{count:.0f}{suffix}"
+    # Rounding may add a digit before the point: 9.996 is 10.0.
+    decimals = 2 if count < 9.995 else 1 if count < 99.95 else 0
+    return f"{count:.{decimals}f}{suffix}"
