@@ -9,6 +9,7 @@ import yaml
 
 from alexnet_dist.compare.cases import Case, Run, experiment_of, run_folder
 from alexnet_dist.compare.config import Comparison
+from alexnet_dist.config.schema import Experiment
 from alexnet_dist.telemetry.run_files import CONFIG, EXIT, SUMMARY, read_json, read_metrics, write_json
 
 FAILURES = "failures.json"
@@ -57,12 +58,15 @@ def has_finished(folder: Path) -> bool:
 
 
 def changed_setting(comparison: Comparison, run: Run) -> str | None:
-    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing."""
+    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing.
+
+    A field that did not exist when the run was written had its default.
+    """
     found = yaml.safe_load((run_folder(comparison, run) / CONFIG).read_text())
-    wanted = experiment_of(comparison, run.case, run).model_dump()
+    wanted, defaults = experiment_of(comparison, run.case, run).model_dump(), Experiment().model_dump()
     for group, fields in wanted.items():
         for field, value in fields.items():
-            before = found.get(group, {}).get(field)
+            before = found.get(group, {}).get(field, defaults[group][field])
             if before != value:
                 return f"{group}.{field} was {before} and is {value} now"
     return None

@@ -13,8 +13,13 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 from conftest import ROOT
 from wandb_file import contents
+
+from alexnet_dist.compare.cases import Case, Run
+from alexnet_dist.compare.config import stored_comparison
+from alexnet_dist.compare.records import changed_setting
 
 PATHS = [str(path) for path in (ROOT, ROOT / "tests/compare", ROOT / "tests/plugins")]
 ENVIRONMENT = {
@@ -179,6 +184,20 @@ def test_a_column_from_outside_is_in_every_table(outcome: Outcome) -> None:
     assert f" {heading} |" in text and f" {cell} |" in text
     assert any(line.endswith(heading) for line in map(str.rstrip, shown.splitlines()))
     assert any(line.endswith(cell) for line in map(str.rstrip, shown.splitlines()))
+
+
+def test_a_run_from_before_a_field_existed_counts(outcome: Outcome) -> None:
+    comparison = stored_comparison(str(outcome.folder))
+    run = Run(Case("ddp", None, 2, 16, 16, None), 1)
+    path = outcome.folder / "runs" / run.name / "config.yaml"
+    text = path.read_text()
+    values = yaml.safe_load(text)
+    del values["train"]["clip_norm"]
+    path.write_text(yaml.safe_dump(values))
+    assert changed_setting(comparison, run) is None
+    path.write_text(yaml.safe_dump({**values, "optim": {**values["optim"], "lr": 5.0}}))
+    assert str(changed_setting(comparison, run)).startswith("optim.lr was 5.0 and is ")
+    path.write_text(text)
 
 
 def test_other_settings_do_not_mix_with_what_is_there(outcome: Outcome) -> None:
