@@ -1,11 +1,9 @@
 """The commands, as a user types them."""
 
-import json
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -64,22 +62,6 @@ def test_a_command_from_outside_is_listed_and_run() -> None:
     done = command("toy", **plugged)
     assert (done.returncode, done.stderr) == (2, "error: toy: empty: needs flags\n")
     assert "there are: " in command("toy").stderr
-
-
-def test_a_table_of_runs_fits_100_columns(tmp_path: Path) -> None:
-    summary = {
-        "net": "alexnet_2012", "precision": "fp32", "global_batch": 128, "device_names": ["NVIDIA H100 80GB HBM3"],
-        "world_size": 2, "images_per_second": 12345.6, "step_seconds": {"median": 0.0123}, "train_loss": 2.3,
-        "comm_bytes_per_step": {"counted": {"all_reduce": 243_860_896}}, "peak_memory_bytes": [2**31, 2**32],
-        "eval": {"top1": 0.859, "unique_samples": 10_000},
-    }  # fmt: skip
-    for name in ("a-run-of-a-long-name", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
-    shown = command("runs", str(tmp_path / "a-run-of-a-long-name"), str(tmp_path / "b")).stdout
-    assert max(map(len, shown.splitlines())) <= 100
-    for cell in ("12345.6", "0.012", "243.9", "4.00", "85.9%", "10,000", "alexnet_2012, fp32, global batch 128"):
-        assert cell in shown
 
 
 def test_configs_are_valid() -> None:
