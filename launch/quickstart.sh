@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 source launch/setup.sh
 
 gpus=$(.venv/bin/python -c 'import torch; print(torch.cuda.device_count())')
-flags=(--config configs/fashion_mnist.yaml --run.overwrite true)
+flags=(--config configs/quickstart.yaml --run.overwrite true)
 if [ "$gpus" -eq 0 ] && command -v nvidia-smi >/dev/null; then
   echo "note: torch cannot use this machine's GPU driver ($(nvidia-smi | grep -o 'CUDA Version: [0-9.]*' || true)): install a" \
     "torch build for that CUDA version into .venv"
@@ -18,6 +18,8 @@ if [ "$gpus" -lt 2 ]; then
   flags+=(--train.max_steps 25 --train.evaluate_samples 2000)
   export ACCELERATE_USE_CPU=true
 fi
+mkdir -p runs/quickstart
+.venv/bin/alexnet-dist layers "${flags[@]}" --format svg --output runs/quickstart/net.svg "$@"
 for strategy in ddp split; do
   .venv/bin/alexnet-dist launch --ranks 2 -- "${flags[@]}" --strategy.name "$strategy" \
     --run.dir "runs/quickstart/$strategy" "$@"
