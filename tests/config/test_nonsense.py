@@ -76,7 +76,8 @@ RULES: dict[str, dict[str, Valid]] = {
     },
     "optim": {
         "name": one_of("sgd", "adam"), "lr": number(0, 1e3, with_low=False),
-        "bias_lr": optional(number(0, 1e3, with_low=False)), "schedule": one_of("steps"),
+        "bias_lr": optional(number(0, 1e3, with_low=False)), "schedule": one_of("steps", "cosine", "polynomial"),
+        "warmup_steps": whole(0, 10**7), "final_lr": number(0, 1e3), "power": number(0, 100, with_low=False),
         "milestones": several(whole(1)), "lr_divisor": number(1, 1e6, with_low=False), "momentum": number(0, 1, with_high=False),
         "weight_decay": number(0, 10),
     },
