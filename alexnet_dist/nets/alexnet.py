@@ -4,7 +4,7 @@ Groups follow from the shapes: a layer whose weight has fewer input channels tha
 may replace a parameter by one tower's part of it, and the module then computes that tower.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 
 import torch
@@ -67,32 +67,52 @@ class Norm(nn.Module):
         return response_norm(x, self.maps, norm.size, norm.alpha, norm.beta, norm.k)
 
 
+def _relu(x: Tensor) -> Tensor:
+    # On a CPU, torch's bf16 kernel takes twice as long in place.
+    if x.dtype == torch.bfloat16 and x.device.type == "cpu":
+        return x.relu()
+    # In place is safe: no layer of the tables in front of an activation keeps its output for backward.
+    return x.relu_()
+
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": _relu, "tanh": torch.tanh}
+
+
 class Activation(nn.Module):
     def __init__(self, function: str) -> None:
         super().__init__()
-        self.function = function
+        self.function = _ACTIVATIONS[function]
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.function == "tanh":
-            return x.tanh()
-        # On a CPU, torch's bf16 kernel takes twice as long in place.
-        if x.dtype == torch.bfloat16 and x.device.type == "cpu":
-            return x.relu()
-        # In place is safe: no layer of the tables in front of an activation keeps its output for backward.
-        return x.relu_()
+        return self.function(x)
 
 
 class Dropout(nn.Module):
-    """Multiplies by a mask that its caller drew (`Rng.dropout_masks`); without one it does nothing."""
+    """Inverted dropout: multiplies by a mask. Without one it draws its own in training mode, from torch's generator.
+
+    Attributes:
+        part: the units that lie on this rank. The mask is drawn for the units of all towers, so that ranks whose
+            generators are in the same state drop the units that one process would.
+    """
+
+    def __init__(self, units: int, rate: float) -> None:
+        super().__init__()
+        self.units = units
+        self.rate = rate
+        self.part = slice(units)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return x if mask is None else x * mask.to(x.dtype)
+        if mask is None:
+            if not self.training:
+                return x
+            mask = functional.dropout(x.new_ones(len(x), self.units), self.rate)[:, self.part]
+        return x * mask.to(x.dtype)
 
 
 class AlexNet(nn.Module):
     """Layers in the table's order, under the table's names: `conv1.weight`, …, `fc8.bias`.
 
-    Parameters are created empty; `initialise` fills them.
+    Parameters are created empty, for weights to be loaded into; `create_net` initialises them.
     """
 
     def __init__(self, table: t.Table) -> None:
@@ -106,7 +126,8 @@ class AlexNet(nn.Module):
 
         Args:
             images: in the dtype of the parameters.
-            masks: by dropout layer's name, (batch, units); None evaluates without dropout.
+            masks: by dropout layer's name, (batch, units): 0 where a unit is dropped, else 1 / (1 - rate). With None
+                dropout draws its own in training mode, and does nothing in evaluation mode.
         """
         x = images
         for name, layer in self.named_children():
@@ -128,9 +149,21 @@ def _module(shaped: t.ShapedLayer, towers: int) -> nn.Module:
             return Activation(function)
         case t.Flatten():
             return nn.Flatten()
-        case t.Dropout():
-            return Dropout()
+        case t.Dropout(rate=rate):
+            return Dropout(shaped.outputs[0], rate)
     return nn.Identity()  # an exchange: one device holds all towers
+
+
+def create_net(table: t.Table, seed: int = 0) -> AlexNet:
+    """A net with initial weights, fp32, on the CPU, in training mode.
+
+    Args:
+        table: the net's layers.
+        seed: of the weights; a run with `run.seed` starts from the same.
+    """
+    net = AlexNet(table)
+    initialise(net, Rng(seed))
+    return net
 
 
 @torch.no_grad()

@@ -8,7 +8,8 @@ from typing import final
 from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
-from alexnet_dist.nets.table import Norm, Table
+from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.parts.cut_check import check_cut
 from alexnet_dist.strategies.parts.module_strategy import ModuleStrategy
 
 
@@ -26,20 +27,7 @@ class Split(ModuleStrategy):
             raise UsageError(
                 "strategy.name", "split", f"pairs ranks, {world_size} cannot be paired: launch an even number"
             )
-        if table.towers > 1 and table.towers % 2:
-            raise UsageError("net.towers", table.towers, "an odd number of towers cannot be shared by two ranks")
-        if table.towers == 1 and any(isinstance(layer, Norm) for layer in table.layers):
-            raise UsageError(
-                "net.norm",
-                "true",
-                "with one tower the norm's window would reach over the cut between two "
-                "ranks: set net.towers 2 or net.norm false",
-            )
-        for shaped in table.shaped_layers:
-            if shaped.weight and shaped.outputs[0] % 2:
-                raise UsageError(
-                    "net.classes", shaped.outputs[0], "an odd number of outputs cannot be cut in two halves"
-                )
+        check_cut(table, self.split_size)
 
 
 registry.strategies.register(Split())

@@ -15,6 +15,7 @@ def test_outputs_gradients_and_weights_both_ways() -> None:
     theirs = torchvision.models.alexnet(weights=None).double().eval()
     ours = AlexNet(table_of(resolve(load(["--net.name", "alexnet_owt", "--data.name", "synthetic"]), 1).net)).double()
     ours.load_state_dict(from_torchvision(theirs.state_dict()))
+    ours.eval()
     images, labels = torch.rand(3, 3, 224, 224, dtype=torch.float64), torch.tensor([0, 5, 999])
 
     torch.testing.assert_close(ours(images), theirs(images), rtol=1e-12, atol=1e-12)

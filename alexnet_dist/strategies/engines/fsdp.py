@@ -28,6 +28,7 @@ from alexnet_dist.nets.table import ShapedLayer, Table
 from alexnet_dist.strategies.base import wire_dtype
 from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts.accumulation import accumulate
+from alexnet_dist.strategies.parts.evaluated import evaluated
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.strategies.parts.state import live_state, part_of, set_steps
 
@@ -89,8 +90,7 @@ class FsdpEngine(Engine):
             raise RuntimeError(f"fsdp does not shard: this rank holds {held:,} values, its share is {share:,}")
 
     def logits(self, images: Tensor) -> Tensor:
-        logits: Tensor = self._module(images, None)
-        return logits
+        return evaluated(self._module, images)
 
     def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
         return accumulate(self._module, batches, self._micro_batches, count, self._reducing, torch.Tensor.backward)

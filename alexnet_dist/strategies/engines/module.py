@@ -28,6 +28,7 @@ from alexnet_dist.nets.table import ShapedLayer
 from alexnet_dist.strategies.base import wire_dtype
 from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts.accumulation import accumulate
+from alexnet_dist.strategies.parts.evaluated import evaluated
 from alexnet_dist.strategies.parts.loss_scale import LossScale
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.strategies.parts.replicas import replicate
@@ -73,7 +74,7 @@ class ModuleEngine(Engine):
         # The order matters: parameters are cut on the host, so that a device never holds the whole net, and DDP
         # registers the parameters where they finally lie.
         if self._layout.split_size > 1:
-            cut(net, self._layout, self._dtypes.compute, self._communicates)
+            cut(net, self._layout.split_group, self._dtypes.compute, self._communicates)
         net.to(device=self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net = net
         module: nn.Module = net
@@ -85,8 +86,7 @@ class ModuleEngine(Engine):
         self.module = accelerator.prepare_model(module, evaluation_mode=True)
 
     def logits(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.module(images, None)
-        return logits
+        return evaluated(self.module, images)
 
     @abstractmethod
     def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
@@ -157,7 +157,7 @@ class ModuleEngine(Engine):
         return DTensor.from_local(part, mesh, [Replicate(), Shard(0)], run_check=False)
 
     def _whole(self, part: Tensor) -> Tensor:
-        return whole(part, self._layout) if self._layout.split_size > 1 else part
+        return whole(part, self._layout.split_group) if self._layout.split_size > 1 else part
 
     def held_memory(self) -> Memory:
         return Memory(

@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from typing import Any, final
 
 import torch
@@ -19,6 +20,7 @@ from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import Rows
 from alexnet_dist.distributed.init import AcceleratorOptions
+from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
@@ -27,6 +29,7 @@ from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, 
 from alexnet_dist.strategies.parts import zero_state
 from alexnet_dist.strategies.parts.accumulation import accumulate
 from alexnet_dist.strategies.parts.deepspeed_config import engine_config
+from alexnet_dist.strategies.parts.evaluated import evaluated
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 
 _CPU_WANTED = "ACCELERATE_USE_CPU"
@@ -44,7 +47,7 @@ def _settle_device() -> None:
         UsageError: the CPU is wanted beside a GPU, which DeepSpeed would take.
     """
     if torch.cuda.is_available():
-        if os.environ.get(_CPU_WANTED, "false").lower() == "true":
+        if cpu_wanted(os.environ):
             raise UsageError(
                 _CPU_WANTED, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
             )
@@ -66,6 +69,9 @@ class ZeroEngine(Engine):
     @classmethod
     def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
         config = engine_config(experiment, _stage(experiment), world_size, os.environ)
+        if find_spec("deepspeed") is None:
+            remedy = "needs DeepSpeed, which is not installed: pip install deepspeed (on Linux), or use fsdp"
+            raise UsageError("strategy.name", experiment.strategy.name, remedy)
         _settle_device()
         # DeepSpeed calls collectives by names that torch 2.14 has replaced, in every step.
         warnings.filterwarnings("ignore", r"`torch.distributed\.\w+` is deprecated", FutureWarning)
@@ -106,8 +112,7 @@ class ZeroEngine(Engine):
         zero_state.fill(self._engine, made)
 
     def logits(self, images: Tensor) -> Tensor:
-        logits: Tensor = self._engine(images, None)
-        return logits
+        return evaluated(self._engine, images)
 
     def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
         return accumulate(self._engine, batches, self._micro_batches, count, self._at_boundary, self._backward)

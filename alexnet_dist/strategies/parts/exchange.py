@@ -57,16 +57,16 @@ def _sum_scattered(parts: Tensor, group: ProcessGroup) -> Tensor:
 
 
 class TowerExchange(nn.Module):
-    """Own maps in, all towers' maps out, in the compute dtype on the wire.
+    """Own maps in, all towers' maps out.
 
     Args:
         group: the ranks of one replica, in tower order.
-        dtype: what crosses, both ways.
+        dtype: what crosses, both ways; None: as the maps come.
         logits: this is the last exchange, before the loss.
         communicates: false repeats own maps in the place of the others': shapes without a collective.
     """
 
-    def __init__(self, group: ProcessGroup, dtype: torch.dtype, logits: bool, communicates: bool) -> None:
+    def __init__(self, group: ProcessGroup, dtype: torch.dtype | None, logits: bool, communicates: bool) -> None:
         super().__init__()
         self.group = group
         self.dtype = dtype
@@ -74,7 +74,8 @@ class TowerExchange(nn.Module):
         self.communicates = communicates
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.dtype or x.dtype)
         if not self.communicates:
-            return torch.cat([x.to(self.dtype)] * self.group.size(), 1)
-        gathered: Tensor = _Gather.apply(x.to(self.dtype), self.group, not self.logits)
+            return torch.cat([x] * self.group.size(), 1)
+        gathered: Tensor = _Gather.apply(x, self.group, not self.logits)
         return gathered

@@ -1,0 +1,26 @@
+"""Which nets can be cut into equal parts."""
+
+from alexnet_dist.errors import UsageError
+from alexnet_dist.nets.table import Norm, Table
+
+
+def check_cut(table: Table, ranks: int) -> None:
+    """
+    Raises:
+        UsageError: the net's layers cannot be shared equally by so many ranks.
+    """
+    if ranks == 1:
+        return
+    if table.towers > 1 and table.towers % ranks:
+        raise UsageError("net.towers", table.towers, f"{ranks} ranks cannot share so many towers equally")
+    if table.towers == 1 and any(isinstance(layer, Norm) for layer in table.layers):
+        raise UsageError(
+            "net.norm",
+            "true",
+            "with one tower the norm's window would reach over the cut between two "
+            f"ranks: set net.towers {ranks} or net.norm false",
+        )
+    for shaped in table.shaped_layers:
+        if shaped.weight and shaped.outputs[0] % ranks:
+            field = "net.classes" if shaped.layer.name == "fc8" else shaped.layer.name
+            raise UsageError(field, shaped.outputs[0], f"so many outputs cannot be cut into {ranks} equal parts")
