@@ -7,19 +7,23 @@ from threading import Thread
 
 import torch
 
+from alexnet_dist.distributed.cores import threads_of_rank
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def use_own_cores() -> None:
-    """Give this rank an even share of the machine's cores; launchers set one thread per rank, whatever there is.
+    """Let this rank compute with the threads of `threads_of_rank`; launchers set one, whatever there is.
 
     To be called by the thread that trains. Threads that start later (loader, checkpoint writer, callbacks of
     collectives) compute on one core: OpenMP gives every computing thread a team of its own, and with more teams than
     cores it stops waiting actively, so that each operation of the training thread first wakes its team, which can take
     more than half of a step.
+
+    Raises:
+        UsageError: OMP_NUM_THREADS is no number of threads.
     """
-    cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    torch.set_num_threads(threads_of_rank(os.environ))
     torch.get_num_threads()  # fixes the number for this thread; what is set last holds for the others
     others = Thread(target=torch.set_num_threads, args=(1,))
     others.start()

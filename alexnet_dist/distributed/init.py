@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState, GradientState
 from torch.distributed import ProcessGroup
 
 from alexnet_dist.distributed.host_cpu import keep_freed_memory, use_own_cores
+from alexnet_dist.distributed.launched_rank import cpu_wanted, launched_rank
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.distributed.network_interface import choose_interface
 from alexnet_dist.errors import UsageError
@@ -39,7 +40,7 @@ class AcceleratorOptions:
 
 def wants_cpu() -> bool:
     """Whether training runs on the CPU: there is no GPU, or the user asks for it."""
-    return not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
+    return cpu_wanted(os.environ) or not torch.cuda.is_available()
 
 
 def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_size: int) -> tuple[Accelerator, World]:
@@ -53,7 +54,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
         UsageError: another number of ranks came up, or there are fewer GPUs than ranks.
     """
     on_cpu = wants_cpu()
-    local_ranks, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    local_ranks, gpus = launched_rank(os.environ).local_world_size, torch.cuda.device_count()
     if not on_cpu and local_ranks > gpus:
         raise UsageError("accelerate launch", f"{local_ranks} ranks", f"this machine shows {gpus} GPUs: one rank a GPU")
     choose_interface()
@@ -64,7 +65,10 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
         "mixed_precision": mixed_precision,
         "kwargs_handlers": group if world_size > 1 else [],
     }
-    accelerator = Accelerator(**{**settings, **options.accelerator})
+    try:
+        accelerator = Accelerator(**{**settings, **options.accelerator})
+    except ValueError as error:  # of a variable that Accelerate reads
+        raise UsageError("accelerate", "its environment variables", str(error)) from error
     if accelerator.num_processes != world_size:
         raise UsageError("accelerate launch", f"{world_size} ranks promised", f"{accelerator.num_processes} came up")
     if on_cpu:

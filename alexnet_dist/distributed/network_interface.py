@@ -9,6 +9,7 @@ import socket
 
 import psutil
 
+from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.errors import UsageError
 
 CHOICE = "GLOO_SOCKET_IFNAME"
@@ -23,8 +24,8 @@ def choose_interface() -> str | None:
     Raises:
         UsageError: several interfaces are possible, or none.
     """
-    several = os.environ.get("LOCAL_WORLD_SIZE", world := os.environ.get("WORLD_SIZE")) != world
-    if several and CHOICE not in os.environ:
+    rank = launched_rank(os.environ)
+    if rank.local_world_size < rank.world_size and CHOICE not in os.environ:
         os.environ[CHOICE] = _interface_towards(os.environ["MASTER_ADDR"])
     return os.environ.get(CHOICE)
 

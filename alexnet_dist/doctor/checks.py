@@ -1,9 +1,10 @@
 """What would make training fail, each problem as one line with the remedy."""
 
+import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -11,28 +12,56 @@ import torch
 from alexnet_dist import registry
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.doctor.facts import RankFacts, cpu_wanted
+from alexnet_dist.distributed.launched_rank import cpu_wanted
+from alexnet_dist.doctor.facts import RankFacts
+from alexnet_dist.doctor.findings import Findings, experiment_findings
 from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.environment import launch_warnings
+from alexnet_dist.training.resuming import RunStart
+from alexnet_dist.training.wiring import check_launch
 
 # A checkpoint holds weights and at most two moments of the optimiser, in fp32. While one is replaced there are three.
 CHECKPOINT_BYTES_PER_PARAMETER, CHECKPOINTS, LOG_BYTES = 12, 3, 100_000_000
 
 
-def rank_problems(facts: RankFacts, experiment: Experiment) -> list[UsageError]:
-    """What is wrong with this rank or its machine."""
-    return [*_gpus(facts), *_run_folder(experiment), *_data(experiment)]
+def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
+    """What is wrong with this rank, its machine, or the experiment on it.
+
+    Args:
+        experiment: resolved.
+    """
+    found, device = experiment_findings(experiment, facts.world_size), torch.device(facts.device.split()[0])
+    precision = registry.precisions[experiment.train.precision]
+    found.problems.extend([*_gpus(facts), *_run_folder(experiment)])
+    found.ask(lambda: check_launch(experiment, facts.world_size))
+    found.ask(lambda: precision.check(device))
+    if facts.rank == 0:
+        found.ask(lambda: _check_start(experiment, found.notes.append))
+    found.ask(lambda: _check_data(experiment, found.notes.append))
+    split_size = registry.strategies[experiment.strategy.name].split_size
+    found.notes.extend([*launch_warnings(os.environ, split_size), *precision.warnings(device)])
+    return found
 
 
-def _data(experiment: Experiment) -> Iterator[UsageError]:
+def _check_start(experiment: Experiment, say: Callable[[str], None]) -> None:
+    """Find the place where training would start, as it does itself, and give the run's folder up again."""
+    start = RunStart(experiment, say)
     try:
-        registry.data_sets[experiment.data.name].check(experiment.data)
-    except UsageError as error:
-        yield error
+        start.find()
+    finally:
+        if start.lock is not None:
+            start.lock.release()
+
+
+def _check_data(experiment: Experiment, say: Callable[[str], None]) -> None:
+    note = registry.data_sets[experiment.data.name].check(experiment.data)
+    if note is not None:
+        say(note)
 
 
 def _gpus(facts: RankFacts) -> Iterator[UsageError]:
     visible = len(facts.visible)
-    if cpu_wanted() or not visible:
+    if cpu_wanted(os.environ) or not visible:
         return
     if facts.local_world_size > visible:
         yield UsageError(

@@ -9,8 +9,9 @@ import torch.distributed as dist
 
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.doctor.checks import rank_problems, world_problems
+from alexnet_dist.doctor.checks import rank_findings, world_problems
 from alexnet_dist.doctor.facts import RankFacts, own_facts
+from alexnet_dist.doctor.findings import Findings
 from alexnet_dist.doctor.links import LinkSpeed, links, measure
 from alexnet_dist.doctor.rendezvous import Rendezvous, first_line
 from alexnet_dist.doctor.report import report
@@ -34,27 +35,25 @@ def examine(experiment: Experiment, output: Path | None) -> int:
         UsageError: the flags are wrong, or the ranks cannot reach each other.
     """
     facts = own_facts()
-    experiment = resolve(experiment, facts.world_size)
+    found = rank_findings(facts, resolve(experiment, facts.world_size))
     if facts.world_size == 1:
-        problems = rank_problems(facts, experiment)
-        report([facts], problems, [])
-    else:
-        problems = _examine_world(facts, experiment, output)
-    return USAGE if problems else DONE
+        report([facts], found, [])
+        return USAGE if found.problems else DONE
+    return USAGE if _examine_world(facts, found, output) else DONE
 
 
-def _examine_world(facts: RankFacts, experiment: Experiment, output: Path | None) -> list[UsageError]:
+def _examine_world(facts: RankFacts, found: Findings, output: Path | None) -> list[UsageError]:
     """Gather and check everyone's facts and, where all is well, measure the links. Collective.
 
     Returns:
         The problems, on every rank.
     """
     rendezvous = Rendezvous(facts)
-    ranks, problems = rendezvous.gather(rank_problems(facts, experiment))
+    ranks, problems = rendezvous.gather(found.problems)
     problems += world_problems(ranks)
     speeds = [] if problems else _measure_links(rendezvous, facts, ranks)
     if facts.rank == 0:
-        report(ranks, problems, speeds)
+        report(ranks, Findings(problems, found.notes), speeds)
         if output is not None and not problems:
             write_json(output, {"links": [speed.as_json() for speed in speeds]})
     rendezvous.close()

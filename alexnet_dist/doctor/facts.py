@@ -9,6 +9,8 @@ from importlib.metadata import version
 
 import torch
 
+from alexnet_dist.distributed.init import wants_cpu
+from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.distributed.network_interface import choose_interface
 from alexnet_dist.telemetry.hardware import cpu_name
 
@@ -47,32 +49,20 @@ def own_facts() -> RankFacts:
     Raises:
         UsageError: the network interface cannot be found.
     """
-    rank, world_size, local_rank, local_world_size = (
-        int(os.environ.get(name, default))
-        for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
-    )
-    gpu = uses_gpu() and local_rank < torch.cuda.device_count()
-    properties = torch.cuda.get_device_properties(local_rank) if gpu else None
+    own = launched_rank(os.environ)
+    gpu = not wants_cpu() and own.local_rank < torch.cuda.device_count()
+    properties = torch.cuda.get_device_properties(own.local_rank) if gpu else None
     return RankFacts(
-        rank, world_size, local_rank, local_world_size,
+        own.rank, own.world_size, own.local_rank, own.local_world_size,
         socket.gethostname(),
-        f"cuda:{local_rank} {properties.name}" if properties else f"cpu {cpu_name()}",
+        f"cuda:{own.local_rank} {properties.name}" if properties else f"cpu {cpu_name()}",
         str(properties.uuid) if properties else None,
         visible_gpus(),
         "nccl" if gpu else "gloo",
-        choose_interface() if world_size > 1 else None,
+        choose_interface() if own.world_size > 1 else None,
         {"python": platform.python_version(), **{package: version(package) for package in PACKAGES},
          **({"cuda": str(torch.version.cuda)} if gpu else {})},
     )  # fmt: skip
-
-
-def uses_gpu() -> bool:
-    """Whether training would run on a GPU."""
-    return torch.cuda.is_available() and not cpu_wanted()
-
-
-def cpu_wanted() -> bool:
-    return os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
 
 
 def visible_gpus() -> list[str]:

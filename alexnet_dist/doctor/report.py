@@ -7,17 +7,18 @@ from rich.console import Console
 from rich.table import Table
 
 from alexnet_dist.doctor.facts import RankFacts
+from alexnet_dist.doctor.findings import Findings
 from alexnet_dist.doctor.links import LinkSpeed
-from alexnet_dist.errors import UsageError
 
 WIDTH = 100
 
 
-def report(ranks: Sequence[RankFacts], problems: Sequence[UsageError], speeds: Sequence[LinkSpeed]) -> None:
-    """Print tables and problems, each once.
+def report(ranks: Sequence[RankFacts], found: Findings, speeds: Sequence[LinkSpeed]) -> None:
+    """Print tables, notes and problems, each once.
 
     Args:
         ranks: by rank.
+        found: all ranks' problems, and rank 0's notes.
         speeds: empty where nothing was measured.
     """
     console = Console(width=None if Console().is_terminal else WIDTH, highlight=False)
@@ -26,9 +27,8 @@ def report(ranks: Sequence[RankFacts], problems: Sequence[UsageError], speeds: S
     console.print("rank 0 has " + ", ".join(f"{name} {version}" for name, version in first.versions.items()))
     if speeds:
         console.print(_speeds_table(speeds))
-    for problem in dict.fromkeys(str(problem) for problem in problems):
-        print(f"error: {problem}", file=sys.stderr, flush=True)
-    if not problems:
+    found.show()
+    if not found.problems:
         nodes = len({facts.host for facts in ranks})
         where = f"{nodes} nodes" if nodes > 1 else "one machine"
         console.print(f"ready: {len(ranks)} rank{'s' if len(ranks) > 1 else ''} on {where}")

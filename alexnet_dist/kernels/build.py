@@ -1,10 +1,11 @@
-"""Builds the compiled response norm with this machine's C++ compiler at first need, and keeps it for later processes."""
+"""Builds the compiled response norm with this machine's C++ compiler at first need, and keeps it for others."""
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ctypes import CDLL, c_double, c_float, c_int64, c_void_p
 from functools import cache
@@ -42,24 +43,34 @@ def kernel_warnings(device: torch.device) -> list[str]:
 
 @cache
 def _library() -> tuple[CDLL | None, str | None]:
-    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    compiler = _compiler()
     if compiler is None:
         return None, "no C++ compiler (c++, or what CXX names)"
-    kept = _cache() / f"response_norm-{_identity(compiler)}.so"
+    kept, shown = _cache() / f"response_norm-{_identity(compiler)}.so", shlex.join(compiler)
     with suppress(OSError):
         return CDLL(str(kept)), None
-    with TemporaryDirectory(prefix="alexnet-dist-") as folder:
-        built = Path(folder) / kept.name
-        command = [compiler, *FLAGS, str(SOURCE), "-o", str(built)]
-        try:
+    try:
+        with TemporaryDirectory(prefix="alexnet-dist-") as folder:
+            built = Path(folder) / kept.name
+            command = [*compiler, *FLAGS, str(SOURCE), "-o", str(built)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
             library = CDLL(str(built))
-        except subprocess.CalledProcessError as error:
-            return None, f"{compiler} failed: {(error.stderr.strip() or 'without a word').splitlines()[0]}"
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return None, f"{compiler} failed: {error}"
-        _keep(built, kept)
-    return library, None
+            _keep(built, kept)
+            return library, None
+    except subprocess.CalledProcessError as error:
+        return None, f"{shown} failed: {(error.stderr.strip() or 'without a word').splitlines()[0]}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, f"{shown} failed: {error}"
+
+
+def _compiler() -> list[str] | None:
+    """The words of CXX, as a shell splits them ("ccache g++"), with the program's path; None where it is not there."""
+    try:
+        program, *flags = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+    except ValueError:  # a quotation mark is missing
+        return None
+    path = shutil.which(program)
+    return None if path is None else [path, *flags]
 
 
 def _keep(built: Path, kept: Path) -> None:
@@ -75,19 +86,20 @@ def _keep(built: Path, kept: Path) -> None:
 
 
 def _cache() -> Path:
-    if chosen := os.environ.get("XDG_CACHE_HOME"):
-        return Path(chosen) / "alexnet-dist"
+    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if chosen.is_absolute():  # others are to be ignored, as its specification says
+        return chosen / "alexnet-dist"
     try:
         return Path.home() / ".cache" / "alexnet-dist"
     except RuntimeError:  # a user without a home
         return Path(os.devnull) / "nowhere"
 
 
-def _identity(compiler: str) -> str:
+def _identity(compiler: Sequence[str]) -> str:
     """A hash of source, command and processor: machines with different instruction sets may share a home folder."""
     processor = ""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         processor = "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
-    parts = (SOURCE.read_text(), compiler, str(Path(compiler).resolve()), *FLAGS, processor)
+    parts = (SOURCE.read_text(), *compiler, str(Path(compiler[0]).resolve()), *FLAGS, processor)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

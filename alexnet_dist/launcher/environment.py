@@ -3,9 +3,12 @@
 Accelerate silently takes settings from the user's own config file, and may start one process instead of several.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, MutableMapping
 
+from alexnet_dist.distributed.cores import threads_of_rank
+from alexnet_dist.distributed.launched_rank import LaunchedRank, launched_rank
 from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.slurm import allocation_warnings, refuse_separate_launchers, set_ranks_from_srun
 
 _ENGINES = (
     "ACCELERATE_USE_DEEPSPEED",
@@ -16,32 +19,35 @@ _ENGINES = (
 _SOURCE = "a flag of accelerate launch or your own `accelerate config` file says so: "
 
 
-def launcher_world_size(environment: Mapping[str, str]) -> int:
-    """The world size that the launcher set; 1 without a launcher.
-
-    Raises:
-        UsageError: it was asked for several ranks and started processes that know nothing of each other.
-    """
-    if "RANK" not in environment and "MASTER_ADDR" in environment:
-        raise UsageError(
-            "accelerate launch",
-            "MASTER_ADDR without RANK",
-            "with --cpu only one process comes up, whatever "
-            "--num_processes says: use --multi_gpu --num_processes N, also without a GPU",
-        )
-    return int(environment.get("WORLD_SIZE", "1"))
-
-
-def replica_warnings(environment: Mapping[str, str], split_size: int) -> list[str]:
-    """A line where replicas span two machines: their towers then exchange over the network.
+def enter_world(environment: MutableMapping[str, str]) -> LaunchedRank:
+    """This process as its launcher or srun describes it; what every program that runs on ranks asks first.
 
     Args:
-        split_size: ranks that share one replica.
+        environment: read; a task of srun gets the variables that a launcher would set.
+
+    Raises:
+        UsageError: several processes know nothing of each other, or a variable makes no sense.
     """
-    local, world = (int(environment.get(name, "1")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    if local == world or local % split_size == 0:
-        return []
-    return [f"{local} ranks on this machine: the {split_size} of a replica lie on two, and exchange over the network"]
+    set_ranks_from_srun(environment)
+    refuse_separate_launchers(environment)
+    rank = launched_rank(environment)
+    threads_of_rank(environment)
+    return rank
+
+
+def launch_warnings(environment: Mapping[str, str], split_size: int) -> list[str]:
+    """What is odd about how the ranks were started, one line each.
+
+    Args:
+        split_size: ranks that share one replica; where it spans two machines, towers exchange over the network.
+    """
+    found, rank = allocation_warnings(environment), launched_rank(environment)
+    local = rank.local_world_size
+    if local < rank.world_size and local % split_size:
+        found.append(
+            f"{local} ranks on this machine: the {split_size} of a replica lie on two, and exchange over the network"
+        )
+    return found
 
 
 def refuse_other_engines(environment: Mapping[str, str], engines: Collection[str], mixed_precision: str) -> None:

@@ -1,10 +1,13 @@
 """The command line that starts ranks."""
 
+import os
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from alexnet_dist.distributed.cores import record_users_threads
 
 DEFAULTS = Path(__file__).with_name("accelerate_defaults.yaml")
 # This program as Python and launchers take it; a command's name follows.
@@ -52,6 +55,13 @@ def launch_line(
         line += ["--num_machines", str(nodes.count), "--machine_rank", str(nodes.rank)]
         line += ["--main_process_ip", nodes.address, "--rdzv_backend", "static"]
     return [*line, *program]
+
+
+def launch_environment() -> dict[str, str]:
+    """This process's environment as a launcher's is to be: what the user set and the launcher will replace is kept."""
+    environment = dict(os.environ)
+    record_users_threads(environment)
+    return environment
 
 
 def free_port() -> int:

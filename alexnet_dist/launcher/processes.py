@@ -1,7 +1,6 @@
 """Starts ranks on this machine, or with a command of the user's, and waits for them."""
 
 import ctypes
-import os
 import re
 import shlex
 import signal
@@ -17,7 +16,7 @@ from typing import IO
 import psutil
 
 from alexnet_dist.errors import RunFailed, UsageError
-from alexnet_dist.launcher.line import free_port, launch_line
+from alexnet_dist.launcher.line import free_port, launch_environment, launch_line
 
 # From SIGTERM to SIGKILL: the launcher gives its ranks 30 s.
 GRACE_SECONDS = 40.0
@@ -129,7 +128,7 @@ def _start(line: Sequence[str], output: IO[str] | None, variables: Mapping[str, 
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
         text=True,
-        env=os.environ | {name: str(value) for name, value in variables.items()},
+        env=launch_environment() | {name: str(value) for name, value in variables.items()},
         preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
 

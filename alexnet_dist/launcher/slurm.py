@@ -6,6 +6,7 @@ Neither torch nor Accelerate reads Slurm's variables: without this, each task wo
 import re
 from collections.abc import Mapping, MutableMapping
 
+from alexnet_dist.distributed.cores import record_users_threads
 from alexnet_dist.errors import UsageError
 
 # Below the ports that Linux assigns by itself; which one depends on job and step, since jobs may share a node.
@@ -17,21 +18,40 @@ def set_ranks_from_srun(environment: MutableMapping[str, str]) -> None:
 
     Args:
         environment: read and changed. MASTER_ADDR, MASTER_PORT and OMP_NUM_THREADS are kept where they are set.
+
+    Raises:
+        UsageError: a variable of Slurm's is missing or makes no sense.
     """
-    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
-    if tasks == 1 or "RANK" in environment:
+    tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
+    if tasks == "1" or "RANK" in environment:
         return
-    job, step = int(environment["SLURM_JOB_ID"]), int(environment["SLURM_STEP_ID"])
-    local_world_size = _tasks_by_node(environment["SLURM_STEP_TASKS_PER_NODE"])[int(environment["SLURM_NODEID"])]
-    environment.update(
-        RANK=environment["SLURM_PROCID"],
-        WORLD_SIZE=str(tasks),
-        LOCAL_RANK=environment["SLURM_LOCALID"],
-        LOCAL_WORLD_SIZE=str(local_world_size),
-    )
-    environment.setdefault("MASTER_ADDR", first_host(environment["SLURM_STEP_NODELIST"]))
+    try:
+        job, step = int(environment["SLURM_JOB_ID"]), int(environment["SLURM_STEP_ID"])
+        local_world_size = _tasks_by_node(environment["SLURM_STEP_TASKS_PER_NODE"])[int(environment["SLURM_NODEID"])]
+        variables = [environment[name] for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NODELIST")]
+    except (KeyError, ValueError, IndexError) as error:
+        raise UsageError(
+            "srun", f"{tasks} tasks", f"a variable of Slurm's is missing or makes no sense: {error}"
+        ) from None
+    rank, local_rank, nodes = variables
+    record_users_threads(environment)
+    environment.update(RANK=rank, WORLD_SIZE=tasks, LOCAL_RANK=local_rank, LOCAL_WORLD_SIZE=str(local_world_size))
+    environment.setdefault("MASTER_ADDR", first_host(nodes))
     environment.setdefault("MASTER_PORT", str(FIRST_PORT + (job + step) % PORTS))
-    environment.setdefault("OMP_NUM_THREADS", environment.get("SLURM_CPUS_PER_TASK", "1"))
+
+
+def allocation_warnings(environment: Mapping[str, str]) -> list[str]:
+    """A line where Slurm allocated several tasks and this process is the only one.
+
+    sbatch and salloc start their command once; srun starts every task.
+    """
+    tasks = environment.get("SLURM_NTASKS", "1")
+    if tasks == "1" or "SLURM_JOB_ID" not in environment or "RANK" in environment:
+        return []
+    return [
+        f"SLURM_NTASKS: {tasks} tasks allocated, one started: put srun in front to start them all, or submit "
+        "slurm/train.sbatch"
+    ]
 
 
 def refuse_separate_launchers(environment: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 import platform
 import resource
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +30,8 @@ def gather_hardware(world: World) -> Hardware:
     if world.device.type == "cuda":
         name, peak = torch.cuda.get_device_name(world.device), torch.cuda.max_memory_allocated(world.device)
     else:
-        name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) of each
+        name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     ranks = gather_objects(world, (name, peak, platform.node()))
     names, peaks, hosts = (list(values) for values in zip(*ranks, strict=True))
     return Hardware(world.device.type, names, peaks, hosts)

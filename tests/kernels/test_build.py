@@ -40,6 +40,19 @@ def test_several_processes_at_once_leave_one_whole_and_the_next_takes_it(tmp_pat
     assert kept.stat().st_size > 1000
 
 
+def test_the_compiler_may_be_several_words(tmp_path: Path) -> None:
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/called\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    assert answer(start(tmp_path, CXX=f"{wrapper} c++ -g0")) == [True, [], pytest.approx(NORMED)]
+    assert (tmp_path / "called").read_text() == "c++\n"
+
+
+def test_a_cache_folder_that_is_not_absolute_is_ignored(tmp_path: Path) -> None:
+    assert answer(start(Path("cache"), HOME=str(tmp_path))) == [True, [], pytest.approx(NORMED)]
+    assert list(tmp_path.iterdir()) == [tmp_path / ".cache"] and list((tmp_path / ".cache/alexnet-dist").iterdir())
+
+
 def test_with_nowhere_to_keep_it_it_is_there_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "alexnet-dist").write_text("a file where the folder should be")
     assert answer(start(tmp_path)) == [True, [], pytest.approx(NORMED)]
@@ -47,7 +60,11 @@ def test_with_nowhere_to_keep_it_it_is_there_all_the_same(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "compiler, problem",
-    [("/nowhere/c++", "no C++ compiler (c++, or what CXX names)"), ("false", "false failed: without a word")],
+    [
+        ("/nowhere/c++", "no C++ compiler (c++, or what CXX names)"),
+        ("c++ 'and", "no C++ compiler (c++, or what CXX names)"),
+        ("false", "false failed: without a word"),
+    ],
 )
 def test_without_a_working_compiler_torch_computes_and_one_line_says_so(
     tmp_path: Path, compiler: str, problem: str
