@@ -6,6 +6,9 @@ from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.catalogue import Options
 from alexnet_dist.nets.table import Table
 
+# Mean and deviation by channel; torchvision's weights were trained with the first.
+NORMALISATIONS = {"imagenet": [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]}
+
 
 def resolve(experiment: Experiment, world_size: int) -> Experiment:
     """Fill in what follows from the rest.
@@ -13,7 +16,7 @@ def resolve(experiment: Experiment, world_size: int) -> Experiment:
     Raises:
         UsageError: fields contradict each other or the number of ranks.
     """
-    experiment = _resolve_net(experiment)
+    experiment = _resolve_normalise(_resolve_net(experiment))
     if experiment.run.resume is not None and experiment.run.overwrite:
         raise UsageError("run.overwrite", "true", f"would delete what run.resume {experiment.run.resume} goes on from")
     if experiment.strategy.name == "auto":
@@ -41,6 +44,16 @@ def _resolve_net(experiment: Experiment) -> Experiment:
     )
     _check_towers(experiment.net)
     return experiment
+
+
+def _resolve_normalise(experiment: Experiment) -> Experiment:
+    given, channels = experiment.data.normalise, experiment.net.channels
+    if given == "none":
+        return experiment
+    values = NORMALISATIONS[given] if isinstance(given, str) else given
+    if len(values[0]) != channels:
+        raise UsageError("data.normalise", given, f"has {len(values[0])} channels, the images have {channels}: match them")
+    return experiment.replace("data", normalise=values)
 
 
 def table_of(net: NetConfig) -> Table:

@@ -7,7 +7,15 @@ set's number of classes); `resolve` fills them in, so that a run's `config.yaml`
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from alexnet_dist import registry
@@ -38,6 +46,21 @@ class OneOf:
         return value
 
 
+def _check_normalise(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        checked = handler(value)
+        if isinstance(checked, str) or (len({len(part) for part in checked}) == 1 and min(checked[1], default=0) > 0):
+            return checked
+    except ValidationError:
+        pass
+    form = "Input should be 'none', 'imagenet' or [[mean, …], [deviation, …]], a value per channel, deviations above 0"
+    raise PydanticCustomError("normalise", form)
+
+
+Normalise = Annotated[
+    Literal["none", "imagenet"] | Annotated[list[list[float]], Field(min_length=2, max_length=2)],
+    WrapValidator(_check_normalise),
+]
 NetName = Annotated[str, OneOf(registry.nets)]
 DataName = Annotated[str, OneOf(registry.data_sets)]
 StrategyName = Annotated[str, OneOf(registry.strategies, ("auto",))]
@@ -76,6 +99,9 @@ class DataConfig(Group):
     name: DataName = Field("fashion_mnist", description="data set")
     root: str | None = Field(None, description="folder of the files; default: the usual places are searched")
     workers: int = Field(1, ge=0, le=64, description="threads that prepare batches ahead; 0: none")
+    normalise: Normalise = Field(
+        "none", description="of inputs scaled to [0, 1]: [[mean, …], [deviation, …]] by channel, or a name for those"
+    )
     samples: int = Field(2048, ge=1, le=10_000_000, description="synthetic: images of each of the two parts")
 
 

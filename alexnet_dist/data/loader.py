@@ -13,7 +13,7 @@ from torch import Tensor
 
 from alexnet_dist.data.dataset import Samples
 from alexnet_dist.data.order import Order, Rows
-from alexnet_dist.data.transforms import to_input
+from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.mesh import SampleShard
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class MicroBatch:
     """What one rank computes at once.
 
     Attributes:
-        images: (rows, channels, size, size), channels last, scaled to [0, 1].
+        images: (rows, channels, size, size), channels last, as the net takes them.
         labels: int64 (rows,).
         ids: int64 (rows,), sample numbers in the training set, on the CPU.
         rows: the samples' positions in the global batch.
@@ -45,8 +45,7 @@ class Loader:
         order: which samples a step takes.
         shard: which of them are this rank's.
         accumulate: micro-batches per step.
-        size: input height and width of the net.
-        dtype: floating dtype of the batches.
+        transform: makes the net's input of uint8 images.
         workers: threads that prepare ahead; 0 prepares in the caller's.
         device: of the batches.
     """
@@ -55,8 +54,7 @@ class Loader:
     order: Order
     shard: SampleShard
     accumulate: int
-    size: int
-    dtype: torch.dtype
+    transform: InputTransform
     workers: int
     device: torch.device
 
@@ -71,7 +69,7 @@ class Loader:
 
     def _load(self, ids: Tensor, rows: Rows) -> MicroBatch:
         pixels, labels = self.samples.batch(ids)
-        return MicroBatch(to_input(pixels, self.size, self.dtype), labels, ids, rows)
+        return MicroBatch(self.transform(pixels), labels, ids, rows)
 
 
 def _ahead(work: Iterable[Callable[[], T]], workers: int, device: torch.device) -> Iterator[T]:

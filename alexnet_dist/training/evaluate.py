@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from alexnet_dist.data.order import share
-from alexnet_dist.data.transforms import to_input
 from alexnet_dist.training.wiring import Components
 
 
@@ -28,8 +27,8 @@ class Evaluation:
 
     def __str__(self) -> str:
         return (
-            f"top-1 {self.top1:.4f}  top-5 {self.top5:.4f}  loss {self.loss:.4f}  "
-            f"on {self.unique_samples} unique test images"
+            f"loss {self.loss:.4f}, accuracy {self.top1:.2%} (top-5 {self.top5:.2%}) "
+            f"on {self.unique_samples} unique images"
         )
 
 
@@ -47,6 +46,7 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
         RuntimeError: an image was counted twice or not at all, which only a defect of this program can do.
     """
     test, train, shard = components.data.test, components.experiment.train, components.engine.samples
+    transform = components.transform
     total = min(len(test), train.evaluate_samples or len(test))
     mine = share(total, shard.count, shard.index)
     size = max(1, train.global_batch // (shard.count * train.accumulate))
@@ -57,7 +57,7 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
     for start in range(mine.start, mine.start + longest, size):
         ids = torch.arange(min(start, mine.stop), min(start + size, mine.stop))
         pixels, labels = test.batch(ids)
-        logits = components.engine.logits(to_input(pixels, components.table.size, components.dtypes.compute))
+        logits = components.engine.logits(transform(pixels))
         sums += _sums(logits.double(), labels)
         seen[ids] += 1
         if stops():

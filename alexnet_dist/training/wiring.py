@@ -16,6 +16,7 @@ from alexnet_dist.data.dataset import Parts
 from alexnet_dist.data.loader import Loader, MicroBatch
 from alexnet_dist.data.order import Order
 from alexnet_dist.data.sharding_check import check_samples
+from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.agreement import all_or_none
 from alexnet_dist.distributed.init import init_distributed
 from alexnet_dist.distributed.mesh import World
@@ -57,6 +58,10 @@ class Components:
         return self.engine.world
 
     @property
+    def transform(self) -> InputTransform:
+        return InputTransform.of(self.experiment.data, self.table.size, self.dtypes.compute)
+
+    @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole run."""
         train = self.experiment.train
@@ -74,8 +79,7 @@ class Components:
             self.order,
             self.engine.samples,
             self.experiment.train.accumulate,
-            self.table.size,
-            self.dtypes.compute,
+            self.transform,
             self.experiment.data.workers,
             self.world.device,
         )

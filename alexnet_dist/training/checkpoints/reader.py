@@ -1,11 +1,13 @@
 """Finds an undamaged checkpoint and loads it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
 
 from alexnet_dist.config.schema import Experiment, NetConfig
@@ -15,11 +17,9 @@ from alexnet_dist.strategies.engines.base import WEIGHT
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Damaged, Manifest
 
-# With another value of these it would be another training; all others may change when a run is resumed.
-_SAME = (
-    *(f"net.{field}" for field in NetConfig.model_fields),
-    *("data.name", "data.samples", "optim.name", "train.global_batch", "run.seed"),
-)
+# With another value of these it would be another net, or another training; all others may change when a run is resumed.
+NET = (*(f"net.{field}" for field in NetConfig.model_fields if field != "weights"), "data.normalise")
+TRAINING = (*NET, "data.name", "data.samples", "optim.name", "train.global_batch", "run.seed")
 
 
 def find(path: Path) -> list[Path]:
@@ -57,14 +57,18 @@ def first_undamaged(paths: list[Path], say: Callable[[str], None]) -> tuple[Path
     raise UsageError("checkpoint", paths[-1], f"no whole checkpoint is left ({reason}): choose another, or train anew")
 
 
-def check_same(manifest: Manifest, experiment: Experiment) -> None:
-    """Refuse a checkpoint of another training.
+def check_same(manifest: Manifest, experiment: Experiment, fields: Sequence[str] = TRAINING) -> None:
+    """Refuse a checkpoint of another training, or of another net.
+
+    Args:
+        experiment: resolved.
+        fields: that must be the same: `TRAINING` or `NET`.
 
     Raises:
         UsageError: the first field that differs, with both values.
     """
     then, now, defaults = manifest.experiment, experiment.model_dump(), Experiment().model_dump()
-    for dotted in _SAME:
+    for dotted in fields:
         group, field = dotted.split(".")
         # A checkpoint may be older than a field: then it was trained with what is the default now.
         before, given = then[group].get(field, defaults[group][field]), now[group][field]
@@ -90,14 +94,14 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     load(wanted, storage_reader=reader, process_group=world.control, no_dist=world.control is None)
 
 
-def read_whole_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Fill a whole net's weights from a checkpoint, in this process alone.
-
-    Args:
-        weights: by one-device name, filled in place.
-    """
-    load(
-        {WEIGHT + name: w for name, w in weights.items()},
-        storage_reader=HuggingFaceStorageReader(str(path)),
-        no_dist=True,
-    )
+def read_whole_weights(path: Path) -> dict[str, Tensor]:
+    """A whole net's weights by one-device name, in the dtype that they were trained in; in this process alone."""
+    reader = HuggingFaceStorageReader(str(path))
+    held = reader.read_metadata().state_dict_metadata
+    weights: dict[str, Any] = {
+        name: torch.empty(tensor.size, dtype=tensor.properties.dtype)
+        for name, tensor in held.items()
+        if name.startswith(WEIGHT) and isinstance(tensor, TensorStorageMetadata)
+    }
+    load(weights, storage_reader=reader, no_dist=True)
+    return {name.removeprefix(WEIGHT): weight for name, weight in weights.items()}
