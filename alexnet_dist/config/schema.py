@@ -93,6 +93,11 @@ class NetConfig(Group):
         "code",
         description="alexnet_2012: order of ReLU, norm and pool and initial weights as in its code or paper",
     )
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="start from these: a run, a checkpoint, exported safetensors, or torchvision's AlexNet state dict",
+    )
 
 
 class DataConfig(Group):

@@ -4,6 +4,15 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+# Settings of the net that torchvision has; its weights also go with other classes and rates of dropout.
+TORCHVISION_NET = {
+    "name": "alexnet_owt",
+    "towers": 1,
+    "norm": False,
+    "activation": "relu",
+    "pool_overlap": True,
+    "channels": 3,
+}
 _TORCHVISION = {
     "conv1": "features.0",
     "conv2": "features.3",
@@ -22,11 +31,15 @@ def to_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {_renamed(name, _TORCHVISION): tensor for name, tensor in state.items()}
 
 
+def has_torchvision_names(state: Mapping[str, Tensor]) -> bool:
+    return any(name.rpartition(".")[0] in _OURS for name in state)
+
+
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename `features.0.weight` to `conv1.weight`, and so on."""
+    """Rename `features.0.weight` to `conv1.weight`, and so on; names that are not torchvision's stay."""
     return {_renamed(name, _OURS): tensor for name, tensor in state.items()}
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:
     layer, _, parameter = name.rpartition(".")
-    return f"{names[layer]}.{parameter}"
+    return f"{names.get(layer, layer)}.{parameter}"

@@ -45,7 +45,7 @@ def train(given: Experiment, status: ExitStatus) -> None:
     status.last_collective = lambda: traffic_counter().last
     stop_signal = StopSignal(world)
     start = on_first_rank(world, lambda: find_resume_point(experiment, print))
-    components = build(experiment, accelerator, world)
+    components = build(experiment, accelerator, world, resumes=start.checkpoint is not None)
     status.folder = on_first_rank(world, lambda: open_run_directory(start, experiment))
     with ExitStack() as stack:
         run = _open(components, start, status.folder, stop_signal, status, stack)

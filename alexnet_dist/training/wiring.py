@@ -26,6 +26,7 @@ from alexnet_dist.nets.table import Dropout, Table
 from alexnet_dist.rng import Rng
 from alexnet_dist.strategies.base import Strategy, check_experiment
 from alexnet_dist.strategies.engines.base import Dtypes, Engine
+from alexnet_dist.training.initial_weights import load_initial_weights
 from alexnet_dist.training.optimizers import make_optimizer
 from alexnet_dist.training.precision import set_switches
 from alexnet_dist.training.schedules import Position
@@ -137,22 +138,37 @@ def engine_of(strategy: Strategy) -> type[Engine]:
     return engine
 
 
-def build(experiment: Experiment, accelerator: Accelerator, world: World) -> Components:
-    """Open the data, initialise the net and place it. Collective.
+def build(experiment: Experiment, accelerator: Accelerator, world: World, resumes: bool = False) -> Components:
+    """Initialise the net, open the data and place both. Collective.
+
+    Args:
+        resumes: a checkpoint will be loaded, so that `net.weights` is not read.
 
     Raises:
-        UsageError: data is missing or damaged on some rank.
+        UsageError: weights or data are missing or damaged on some rank.
     """
     rng, table = Rng(experiment.run.seed), table_of(experiment.net)
     dtypes = Dtypes.of(registry.precisions[experiment.train.precision])
+    net = _initial_net(experiment, table, rng, dtypes, world, resumes)
     data_set = registry.data_sets[experiment.data.name]
     data: Parts = all_or_none(world, lambda: data_set.open(experiment.data, table, rng, world.device))
     strategy = registry.strategies[experiment.strategy.name]
     engine = engine_of(strategy)(experiment, world, dtypes)
-    net = AlexNet(table).to(dtypes.parameters)
-    initialise(net, rng)
     engine.place(net, partial(make_optimizer, experiment.optim), accelerator)
     order = Order(rng, len(data.train), experiment.train.global_batch)
     components = Components(experiment, table, strategy, engine, rng, order, data, dtypes)
     check_samples(world, engine.samples, components.micro_batches(0, 1), order.count(0))
     return components
+
+
+def _initial_net(
+    experiment: Experiment, table: Table, rng: Rng, dtypes: Dtypes, world: World, resumes: bool
+) -> AlexNet:
+    """The whole net as training starts with it, on the CPU. Collective."""
+    net = AlexNet(table).to(dtypes.parameters)
+    initialise(net, rng)
+    if experiment.net.weights is not None and not resumes:
+        lines = all_or_none(world, lambda: load_initial_weights(net, experiment))
+        if world.rank == 0:
+            print(*lines, sep="\n", flush=True)
+    return net
