@@ -1,0 +1,88 @@
+"""A checkpoint's weights in the files of other programs: they load there, and compute the same."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import onnxruntime
+import pytest
+import torch
+from accelerate.utils.modeling import load_state_dict
+from safetensors import safe_open
+
+from alexnet_dist.commands.export import ExportFlags
+from alexnet_dist.training.export import FORMATS
+from alexnet_dist.training.trained_net import load_trained_net
+
+
+def export(checkpoint: Path, output: Path | str, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    words = ["-m", "alexnet_dist.cli", "export", "--checkpoint", str(checkpoint), "--output", str(output), *flags]
+    variables = os.environ | environment
+    return subprocess.run([sys.executable, *words], env=variables, capture_output=True, text=True, check=False)
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert all(word in done.stderr for word in words)
+
+
+def test_safetensors_are_read_by_others_and_two_exports_are_the_same_bytes(smoke_run: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in ("one.safetensors", "other.safetensors")]
+    for output in outputs:
+        done = export(smoke_run, output)
+        assert done.returncode == 0 and "inputs: 1 x 32 x 32, scaled to [0, 1]; data.normalise: none" in done.stdout
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    own = load_trained_net(smoke_run).net.state_dict()
+    read = load_state_dict(str(outputs[0]))  # refuses a file whose metadata lack the format
+    assert read.keys() == own.keys() and all(torch.equal(read[name], own[name]) for name in own)
+    with safe_open(outputs[0], "pt") as file:
+        metadata = file.metadata()
+    assert metadata["format"] == "pt" and metadata["step"] == "20" and '"name": "alexnet_small"' in metadata["net"]
+
+
+def test_onnx_computes_the_same_wherever_the_file_lies(smoke_run: Path, tmp_path: Path) -> None:
+    """A net of two towers with the response norm; batches of other sizes than the one it was exported with."""
+    done = export(smoke_run, tmp_path / "net.onnx", "--format", "onnx")
+    assert done.returncode == 0, done.stderr
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    session = onnxruntime.InferenceSession(shutil.move(tmp_path / "net.onnx", elsewhere / "net.onnx"))
+    assert session.get_modelmeta().custom_metadata_map["normalise"] == '"none"'
+    net = load_trained_net(smoke_run).net
+    for count in (1, 5):
+        images = torch.rand(count, 1, 32, 32)
+        (logits,) = session.run(["logits"], {"images": images.numpy()})
+        with torch.no_grad():
+            assert torch.allclose(torch.from_numpy(logits), net(images), atol=1e-4)
+
+
+def test_what_cannot_be_exported_leaves_no_file(smoke_run: Path, tmp_path: Path) -> None:
+    assert get_args(ExportFlags.model_fields["format"].annotation) == tuple(FORMATS)
+    refused(export(smoke_run, "nowhere/net"), "--output: nowhere/net", "there is no folder nowhere")
+    Path("taken").write_text("mine")
+    Path("link").symlink_to("nothing")
+    for name in ("taken", "link"):
+        refused(export(smoke_run, name), f"--output: {name}", "exists already")
+    refused(export(smoke_run, "net", "--format", "torchvision"), "torchvision", "alexnet_owt", "alexnet_small")
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/sitecustomize.py").write_text("import sys\nsys.modules['onnxruntime'] = None\n")
+    without = export(smoke_run, "net", "--format", "onnx", PYTHONPATH=str(tmp_path / "without"))
+    refused(without, "--format: onnx", "needs onnxruntime", "pip install")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "taken", "without"]
+    assert Path("taken").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_line(smoke_run: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        refused(export(smoke_run, disk / "net"), "--output", "cannot be written (No space left on device)")
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
