@@ -1,37 +1,83 @@
 """`alexnet-dist evaluate`: accuracy of a checkpoint on the test images, in one process or on ranks."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from alexnet_dist.config.load import read_flags, validate
-from alexnet_dist.training.checkpoints import reader
-from alexnet_dist.training.evaluate import evaluate
-from alexnet_dist.training.wiring import build, init_ranks
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.environment import enter_world
 
-# How the checkpoint was trained says nothing about how it is to be evaluated.
-_LEFT_OUT = ("strategy", "checkpoint", "tracking", "run")
+# Groups and fields that may be set anew; the rest of an experiment says how to train.
+_GROUPS = ("net", "data", "strategy")
+_TRAIN = ("precision", "timeout", "evaluate_samples")
 
 
-def evaluate_checkpoint(checkpoint: Path, flags: Sequence[str]) -> None:
+def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> None:
     """Evaluate, and print one line on rank 0. Collective.
 
     Args:
         checkpoint: or the folder of the run that has it.
+        batch: images that a rank computes at once, 1 or more.
         flags: dotted ones, which win over the checkpoint's own experiment.
 
     Raises:
-        UsageError: no whole checkpoint is there, or a flag makes it another net.
+        UsageError: no undamaged checkpoint is there, or a flag makes it another net.
     """
-    path, manifest = reader.first_undamaged(reader.find(checkpoint), print)
-    values = {group: dict(fields) for group, fields in manifest.experiment.items() if group not in _LEFT_OUT}
-    values["run"] = {"seed": manifest.experiment["run"]["seed"]}
-    for group, fields in read_flags(list(flags))[1].items():
-        values[group] = {**values.get(group, {}), **fields}
-    experiment, accelerator, world = init_ranks(validate(values))
-    reader.check_same(manifest, experiment)
-    components = build(experiment, accelerator, world)
+    given, unused = _split(flags)
+    launched = enter_world(os.environ)
+    say: Callable[[str], None] = print if launched.rank == 0 else lambda _: None
+    for field in unused:
+        say(f"warning: {field} has no effect on evaluation")
+    # Imported after the flags are checked: torch takes seconds.
+    from alexnet_dist.training.checkpoints import reader
+    from alexnet_dist.training.evaluate import evaluate
+    from alexnet_dist.training.wiring import build, init_ranks
+
+    path, manifest = reader.first_undamaged(reader.find(checkpoint), say)
+    experiment = _experiment(manifest.experiment, given, batch * launched.world_size)
+    experiment, accelerator, world = init_ranks(experiment)
+    reader.check_same(manifest, experiment, reader.NET)
+    components = build(experiment, accelerator, world, resumes=True)
     reader.read_into(path, state := components.engine.state(), world)
     components.engine.load_state(state)
     evaluation = evaluate(components)
     if world.rank == 0:
         print(f"step {manifest.step}: {evaluation}", flush=True)
+
+
+def _split(flags: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Values that evaluation takes, by group and field, and the fields that it does not.
+
+    Raises:
+        UsageError: an experiment's file is given, which the checkpoint has already.
+    """
+    config, values = read_flags(list(flags))
+    if config is not None:
+        raise UsageError("--config", config, "the checkpoint has its own experiment: give single fields")
+    validate(values)
+    taken: dict[str, dict[str, Any]] = {}
+    unused = []
+    for group, fields in values.items():
+        for field, value in fields.items():
+            if group in _GROUPS or (group == "train" and field in _TRAIN):
+                taken.setdefault(group, {})[field] = value
+            else:
+                unused.append(f"{group}.{field}")
+    return taken, unused
+
+
+def _experiment(trained: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], global_batch: int) -> Experiment:
+    """The checkpoint's net and data on these ranks, whatever strategy and batch trained it."""
+    train = {field: trained["train"][field] for field in _TRAIN if field in trained["train"]}
+    return validate(
+        {
+            "net": {**trained["net"], **given.get("net", {})},
+            "data": {**trained["data"], **given.get("data", {})},
+            "strategy": dict(given.get("strategy", {})),
+            "train": {**train, **given.get("train", {}), "global_batch": global_batch},
+            "run": {"seed": trained["run"]["seed"]},
+        }
+    )

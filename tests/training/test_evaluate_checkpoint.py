@@ -1,0 +1,66 @@
+"""A checkpoint is evaluated on any number of ranks, whatever batch and strategy trained it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from conftest import SMOKE, Train
+
+from alexnet_dist.launcher.line import free_port, launch_line
+
+ALONE = [sys.executable]
+
+
+def evaluate(checkpoint: Path, *flags: str, ranks: int = 1) -> subprocess.CompletedProcess[str]:
+    words = ["-m", "alexnet_dist.cli", "evaluate", "--checkpoint", str(checkpoint), *flags]
+    line = [sys.executable, *words] if ranks == 1 else launch_line(ranks, words, free_port())
+    return subprocess.run(line, env=os.environ, capture_output=True, text=True, timeout=300, check=False)
+
+
+def line_of(summary: dict[str, float]) -> str:
+    return (
+        f"step 20: loss {summary['loss']:.4f}, accuracy {summary['top1']:.2%} (top-5 {summary['top5']:.2%}) "
+        f"on {summary['unique_samples']} unique images\n"
+    )
+
+
+def test_three_ranks_evaluate_a_run_whose_batch_was_64(smoke_run: Path) -> None:
+    told = json.loads((smoke_run / "summary.json").read_text())["eval"]
+    on_three = evaluate(smoke_run, "--batch", "7", ranks=3)
+    assert on_three.returncode == 0 and on_three.stdout == line_of(told), on_three.stderr
+    # Settings of training have no effect, and are no reason to refuse.
+    alone = evaluate(smoke_run, "--train.global_batch", "63", "--train.precision", "fp64", "--tracking.wandb", "false")
+    warnings = [f"warning: {field} has no effect on evaluation\n" for field in ("train.global_batch", "tracking.wandb")]
+    assert alone.returncode == 0 and alone.stdout == "".join([*warnings, line_of(told)]), alone.stderr
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--net.dropout", "0.1"], ("net.dropout", "0.1", "trained with 0.5")),
+        (["--data.root", "/nowhere"], ("data.root", "/nowhere")),
+        (["--config", "x.yaml"], ("--config", "the checkpoint has its own experiment")),
+        (["--batch", "0"], ("--batch", "0")),
+    ],
+)
+def test_what_would_be_another_net_is_refused(smoke_run: Path, flags: Sequence[str], words: Sequence[str]) -> None:
+    done = evaluate(smoke_run, *flags)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and all(word in done.stderr for word in words)
+
+
+def test_normalised_inputs_are_the_checkpoints(train: Train) -> None:
+    """A run is evaluated with its own normalisation, and goes on with no other."""
+    flags = [*SMOKE, "--data.name", "synthetic", "--data.samples", "64", "--tracking.wandb", "false"]
+    flags += ["--train.max_steps", "1", "--strategy.name", "single"]
+    plain = train(1, flags, launcher=ALONE, name="plain")
+    normalised = [*flags, "--data.normalise", "[[0.3], [0.25]]"]
+    run = train(1, normalised, launcher=ALONE)
+    assert run.code == 0 and run.metrics()[0]["loss"] != plain.metrics()[0]["loss"]
+    done = evaluate(run.folder)
+    assert f"loss {run.summary()['eval']['loss']:.4f}" in done.stdout, done.stderr
+    other = train(1, [*flags, "--train.max_steps", "2", "--run.resume", "auto"], launcher=ALONE)
+    assert other.code == 2 and "data.normalise: none: the checkpoint was trained with [[0.3], [0.25]]" in other.output
