@@ -72,12 +72,14 @@ class DataSet(ABC):
         name: in settings.
         classes, channels: what the data set fixes about the net; None leaves it to the net.
         unused: fields of `data` that have no effect.
+        class_names: in the order of labels; empty where nobody has named them.
     """
 
     name: ClassVar[str]
     classes: ClassVar[int | None]
     channels: ClassVar[int | None]
     unused: ClassVar[tuple[str, ...]]
+    class_names: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def check(self, settings: DataConfig) -> None:

@@ -41,6 +41,9 @@ class FashionMnist(DataSet):
     classes = 10
     channels = 1
     unused = ("samples",)
+    class_names = (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    )  # fmt: skip
 
     def check(self, settings: DataConfig) -> None:
         find_folder(settings.root)

@@ -1,0 +1,69 @@
+"""`alexnet-dist predict`: what a trained net takes image files for."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
+
+from alexnet_dist import registry
+from alexnet_dist.data.transforms import InputTransform
+from alexnet_dist.errors import UsageError
+from alexnet_dist.training.trained_net import load_trained_net
+
+SHOWN = 5
+_MODES = {1: "L", 3: "RGB"}  # Pillow's name for images, by channels
+_DEEP = ("I", "F")  # modes of more than 8 bits, which Pillow would clip
+
+
+class Predictor:
+    """A checkpoint's net on the CPU, in fp32.
+
+    Args:
+        checkpoint: or the folder of the run that has it.
+
+    Raises:
+        UsageError: no undamaged checkpoint is there, or its net takes no grey or colour images.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        trained = load_trained_net(checkpoint)
+        table, data = trained.net.table, trained.experiment.data
+        if table.channels not in _MODES:
+            raise UsageError(
+                "--checkpoint", checkpoint, f"its net takes {table.channels} channels, image files have 1 or 3"
+            )
+        self._net, self._mode = trained.net, _MODES[table.channels]
+        self._transform = InputTransform.of(data, table.size, torch.float32)
+        names = registry.data_sets[data.name].class_names
+        self._names = names if len(names) == table.classes else tuple(f"class {i}" for i in range(table.classes))
+
+    @torch.no_grad()
+    def classify(self, path: Path) -> list[tuple[str, float]]:
+        """The likeliest classes of an image file and their probabilities, the likeliest first.
+
+        Raises:
+            UsageError: the file cannot be read as an image.
+        """
+        images = self._transform(_read(path, self._mode).unsqueeze(0))
+        probabilities = self._net(images)[0].softmax(0)
+        best = probabilities.topk(min(SHOWN, len(probabilities)))
+        return [(self._names[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+
+
+def _read(path: Path, mode: str) -> Tensor:
+    """An image file, upright, as uint8 (channels, height, width)."""
+    try:
+        with Image.open(path) as file:
+            if file.mode.startswith(_DEEP):
+                raise UsageError("IMAGE", path, "has more than 8 bits a channel: convert it first")
+            pixels: Tensor = pil_to_tensor(ImageOps.exif_transpose(file).convert(mode))
+    except UsageError:
+        raise
+    except Exception as error:  # a broken file can make Pillow's decoders raise anything
+        reason = (
+            error.strerror if isinstance(error, OSError) and error.strerror else "is not an image that Pillow reads"
+        )
+        raise UsageError("IMAGE", path, reason) from None
+    return pixels

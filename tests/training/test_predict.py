@@ -1,0 +1,42 @@
+"""Classes of image files, as a user asks for them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from alexnet_dist.data.sets.fashion_mnist import FashionMnist, read_fashion_mnist
+from alexnet_dist.data.transforms import to_input
+from alexnet_dist.training.trained_net import load_trained_net
+
+
+def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
+    smoke_run: Path, fashion_mnist: Path, tmp_path: Path
+) -> None:
+    pixels = read_fashion_mnist(str(fashion_mnist))["t10k"][0][:2]
+    Image.fromarray(pixels[0, 0].numpy()).save("grey.png")
+    Image.fromarray(pixels[1, 0].numpy()).convert("RGB").save("colour.bmp")
+    Image.fromarray(pixels[1, 0].numpy().astype("uint16") * 257).save("deep.png")
+    Path("broken.png").write_bytes(Path("grey.png").read_bytes()[:100])
+    names = ["grey.png", "missing.png", "broken.png", "deep.png", ".", "colour.bmp"]
+    line = [sys.executable, "-m", "alexnet_dist.cli", "predict", "--checkpoint", str(smoke_run), *names]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: IMAGE: missing.png: No such file or directory",
+        "error: IMAGE: broken.png: is not an image that Pillow reads",
+        "error: IMAGE: deep.png: has more than 8 bits a channel: convert it first",
+        "error: IMAGE: .: Is a directory",
+    ]
+    net = load_trained_net(smoke_run).net
+    with torch.no_grad():
+        probabilities = net(to_input(pixels, 32, torch.float32)).softmax(1)
+    expected = []
+    for name, row in zip(("grey.png", "colour.bmp"), probabilities, strict=True):
+        best = row.topk(5)
+        expected.append(name)
+        for probability, i in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            expected.append(f"  {probability:8.2%}  {FashionMnist.class_names[i]}")
+    assert done.stdout.splitlines() == expected
