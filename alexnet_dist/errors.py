@@ -1,8 +1,10 @@
 """What users get wrong and what fails, and the exit codes that tell them apart."""
 
+from collections.abc import Collection
+
 # Of every command: finished; failed; not started, or given up, because of something that the user can mend; stopped on
-# request, resumable (EX_TEMPFAIL of sysexits.h, which schedulers requeue).
-DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 75
+# request, resumable (EX_TEMPFAIL of sysexits.h, which schedulers requeue); ended by Ctrl-C, with nothing to resume.
+DONE, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 
 
 class UsageError(Exception):
@@ -29,8 +31,25 @@ class UsageError(Exception):
         return f"{self.field}: {shown or 'empty'}: {' '.join(self.remedy.split())}"
 
 
+def closest(given: str, allowed: Collection[str]) -> str:
+    """The allowed word that a mistyped one was meant to be; empty where none is near."""
+    from difflib import get_close_matches  # only where something is wrong
+
+    return next(iter(get_close_matches(given, list(allowed), n=1)), "")
+
+
+def one_of(given: str, allowed: Collection[str]) -> str:
+    """The remedy for a word that is none of the allowed ones: "did you mean train? there are: launch, train"."""
+    near = closest(given, allowed)
+    return (f"did you mean {near}? " if near else "") + f"there are: {', '.join(allowed)}"
+
+
 class RunFailed(Exception):
-    """Ranks that were started as separate processes failed."""
+    """A run, or ranks that were started as separate processes, failed for a reason that is known."""
+
+
+class RankFailed(Exception):
+    """One rank cannot go on, for a reason that is known; the launcher ends the others."""
 
 
 class Diverged(Exception):
@@ -43,3 +62,12 @@ class Diverged(Exception):
 
 class Stopped(Exception):
     """The run was asked to stop and has saved a checkpoint to resume from."""
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception in one line; of an OSError the operating system's own words, and which file it is about."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    text = " ".join(str(error).split())
+    # A long message ends with its reason.
+    return f"{type(error).__name__}: {text if len(text) <= 300 else '…' + text[-300:]}"

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, Protocol, TypeVar
 
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, one_of
 
 PLUGINS, ENTRY_POINTS = "ALEXNET_DIST_PLUGINS", "alexnet_dist.plugins"
 
@@ -42,7 +42,7 @@ class Registry(Generic[Entry]):
         self.kind = kind
         self._home = home
         self._entries: dict[str, Entry] = {}
-        self._complete = False
+        self._own_imported = False
 
     def register(self, entry: Entry) -> Entry:
         """Add an entry.
@@ -50,6 +50,8 @@ class Registry(Generic[Entry]):
         Raises:
             ValueError: its name is taken.
         """
+        if _loading_plugins:
+            self._import_own()  # the program's own entries come first, and keep their names
         if entry.name in self._entries:
             raise ValueError(f"there is a {self.kind} called {entry.name} already")
         self._entries[entry.name] = entry
@@ -71,18 +73,24 @@ class Registry(Generic[Entry]):
         """
         entries = self._all()
         if name not in entries:
-            raise UsageError(self.kind, name, f"there are: {', '.join(entries)}")
+            raise UsageError(self.kind, name, one_of(name, entries))
         return entries[name]
 
     def _all(self) -> dict[str, Entry]:
-        if not self._complete:
-            self._complete = True  # before the imports: a module that registers may look others up
+        self._import_own()
+        load_plugins()
+        return self._entries
+
+    def _import_own(self) -> None:
+        if not self._own_imported:
+            self._own_imported = True  # before the imports: a module that registers may look others up
             home = import_module(self._home)
             for module in pkgutil.iter_modules(getattr(home, "__path__", [])):
                 if not module.ispkg:
                     import_module(f"{self._home}.{module.name}")
-            load_plugins()
-        return self._entries
+
+
+_loading_plugins = False
 
 
 @cache
@@ -92,6 +100,10 @@ def load_plugins() -> None:
     Raises:
         UsageError: one cannot be imported.
     """
+    global _loading_plugins
+    if _loading_plugins:  # a plugin looks entries up while it is imported
+        return
+    _loading_plugins = True
     named = [(PLUGINS, name.strip()) for name in os.environ.get(PLUGINS, "").split(",") if name.strip()]
     installed = [(ENTRY_POINTS, point.module) for point in entry_points(group=ENTRY_POINTS)]
     for source, module in [*named, *installed]:
@@ -99,6 +111,7 @@ def load_plugins() -> None:
             import_module(module)
         except Exception as error:
             raise UsageError(source, module, f"cannot be imported ({type(error).__name__}: {error})") from error
+    _loading_plugins = False
 
 
 def load(path: str) -> Any:

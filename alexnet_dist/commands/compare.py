@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 
 from alexnet_dist.commands import Command
-from alexnet_dist.errors import DONE
+from alexnet_dist.compare.config import FLAGS, load_comparison, stored_comparison
+from alexnet_dist.errors import UsageError
 from alexnet_dist.registry import commands
 
-HELP = """Which strategy is faster here, by how much and why, and is it still the same training?
+ABOUT = """Which strategy is faster here, by how much and why, and is it still the same training?
 
-alexnet-dist compare --strategies single,ddp,ddp:bf16,split --ranks 2 --global-batches 32,128 --net.name alexnet_2012
-alexnet-dist compare --config configs/compare/NAME.yaml   the same from a file; interrupted, the same command goes on
-alexnet-dist compare --from runs/compare/NAME             draw the report again without running
+alexnet-dist compare --strategies single,ddp:bf16,split --global-batches 32,128
+alexnet-dist compare --config configs/compare/NAME.yaml   the same from a file
 
-  --print-command              show the line that starts each run, and stop
-  --compare.FIELD              as below, also without "compare.": --rounds 5
+Interrupted, the same command goes on.
 """
 
 
@@ -23,22 +22,17 @@ def run(flags: Sequence[str]) -> int:
     Raises:
         UsageError: the flags are wrong, or none of the cases can run.
     """
-    from alexnet_dist.compare.config import Comparison, load_comparison, stored_comparison
-    from alexnet_dist.config.load import fields_help
-
-    if "--help" in flags or "-h" in flags:
-        print(HELP + fields_help(Comparison))
-        return DONE
-    words = [flag for flag in flags if flag != "--print-command"]
-    from_folder = any(word.partition("=")[0] == "--from" for word in words)
-    comparison = stored_comparison(words) if from_folder else load_comparison(words)
+    own, fields = FLAGS.split(flags)
+    if own.from_ is not None and fields:
+        raise UsageError("--from", " ".join(fields), "stands alone: it draws the report of a folder again")
+    comparison = load_comparison(fields) if own.from_ is None else stored_comparison(own.from_)
     from alexnet_dist.compare.comparison import compare, print_commands, report_again
 
-    if from_folder:
+    if own.from_ is not None:
         return report_again(comparison)
-    return compare(comparison) if len(words) == len(flags) else print_commands(comparison)
+    return print_commands(comparison) if own.print_command else compare(comparison)
 
 
 COMMAND = commands.register(
-    Command("compare", "which strategy is faster here, and is it the same training: runs, a table, a report", run)
+    Command("compare", "which strategy is faster here, and is it the same training", run, FLAGS, ABOUT)
 )

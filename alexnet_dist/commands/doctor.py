@@ -1,28 +1,41 @@
 """`alexnet-dist doctor`."""
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import Field
+
 from alexnet_dist.commands import Command
-from alexnet_dist.config.load import fields_help, load
-from alexnet_dist.errors import UsageError
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.load import load
+from alexnet_dist.config.schema import Experiment, FilePath, Group
 from alexnet_dist.imports import quick_imports
+from alexnet_dist.launcher.environment import enter_world
 from alexnet_dist.launcher.line import CLI
-from alexnet_dist.launcher.slurm import set_ranks_from_srun
 from alexnet_dist.registry import commands
 
-HELP = """Say what would go wrong in a training run, and how fast its ranks reach each other.
+ABOUT = """Say what would go wrong in a training run, and how fast its ranks reach each other.
 
 alexnet-dist doctor                        this machine, one rank
 alexnet-dist doctor --ranks 2              two ranks on this machine, and their links
 srun -n 4 alexnet-dist doctor              one task a rank; also under accelerate launch
 alexnet-dist doctor --config FILE …        with the flags that training will get: folders, data, net
-
-  --ranks N                    start N ranks on this machine [1]; under srun or a launcher every rank runs this
-  --output FILE                also write the speeds of the links there, as JSON
+alexnet-dist doctor --for-ranks 32 …       an experiment on 32 ranks that are elsewhere
 """
+
+
+class DoctorFlags(Group):
+    ranks: int = Field(
+        1, ge=1, le=1024, description="to start on this machine; under srun or a launcher every rank runs this"
+    )
+    for_ranks: int | None = Field(
+        None, ge=1, le=1_000_000, description="check an experiment for so many ranks, of which none is here"
+    )
+    output: FilePath | None = Field(None, description="also write the speeds of the links there, as JSON")
+
+
+FLAGS = Flags(DoctorFlags, Experiment)
 
 
 def run(flags: Sequence[str]) -> int:
@@ -34,28 +47,26 @@ def run(flags: Sequence[str]) -> int:
     Raises:
         UsageError: the flags are wrong, or the ranks cannot reach each other.
     """
-    if "--help" in flags or "-h" in flags:
-        print(HELP + fields_help())
-        return 0
-    set_ranks_from_srun(os.environ)
-    parser = argparse.ArgumentParser("alexnet-dist doctor", add_help=False, allow_abbrev=False)
-    parser.add_argument("--ranks", default="1")
-    parser.add_argument("--output", type=Path)
-    own, fields = parser.parse_known_args(flags)
-    if not own.ranks.isdecimal() or not 1 <= int(own.ranks) <= 1024:
-        raise UsageError("--ranks", own.ranks, "must be a number of ranks, from 1")
-    if int(own.ranks) > 1 and "RANK" not in os.environ:
+    enter_world(os.environ)
+    own, fields = FLAGS.split(flags)
+    if own.for_ranks is not None:
+        from alexnet_dist.doctor.forecast import forecast
+
+        return forecast(load(fields), own.for_ranks)
+    if own.ranks > 1 and "RANK" not in os.environ:
         from alexnet_dist.launcher.processes import run_without_launcher
 
-        output = [] if own.output is None else ["--output", str(own.output)]
-        return run_without_launcher(int(own.ranks), [*CLI, "doctor", *output, *fields])
+        output = [] if own.output is None else ["--output", own.output]
+        return run_without_launcher(own.ranks, [*CLI, "doctor", *output, *fields])
     experiment = load(fields)
     # torch's own log of a failed connection is pages of stack; the doctor prints one line.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     with quick_imports():
         from alexnet_dist.doctor.examine import examine
 
-    return examine(experiment, own.output)
+    return examine(experiment, None if own.output is None else Path(own.output))
 
 
-COMMAND = commands.register(Command("doctor", "before a long job: is everything there, how fast are the links", run))
+COMMAND = commands.register(
+    Command("doctor", "before a long job: is everything there, how fast are the links", run, FLAGS, ABOUT)
+)

@@ -1,24 +1,37 @@
 """`alexnet-dist export`."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from alexnet_dist.commands import Command
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.schema import FilePath, Group
 from alexnet_dist.registry import commands
+from alexnet_dist.training.export import export
+
+ABOUT = """A checkpoint's weights for other programs, written and then checked against the net.
+
+alexnet-dist export --checkpoint runs/NAME --output weights.safetensors
+"""
+
+
+class ExportFlags(Group):
+    checkpoint: FilePath = Field(description="a checkpoint, or the folder of a run")
+    format: Literal["safetensors", "torchvision", "onnx"] = Field("safetensors", description="of the file")
+    output: FilePath = Field(description="the file to write, which must not exist")
+
+
+FLAGS = Flags(ExportFlags)
 
 
 def run(flags: Sequence[str]) -> int:
     """Write a checkpoint's weights to a file for other programs."""
-    parser = argparse.ArgumentParser("alexnet-dist export", description="A checkpoint's weights for other programs.")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint, or the folder of a run")
-    parser.add_argument("--format", default="safetensors", help="safetensors or torchvision [safetensors]")
-    parser.add_argument("--output", type=Path, required=True, help="the file to write")
-    arguments = parser.parse_args(flags)
-    from alexnet_dist.training.export import export
-
-    export(arguments.checkpoint, arguments.format, arguments.output)
+    own, _ = FLAGS.split(flags)
+    export(Path(own.checkpoint), own.format, Path(own.output))
     return 0
 
 
-COMMAND = commands.register(Command("export", "a checkpoint's weights for other programs", run))
+COMMAND = commands.register(Command("export", "a checkpoint's weights for other programs", run, FLAGS, ABOUT))

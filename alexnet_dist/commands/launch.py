@@ -1,27 +1,45 @@
 """Start ranks.
 
-  alexnet-dist launch --ranks 2 -- --strategy.name split
-  alexnet-dist launch --nodes 2 --node-rank 0 --address n1 --port 29501 --ranks 4 -- --run.dir /shared/run
+alexnet-dist launch --ranks 2 -- --strategy.name split
+alexnet-dist launch --ranks 4 --nodes 2 --node-rank 0 --address n1 --port 29501 -- --run.dir /shared
 
-What follows -- are the settings of a training run. It is supervised: signals are passed on, and the last line and the
-exit code say how it ended: 0 done, 1 failed, 2 refused, 75 stopped and resumable.
+What follows -- are the settings of a training run, see alexnet-dist train --help. It is supervised:
+signals are passed on, and the last line and the exit code say how it ended: 0 done, 1 failed, 2
+refused, 75 stopped and resumable.
 
-  alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkpoint runs/NAME
+alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkpoint runs/NAME
 
-With --program it is any program that accelerate launch takes, a script or `-m MODULE`, with its arguments; accelerate
-launch then takes this process's place.
+With --program it is any program that accelerate launch takes, a script or -m MODULE, with its
+arguments; accelerate launch then takes this process's place.
 """
 
-import argparse
 import os
 import shlex
 from collections.abc import Sequence
 from functools import partial
 
+from pydantic import Field
+
 from alexnet_dist.commands import Command
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.schema import Group
 from alexnet_dist.errors import UsageError
-from alexnet_dist.launcher.line import TRAIN, Nodes, launch_line
+from alexnet_dist.launcher.line import TRAIN, Nodes, launch_environment, launch_line
 from alexnet_dist.registry import commands
+
+
+class LaunchFlags(Group):
+    ranks: int | None = Field(None, description="processes over all nodes; default: one a GPU, else one a node")
+    nodes: int = Field(1, description="machines; run this command on each")
+    node_rank: int = Field(0, description="which of them this is, from 0")
+    address: str | None = Field(None, description="of node 0, where there are several")
+    port: int | None = Field(None, description="on node 0; default on one node: a free one")
+    max_restarts: int = Field(0, description="after a fault go on from the last checkpoint")
+    program: bool = Field(False, description="a program follows --, not settings; unsupervised")
+    print_command: bool = Field(False, description="show the accelerate launch line and stop")
+
+
+FLAGS = Flags(LaunchFlags, follows="SETTINGS")
 
 
 def run(flags: Sequence[str]) -> int:
@@ -31,7 +49,7 @@ def run(flags: Sequence[str]) -> int:
         UsageError: the flags are wrong.
     """
     cut = flags.index("--") if "--" in flags else len(flags)
-    settings, rest = _parser().parse_args(flags[:cut]), flags[cut + 1 :]
+    (settings, _), rest = FLAGS.split(flags[:cut]), flags[cut + 1 :]
     ranks = settings.ranks or _local_devices() * settings.nodes
     _check(settings, ranks, rest)
     nodes = Nodes(settings.nodes, settings.node_rank, settings.address)
@@ -41,24 +59,10 @@ def run(flags: Sequence[str]) -> int:
         print(shlex.join(["accelerate", "launch", *line()[3:]]))
         return 0
     if settings.program:
-        os.execv(line()[0], line())
+        os.execve(line()[0], line(), launch_environment())
     from alexnet_dist.launcher.supervisor import supervise
 
     return supervise(ranks, program, settings.port, nodes, settings.max_restarts)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("alexnet-dist launch", description=__doc__, usage="%(prog)s [flags] -- [settings]",
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--ranks", type=int, help="processes over all nodes; default: one a GPU, else one a node")
-    parser.add_argument("--nodes", type=int, default=1, help="machines; run this command on each [1]")
-    parser.add_argument("--node-rank", type=int, default=0, help="which of them this is, from 0")
-    parser.add_argument("--address", help="of node 0, where there are several")
-    parser.add_argument("--port", type=int, help="on node 0; default on one node: a free one")
-    parser.add_argument("--max-restarts", type=int, default=0, help="after a fault go on from the last checkpoint")
-    parser.add_argument("--program", action="store_true", help="a program follows --, not settings; unsupervised")
-    parser.add_argument("--print-command", action="store_true", help="show the accelerate launch line and stop")
-    return parser
 
 
 def _local_devices() -> int:
@@ -67,7 +71,7 @@ def _local_devices() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def _check(settings: argparse.Namespace, ranks: int, rest: Sequence[str]) -> None:
+def _check(settings: LaunchFlags, ranks: int, rest: Sequence[str]) -> None:
     if settings.nodes > 1 and (settings.address is None or settings.port is None):
         raise UsageError("--nodes", settings.nodes, "several nodes need --address and --port of node 0")
     if not 0 <= settings.node_rank < settings.nodes:
@@ -80,4 +84,6 @@ def _check(settings: argparse.Namespace, ranks: int, rest: Sequence[str]) -> Non
         raise UsageError("--max-restarts", settings.max_restarts, "has no effect with --program: it is not supervised")
 
 
-COMMAND = commands.register(Command("launch", "start ranks, pass signals on, return the run's own exit code", run))
+COMMAND = commands.register(
+    Command("launch", "start ranks, pass signals on, return the run's own exit code", run, FLAGS, __doc__)
+)

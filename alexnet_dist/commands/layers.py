@@ -1,18 +1,20 @@
 """`alexnet-dist layers`: a net as a table, as JSON, or as a drawing. Nothing is computed with it."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from alexnet_dist import registry
 from alexnet_dist.commands import Command
-from alexnet_dist.config.load import fields_help, load
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.load import load
 from alexnet_dist.config.precisions import Precision
 from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.schema import Experiment, FilePath, Group
 from alexnet_dist.costs.layers import LayerRow, check_ranks, layer_rows, totals
 from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.costs.traffic import sent_by_all_reduce
@@ -20,20 +22,26 @@ from alexnet_dist.costs.units import three_digits
 from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.nets.table import Shape, Table
 
-HELP = """A net layer by layer: shapes, parameters, operations, and the bytes that cross between its towers.
+ABOUT = """A net layer by layer: shapes, parameters, operations, and the bytes that cross between its towers.
 
 alexnet-dist layers --net.name alexnet_2012
 alexnet-dist layers --net.name alexnet_2012 --net.exchange "[fc8]" --format svg --output columns.svg
 
-  --format table|json|svg      json: every figure; svg: a drawing after Figure 2 of the paper [table]
-  --output FILE                the file to write [standard output]
-  --ranks N                    over which the net is cut [one for each tower]
-
-Any setting of an experiment may follow. Without --data.name the net has its own number of classes and channels.
+Without --data.name the net has its own number of classes and channels.
 What crosses between ranks is in the dtype that --train.precision computes in.
 """
 WIDTH = 100
-MOST_RANKS = 16
+
+
+class LayersFlags(Group):
+    format: Literal["table", "json", "svg"] = Field(
+        "table", description="json: every figure; svg: a drawing after Figure 2 of the paper"
+    )
+    output: FilePath | None = Field(None, description="the file to write; default: standard output")
+    ranks: int | None = Field(None, ge=1, le=16, description="over which the net is cut; default: one for each tower")
+
+
+FLAGS = Flags(LayersFlags, Experiment)
 
 
 @dataclass(frozen=True)
@@ -64,16 +72,8 @@ def run(flags: Sequence[str]) -> int:
     Raises:
         UsageError: the flags are wrong, or the file cannot be written.
     """
-    if "--help" in flags or "-h" in flags:
-        print(HELP + fields_help())
-        return DONE
-    parser = argparse.ArgumentParser("alexnet-dist layers", add_help=False, allow_abbrev=False)
-    for flag in ("--format", "--output", "--ranks"):
-        parser.add_argument(flag, nargs="?", const="")
-    own, fields = parser.parse_known_args(flags)
-    writers = {None: _table_text, "table": _table_text, "json": _json, "svg": _svg}
-    if own.format not in writers:
-        raise UsageError("--format", own.format, "must be table, json or svg")
+    own, fields = FLAGS.split(flags)
+    writers = {"table": _table_text, "json": _json, "svg": _svg}
     text = writers[own.format](_report(_experiment(fields), own.ranks))
     if own.output is None:
         print(text, end="")
@@ -94,11 +94,9 @@ def _experiment(fields: list[str]) -> Experiment:
     return resolve(given, 1)
 
 
-def _report(experiment: Experiment, ranks: str | None) -> Report:
+def _report(experiment: Experiment, ranks: int | None) -> Report:
     table = table_of(experiment.net)
-    if ranks is not None and not (ranks.isdecimal() and 1 <= int(ranks) <= MOST_RANKS):
-        raise UsageError("--ranks", ranks, f"must be a whole number from 1 to {MOST_RANKS}")
-    count = table.towers if ranks is None else int(ranks)
+    count = table.towers if ranks is None else ranks
     check_ranks(table, count)
     precision: Precision = registry.precisions[experiment.train.precision]
     return Report(table, count, precision, layer_rows(table, count, precision.compute_bytes))
@@ -219,5 +217,5 @@ def _shape(shape: Shape) -> str:
 
 
 COMMAND = registry.commands.register(
-    Command("layers", "a net by layer: shapes, operations, what crosses between towers; as a drawing, too", run)
+    Command("layers", "a net by layer: shapes, operations, what crosses; as a drawing, too", run, FLAGS, ABOUT)
 )

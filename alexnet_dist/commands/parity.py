@@ -5,28 +5,40 @@ alexnet-dist parity --net.name alexnet_2012 --strategies ddp,split --ranks 2,4 -
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from alexnet_dist.commands import Command
-from alexnet_dist.config.load import fields_help, load
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
-from alexnet_dist.config.schema import Experiment
-from alexnet_dist.errors import DONE, FAILED, UsageError
+from alexnet_dist.config.schema import Experiment, Group, StrategyName, TrainConfig
+from alexnet_dist.errors import DONE, FAILED
 from alexnet_dist.registry import commands, precisions
 
 if TYPE_CHECKING:
     from alexnet_dist.parity.verdict import Verdict
 
-HELP = """Train under each strategy and in one process from the same start, and compare every tensor.
+ABOUT = """Train under each strategy and in one process from the same start, and compare every tensor.
 
-  --strategies LIST            strategies, separated by commas [ddp,split]
-  --ranks LIST                 numbers of ranks to try each on [2]
-  --steps N                    optimiser steps [10]
+alexnet-dist parity --net.name alexnet_2012 --strategies ddp,split --ranks 2 --train.precision fp64
 """
+Ranks = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class ParityFlags(Group):
+    strategies: list[StrategyName] = Field(
+        ["ddp", "split"], min_length=1, description="what is compared with one process"
+    )
+    ranks: list[Ranks] = Field([2], min_length=1, description="numbers of ranks to try each on")
+    steps: int = Field(10, ge=1, le=10_000, description="optimizer steps")
+
+
+FLAGS = Flags(ParityFlags, Experiment)
 
 
 def run(flags: Sequence[str]) -> int:
@@ -36,38 +48,15 @@ def run(flags: Sequence[str]) -> int:
         UsageError: the flags are wrong.
         RunFailed: the ranks failed.
     """
-    if "--help" in flags or "-h" in flags:
-        print(HELP + fields_help())
-        return DONE
-    own, rest = _parse(flags)
-    strategies = own.strategies.split(",")
-    rank_counts = _counts("--ranks", own.ranks.split(","))
-    (steps,) = _counts("--steps", [own.steps])
+    own, rest = FLAGS.split(flags)
     experiment = resolve(load([*rest, "--strategy.name", "single"]), 1)
-    verdicts = _verdicts(rest, strategies, rank_counts, steps, experiment.train.precision)
-    _show(experiment, verdicts, steps)
+    verdicts = _verdicts(rest, own.strategies, own.ranks, own.steps, experiment.train)
+    _show(experiment, verdicts, own.steps)
     return DONE if all(verdict.same for verdict in verdicts) else FAILED
 
 
-def _parse(flags: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Split this command's own flags from the experiment's."""
-    parser = argparse.ArgumentParser("alexnet-dist parity", add_help=False, allow_abbrev=False, exit_on_error=False)
-    for flag, default in (("--strategies", "ddp,split"), ("--ranks", "2"), ("--steps", "10")):
-        parser.add_argument(flag, default=default)
-    try:
-        return parser.parse_known_args(flags)
-    except argparse.ArgumentError as error:
-        raise UsageError(error.argument_name or "parity", "", error.message) from None
-
-
-def _counts(flag: str, numbers: Sequence[str]) -> list[int]:
-    if not all(number.isdecimal() and 1 <= int(number) <= 10_000 for number in numbers):
-        raise UsageError(flag, ",".join(numbers), "must be a whole number from 1 (--ranks: several, as in 2,4)")
-    return [int(number) for number in numbers]
-
-
 def _verdicts(
-    flags: Sequence[str], strategies: Sequence[str], rank_counts: Sequence[int], steps: int, precision: str
+    flags: Sequence[str], strategies: Sequence[str], rank_counts: Sequence[int], steps: int, train: TrainConfig
 ) -> list[Verdict]:
     """Every strategy on every number of ranks, against one process; all are checked before any is started."""
     from alexnet_dist.parity.measure import TraceRequest, measure, read_differences
@@ -85,7 +74,7 @@ def _verdicts(
         for ranks in rank_counts:
             paths = measure([TraceRequest(under[name], steps, reference) for name in strategies], ranks, folder)
             for strategy, path in zip(strategies, paths, strict=True):
-                found.append(judge(strategy, ranks, read_differences(path), precision))
+                found.append(judge(strategy, ranks, read_differences(path), train.precision, train.global_batch))
     return found
 
 
@@ -105,8 +94,10 @@ def _show(experiment: Experiment, verdicts: Sequence[Verdict], steps: int) -> No
         )
     console = Console()
     console.print(table)
-    compared = f"{', '.join(precision.compared)} within {precision.tolerance:.0e}"
+    compared = f"{', '.join(precision.compared)} within {precision.tolerance_of(experiment.train.global_batch):.0e}"
     console.print(f"must hold: {compared} (||a - b|| / ||b|| per tensor)", highlight=False)
 
 
-COMMAND = commands.register(Command("parity", "hold strategies against one process, tensor by tensor", run))
+COMMAND = commands.register(
+    Command("parity", "hold strategies against one process, tensor by tensor", run, FLAGS, ABOUT)
+)

@@ -1,41 +1,63 @@
-"""`alexnet-dist runs`: a table of finished runs, from their summaries."""
+"""`alexnet-dist runs`: finished runs side by side, from their summaries, and the settings in which they differ."""
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from alexnet_dist.commands import Command
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.load import read_file
+from alexnet_dist.config.plain_yaml import one_line
+from alexnet_dist.config.schema import Group, Role
+from alexnet_dist.costs.units import three_digits
 from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.registry import commands
-from alexnet_dist.telemetry.run_files import SUMMARY, read_json
+from alexnet_dist.telemetry.run_files import CONFIG, SUMMARY, read_json
 
-COLUMNS = ("run", "ranks", "images/s", "s/step", "MB sent", "GiB", "loss", "top-1", "of images")
+COLUMNS = ("run", "ranks", "parameters", "images/s", "s/step", "sent/step", "GiB", "loss", "top-1", "of images")
+OF_THE_FOLDER = ("run.name", "run.dir", "run.resume", "run.overwrite")  # they differ without changing the training
 WIDTH = 100
+ABOUT = """Finished runs side by side, and the settings in which they differ.
+
+alexnet-dist runs runs/alexnet_small-ddp runs/alexnet_small-split
+"""
+
+
+class RunsFlags(Group):
+    folder: Annotated[list[str], Role.ARGUMENT, Role.PATH] = Field(
+        min_length=1, description="a run's own folder, such as runs/alexnet_small-ddp"
+    )
+
+
+FLAGS = Flags(RunsFlags)
 
 
 def run(flags: Sequence[str]) -> int:
     """Print one row per run: throughput, median step, bytes sent per rank and step, peak memory of the rank with the
-    most, last training loss, accuracy, and the number of test images it was measured on.
+    most, last training loss, accuracy, and the number of test images it was measured on; then the settings that differ.
 
     Raises:
-        UsageError: a folder holds no summary, or one that lacks these figures.
+        UsageError: a folder holds no finished run, or files of another program.
     """
-    parser = argparse.ArgumentParser("alexnet-dist runs", description="A table of finished runs.")
-    parser.add_argument("folder", nargs="+", type=Path, help="a run's own folder, such as runs/alexnet_small-ddp")
-    folders: list[Path] = parser.parse_args(flags).folder
-    from rich.console import Console
-    from rich.table import Table
-
+    folders = [Path(name) for name in FLAGS.split(flags)[0].folder]
     summaries = [_summary(folder) for folder in folders]
-    rows = [[folder.name, *_cells(folder, summary)] for folder, summary in zip(folders, summaries, strict=True)]
-    table = Table(title=_title(summaries))
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "run" else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if Console().is_terminal else WIDTH).print(table)
+    names = _names(folders)
+    rows = [[name, *_cells(name, summary)] for name, summary in zip(names, summaries, strict=True)]
+    differing = _differences({name: _settings(folder) for name, folder in zip(names, folders, strict=True)})
+    _print(_title(summaries), COLUMNS, rows, right_from=1)
+    if differing:
+        _print("settings that differ", ("setting", "value", "runs"), differing, right_from=3)
+    elif len(folders) > 1:
+        print("all settings are the same")
     return DONE
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names; their whole paths where two have the same name."""
+    names = [folder.absolute().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 def _summary(folder: Path) -> dict[str, Any]:
@@ -45,6 +67,26 @@ def _summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
+def _settings(folder: Path) -> dict[str, str]:
+    """By dotted field, as text."""
+    if not (folder / CONFIG).is_file():
+        raise UsageError("run folder", folder, f"holds no settings (no {CONFIG})")
+    groups = read_file(str(folder / CONFIG))
+    return {f"{group}.{field}": one_line(value) for group, fields in groups.items() for field, value in fields.items()}
+
+
+def _differences(runs: Mapping[str, Mapping[str, str]]) -> list[list[str]]:
+    """A row for each value of each setting that the runs do not share: the setting, the value, and who has it."""
+    rows = []
+    for field in dict.fromkeys(field for settings in runs.values() for field in settings):
+        owners: dict[str, list[str]] = {}
+        for name, settings in runs.items():
+            owners.setdefault(settings.get(field, "-"), []).append(name)
+        if len(owners) > 1 and field not in OF_THE_FOLDER:
+            rows += [[field, value, ", ".join(names)] for value, names in owners.items()]
+    return rows
+
+
 def _title(summaries: Sequence[dict[str, Any]]) -> str:
     settings = {
         f"{s['net']}, {s['precision']}, global batch {s['global_batch']}, {s['device_names'][0]}" for s in summaries
@@ -52,20 +94,37 @@ def _title(summaries: Sequence[dict[str, Any]]) -> str:
     return settings.pop() if len(settings) == 1 else "runs that differ in net, precision, batch or device"
 
 
-def _cells(folder: Path, summary: dict[str, Any]) -> list[str]:
+def _cells(name: str, summary: dict[str, Any]) -> list[str]:
     try:
         sent, accuracy = sum(summary["comm_bytes_per_step"]["counted"].values()), summary["eval"]
         return [
             str(summary["world_size"]),
+            three_digits(summary["parameters"]),
             f"{summary['images_per_second']:.1f}",
             f"{summary['step_seconds']['median']:.3f}",
-            f"{sent / 1e6:.1f}",
+            three_digits(sent, "B"),
             f"{max(summary['peak_memory_bytes']) / 2**30:.2f}",
             f"{summary['train_loss']:.4f}",
             *(("-", "-") if accuracy is None else (f"{accuracy['top1']:.1%}", f"{accuracy['unique_samples']:,}")),
         ]
     except (KeyError, TypeError) as error:
-        raise UsageError(SUMMARY, folder.name, f"is not one of this program's ({error} is missing)") from None
+        raise UsageError(SUMMARY, name, f"is not one of this program's ({error} is missing)") from None
 
 
-COMMAND = commands.register(Command("runs", "a table of finished runs", run))
+def _print(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], right_from: int) -> None:
+    """Print a table whose columns from one on are numbers; long cells are folded."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number >= right_from else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console(width=None if Console().is_terminal else WIDTH).print(table)
+
+
+COMMAND = commands.register(
+    Command("runs", "finished runs side by side, and how their settings differ", run, FLAGS, ABOUT)
+)

@@ -3,25 +3,31 @@
 Nothing is started: the figures follow from the layer table.
 """
 
-import argparse
 from collections.abc import Sequence
 
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
 from alexnet_dist import registry
 from alexnet_dist.commands import Command
-from alexnet_dist.config.load import fields_help, load
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.schema import Experiment, Group
 from alexnet_dist.errors import UsageError
 
-HELP = """What each strategy does, and the memory that it takes for the given net.
+ABOUT = """What each strategy does, and the memory that it takes for the given net.
 
 alexnet-dist strategies --ranks 4 --net.name alexnet_2012
-
-  --ranks N                    ranks to share it [2]
 """
+
+
+class StrategiesFlags(Group):
+    ranks: int = Field(2, ge=1, le=1_000_000, description="ranks to share it")
+
+
+FLAGS = Flags(StrategiesFlags, Experiment)
 WIDTH = 100
 
 
@@ -34,16 +40,9 @@ def run(flags: Sequence[str]) -> int:
     Raises:
         UsageError: the flags are wrong.
     """
-    if "--help" in flags or "-h" in flags:
-        print(HELP + fields_help())
-        return 0
-    parser = argparse.ArgumentParser("alexnet-dist strategies", add_help=False, allow_abbrev=False)
-    parser.add_argument("--ranks", nargs="?", default="2", const="")
-    own, fields = parser.parse_known_args(flags)
-    if not (own.ranks.isdecimal() and 1 <= int(own.ranks) <= 1_000_000):
-        raise UsageError("--ranks", own.ranks, "must be a whole number from 1")
+    own, fields = FLAGS.split(flags)
     console = Console(width=None if Console().is_terminal else WIDTH)
-    console.print(_facts(), _memory(fields, int(own.ranks)))
+    console.print(_facts(), _memory(fields, own.ranks))
     return 0
 
 
@@ -82,5 +81,5 @@ def _memory_cells(experiment: Experiment, ranks: int) -> list[str]:
 
 
 COMMAND = registry.commands.register(
-    Command("strategies", "what each splits, moves and needs, and the memory it takes on a rank", run)
+    Command("strategies", "what each splits, moves and needs, and the memory it takes on a rank", run, FLAGS, ABOUT)
 )

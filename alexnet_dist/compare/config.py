@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field
 
-from alexnet_dist.config.load import load_as, parse_yaml, read_flags
-from alexnet_dist.config.schema import Experiment, Group
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.load import load_as, read_flags
+from alexnet_dist.config.schema import Experiment, FilePath, Group
 from alexnet_dist.errors import UsageError
 
 SETTINGS = "comparison.yaml"  # in the comparison's folder
@@ -18,6 +19,8 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class CompareConfig(Group):
+    """The comparison."""
+
     strategies: list[Variant] = Field(
         ["single", "ddp", "split"],
         min_length=1,
@@ -42,7 +45,9 @@ class CompareConfig(Group):
         min_length=1,
         description="starts each run as COMMAND RANKS PROGRAM ARGS, say on several hosts; default: accelerate launch",
     )
-    dir: str | None = Field(None, min_length=1, description="the comparison's folder; default: runs/compare/CONFIG")
+    dir: FilePath | None = Field(
+        None, min_length=1, description="the comparison's folder; default: runs/compare/CONFIG"
+    )
     overwrite: bool = Field(False, description="replace runs of other settings in the same folder")
 
 
@@ -57,6 +62,12 @@ class Comparison(Experiment):
         return Path(self.compare.dir)
 
 
+class CompareFlags(Group):
+    from_: FilePath | None = Field(None, alias="from", description="draw the report of this folder again, and stop")
+    print_command: bool = Field(False, description="show the line that starts each run, and stop")
+
+
+FLAGS = Flags(CompareFlags, Comparison, short="compare")
 # Fields that each case, or the comparison itself, sets, whatever the experiment says.
 SET_BY_COMPARE = {
     "strategy": ("name", "gradient_dtype", "communicate"),
@@ -67,12 +78,12 @@ SET_BY_COMPARE = {
 
 
 def load_comparison(flags: Sequence[str]) -> Comparison:
-    """The comparison that flags describe: `--steps 5` is short for `--compare.steps 5`, and a list needs no brackets.
+    """The comparison that flags describe: `--steps 5` is short for `--compare.steps 5`.
 
     Raises:
         UsageError: the first thing that is wrong.
     """
-    words = _dotted(flags)
+    _, words = FLAGS.split(flags)
     given = load_as(Comparison, words)
     if given.compare.dir is None:
         config, _ = read_flags(words, Comparison)
@@ -86,18 +97,16 @@ def store_settings(comparison: Comparison) -> None:
     (comparison.folder / SETTINGS).write_text(text)
 
 
-def stored_comparison(flags: Sequence[str]) -> Comparison:
-    """The comparison in the folder that `--from DIR` names.
+def stored_comparison(folder: str) -> Comparison:
+    """The comparison in a folder.
 
     Raises:
-        UsageError: there are other flags, or the folder holds no comparison.
+        UsageError: the folder holds none.
     """
-    words = [part for flag in flags for part in flag.split("=", 1)]
-    if len(words) != 2 or words[0] != "--from":
-        raise UsageError("--from", " ".join(flags), "stands alone: it draws the report of a folder again")
-    if not (Path(words[1]) / SETTINGS).exists():
-        raise UsageError("--from", words[1], f"holds no comparison (no {SETTINGS})")
-    return load_comparison(["--config", str(Path(words[1]) / SETTINGS), "--dir", words[1]])
+    settings = Path(folder) / SETTINGS
+    if not settings.exists():
+        raise UsageError("--from", folder, f"holds no comparison (no {SETTINGS})")
+    return load_comparison(["--config", str(settings), f"--dir={folder}"])
 
 
 def overridden(comparison: Comparison) -> list[str]:
@@ -108,22 +117,3 @@ def overridden(comparison: Comparison) -> list[str]:
         for field in fields
         if field in getattr(comparison, group).model_fields_set
     ]
-
-
-def _dotted(flags: Sequence[str]) -> list[str]:
-    words = []
-    for flag in flags:
-        name, equals, value = flag.partition("=")
-        field = name.removeprefix("--").replace("-", "_")
-        if name.startswith("--") and field in CompareConfig.model_fields:
-            words += [f"--compare.{field}", *([value] if equals else [])]
-        else:
-            words.append(flag)
-    return [_bracketed(flag, word) for flag, word in zip(["", *words], words, strict=False)]
-
-
-def _bracketed(flag: str, value: str) -> str:
-    """The value of a list field in brackets."""
-    field = CompareConfig.model_fields.get(flag.removeprefix("--compare."))
-    is_list = field is not None and isinstance(field.get_default(), list)
-    return f"[{value}]" if is_list and not isinstance(parse_yaml(value, flag), list) else value

@@ -1,7 +1,19 @@
 """What follows from the settings that a user gave, and which of them have no effect."""
 
+import sys
+from dataclasses import fields
+from math import lcm
+
 from alexnet_dist import registry
-from alexnet_dist.config.schema import DataConfig, Experiment, Group, NetConfig, OptimConfig
+from alexnet_dist.config.schema import (
+    CheckpointConfig,
+    DataConfig,
+    Experiment,
+    Group,
+    NetConfig,
+    OptimConfig,
+    TrackingConfig,
+)
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.catalogue import Options
 from alexnet_dist.nets.table import Table
@@ -17,8 +29,8 @@ def resolve(experiment: Experiment, world_size: int) -> Experiment:
         UsageError: fields contradict each other or the number of ranks.
     """
     experiment = _resolve_normalise(_resolve_net(experiment))
-    if experiment.run.resume is not None and experiment.run.overwrite:
-        raise UsageError("run.overwrite", "true", f"would delete what run.resume {experiment.run.resume} goes on from")
+    if experiment.run.resume == "auto" and experiment.run.overwrite:
+        raise UsageError("run.overwrite", "true", "would delete what run.resume auto goes on from")
     if experiment.strategy.name == "auto":
         experiment = experiment.replace("strategy", name="ddp" if world_size > 1 else "single")
     return experiment
@@ -31,7 +43,7 @@ def _resolve_net(experiment: Experiment) -> Experiment:
         raise UsageError("net.classes", net.classes, f"{data.name} has {data.classes} classes")
     if net.channels is not None and data.channels is not None and net.channels != data.channels:
         raise UsageError("net.channels", net.channels, f"{data.name} has {data.channels}: leave it out")
-    if net.follows not in family.follows:
+    if net.follows is not None and net.follows not in family.follows:
         raise UsageError("net.follows", net.follows, "only alexnet_2012 has a paper and a code that differ")
     defaults = family.defaults
     experiment = experiment.replace(
@@ -39,6 +51,10 @@ def _resolve_net(experiment: Experiment) -> Experiment:
         towers=net.towers or defaults.towers,
         exchange=sorted(defaults.exchange if net.exchange is None else set(net.exchange)),
         norm=defaults.norm if net.norm is None else net.norm,
+        pool_overlap=defaults.pool_overlap if net.pool_overlap is None else net.pool_overlap,
+        activation=net.activation or defaults.activation,
+        dropout=defaults.dropout if net.dropout is None else net.dropout,
+        follows=net.follows or defaults.follows,
         classes=net.classes or data.classes or defaults.classes,
         channels=net.channels or data.channels or defaults.channels,
     )
@@ -58,19 +74,9 @@ def _resolve_normalise(experiment: Experiment) -> Experiment:
 
 def table_of(net: NetConfig) -> Table:
     """The layer table of a resolved net."""
-    assert net.towers and net.classes and net.channels and net.exchange is not None and net.norm is not None
-    options = Options(
-        towers=net.towers,
-        exchange=tuple(net.exchange),
-        norm=net.norm,
-        pool_overlap=net.pool_overlap,
-        activation=net.activation,
-        dropout=net.dropout,
-        classes=net.classes,
-        channels=net.channels,
-        follows=net.follows,
-    )
-    table: Table = registry.nets[net.name].table(options)
+    options = {field.name: getattr(net, field.name) for field in fields(Options)}
+    assert None not in options.values(), "resolved"
+    table: Table = registry.nets[net.name].table(Options(**options | {"exchange": tuple(options["exchange"])}))
     return table
 
 
@@ -93,17 +99,60 @@ def warnings(experiment: Experiment) -> list[str]:
     found = [
         *_unused("optim", optim, OptimConfig(), registry.optimizers[optim.name].unused, f"optim.name {optim.name}"),
         *_unused("optim", optim, OptimConfig(), schedule.unused, f"optim.schedule {optim.schedule}"),
-        *schedule.warnings(optim, train.epochs),
     ]
     if net.towers == 1 and net.exchange != sorted(registry.nets[net.name].defaults.exchange):
         found.append(f"net.exchange: {net.exchange} has no effect with one tower")
     found += _unused("data", data, DataConfig(), registry.data_sets[data.name].unused, f"data.name {data.name}")
     if train.evaluate_samples is not None and not train.evaluate:
         found.append("train.evaluate_samples has no effect with train.evaluate false")
-    if experiment.checkpoint.every_steps == 0 and experiment.checkpoint.keep_every is not None:
-        found.append("checkpoint.keep_every has no effect with checkpoint.every_steps 0")
-    if experiment.tracking.group and not experiment.tracking.wandb:
-        found.append(f"tracking.group: {experiment.tracking.group} has no effect with tracking.wandb false")
+    found += _checkpoint_warnings(experiment.checkpoint)
+    return found + _tracking_warnings(experiment.tracking)
+
+
+def _tracking_warnings(tracking: TrackingConfig) -> list[str]:
+    """A line where `tracking.with` names W&B in vain, and for each field that no tracker of the run reads."""
+    found, names, defaults = [], tracking.trackers, TrackingConfig()
+    if "wandb" in tracking.with_ and not tracking.wandb and tracking.with_ != defaults.with_:
+        found.append("tracking.with: wandb has no effect with tracking.wandb false")
+    unread = tuple(field for field in ("project", "group") if all(field in registry.trackers[n].unused for n in names))
+    where = f"tracking.with {','.join(names)}" if names else "tracking.wandb false" if tracking.with_ else "no tracker"
+    return found + _unused("tracking", tracking, defaults, unread, where)
+
+
+def _checkpoint_warnings(checkpoint: CheckpointConfig) -> list[str]:
+    every, kept = checkpoint.every_steps, checkpoint.keep_every
+    if every == 0:
+        unused = ("keep", "keep_every", "background")
+        return _unused("checkpoint", checkpoint, CheckpointConfig(), unused, "checkpoint.every_steps 0")
+    if kept is not None and kept % every:
+        both = lcm(kept, every)
+        return [f"checkpoint.keep_every: {kept} is no multiple of every_steps {every}: every {both} steps one is kept"]
+    return []
+
+
+def length_warnings(experiment: Experiment, train_samples: int, test_samples: int) -> list[str]:
+    """Settings that the number of images leaves without effect, or with a surprising one, one line each.
+
+    Args:
+        experiment: resolved.
+        train_samples, test_samples: images of the data set's parts.
+    """
+    train, optim = experiment.train, experiment.optim
+    steps_per_epoch = -(-train_samples // train.global_batch)
+    steps = min(train.epochs * steps_per_epoch, train.max_steps or sys.maxsize)
+    found = registry.schedules[optim.schedule].warnings(optim, -(-steps // steps_per_epoch))
+    if train.global_batch > train_samples:
+        evaluated = ", with an evaluation after each" if train.evaluate else ""
+        found.append(
+            f"train.global_batch: {train.global_batch} is more than the {train_samples} training images: "
+            f"every step takes all of them and is an epoch{evaluated}"
+        )
+    if train.max_steps is not None and train.max_steps > steps:
+        found.append(f"train.max_steps: {train.max_steps} has no effect: train.epochs {train.epochs} are {steps} steps")
+    if train.evaluate and (train.evaluate_samples or 0) > test_samples:
+        found.append(f"train.evaluate_samples: {train.evaluate_samples} has no effect: there are {test_samples}")
+    if optim.warmup_steps >= steps:
+        found.append(f"optim.warmup_steps: {optim.warmup_steps} are not over in this run of {steps} steps")
     return found
 
 

@@ -5,6 +5,7 @@ set's number of classes); `resolve` fills them in, so that a run's `config.yaml`
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -19,6 +20,13 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from alexnet_dist import registry
+
+
+class Role(Enum):
+    """Marks a field by what its value is for."""
+
+    PATH = "a file, or a folder"
+    ARGUMENT = "of a command's own fields, the one that is given without a flag"
 
 
 @dataclass(frozen=True)
@@ -67,33 +75,42 @@ StrategyName = Annotated[str, OneOf(registry.strategies, ("auto",))]
 OptimizerName = Annotated[str, OneOf(registry.optimizers)]
 ScheduleName = Annotated[str, OneOf(registry.schedules)]
 PrecisionName = Annotated[str, OneOf(registry.precisions)]
+TrackerName = Annotated[str, OneOf(registry.trackers)]
 Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+FilePath = Annotated[str, Role.PATH]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 
 
 class Group(BaseModel):
     """A group of fields: unknown names and wrong types are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True)
 
 
 class NetConfig(Group):
+    """The network."""
+
     name: NetName = Field("alexnet_fashion", description="which layer table")
     towers: int | None = Field(None, ge=1, le=16, description="towers the net is cut into; default: the net's own")
     exchange: list[Crossing] | None = Field(
         None, description="layers that see all towers' maps; default: [conv3, fc6, fc7, fc8]"
     )
     norm: bool | None = Field(None, description="response norm behind conv1 and conv2; default: the net's own")
-    pool_overlap: bool = Field(True, description="pool 3x3 windows at stride 2; false: 2x2")
-    activation: Literal["relu", "tanh"] = Field("relu", description="non-linearity")
-    dropout: float = Field(0.5, ge=0, lt=1, description="probability that a unit of fc6 and fc7 is dropped")
+    pool_overlap: bool | None = Field(
+        None, description="pool 3x3 windows at stride 2; false: 2x2; default: the net's own"
+    )
+    activation: Literal["relu", "tanh"] | None = Field(None, description="non-linearity; default: the net's own")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="probability that a unit of fc6 and fc7 is dropped; default: the net's own"
+    )
     classes: int | None = Field(None, ge=2, le=1_000_000, description="default: the data set's, else the net's")
     channels: int | None = Field(None, ge=1, le=64, description="default: the data set's, else the net's")
-    follows: Literal["code", "paper"] = Field(
-        "code",
-        description="alexnet_2012: order of ReLU, norm and pool and initial weights as in its code or paper",
+    follows: Literal["code", "paper"] | None = Field(
+        None,
+        description="alexnet_2012: order of ReLU, norm and pool and initial weights as in its code or paper; "
+        "default: the net's own",
     )
-    weights: str | None = Field(
+    weights: FilePath | None = Field(
         None,
         min_length=1,
         description="start from these: a run, a checkpoint, exported safetensors, or torchvision's AlexNet state dict",
@@ -101,8 +118,10 @@ class NetConfig(Group):
 
 
 class DataConfig(Group):
+    """The images."""
+
     name: DataName = Field("fashion_mnist", description="data set")
-    root: str | None = Field(None, description="folder of the files; default: the usual places are searched")
+    root: FilePath | None = Field(None, description="folder of the files; default: the usual places are searched")
     workers: int = Field(1, ge=0, le=64, description="threads that prepare batches ahead; 0: none")
     normalise: Normalise = Field(
         "none", description="of inputs scaled to [0, 1]: [[mean, …], [deviation, …]] by channel, or a name for those"
@@ -111,6 +130,8 @@ class DataConfig(Group):
 
 
 class StrategyConfig(Group):
+    """How the network lies on the ranks."""
+
     name: StrategyName = Field("auto", description="how the net lies on the ranks; auto: ddp, or single for one rank")
     gradient_dtype: Literal["fp32", "bf16"] | None = Field(
         None, description="dtype of gradients on the wire between replicas; default: the parameters' own"
@@ -128,6 +149,8 @@ class StrategyConfig(Group):
 
 
 class OptimConfig(Group):
+    """The optimizer and its learning rates."""
+
     name: OptimizerName = Field("adam", description="optimizer")
     lr: float = Field(1e-3, gt=0, le=1e3, description="learning rate of weights at the start")
     bias_lr: float | None = Field(
@@ -149,6 +172,8 @@ class OptimConfig(Group):
 
 
 class TrainConfig(Group):
+    """The training: batches, length, arithmetic."""
+
     global_batch: int = Field(128, ge=1, le=1_000_000, description="samples of one optimizer step over all ranks")
     accumulate: int = Field(1, ge=1, le=100_000, description="micro-batches of one optimizer step")
     epochs: int = Field(1, ge=1, le=1_000_000, description="passes over the training images")
@@ -162,6 +187,8 @@ class TrainConfig(Group):
 
 
 class CheckpointConfig(Group):
+    """When checkpoints are written, and which are kept."""
+
     every_steps: int = Field(500, ge=0, description="steps between two; one more at the end. 0: only when stopped")
     keep: int = Field(2, ge=1, le=1_000_000, description="how many of the newest are kept")
     keep_every: int | None = Field(None, ge=1, description="those whose step is a multiple of it are kept for good")
@@ -169,18 +196,28 @@ class CheckpointConfig(Group):
 
 
 class TrackingConfig(Group):
-    wandb: bool = Field(True, description="log to Weights & Biases; offline where nobody is logged in")
-    project: Name = Field("alexnet-dist", description="W&B project")
-    group: Name | None = Field(None, description="W&B group")
+    """What is logged, and where."""
+
+    with_: list[TrackerName] = Field(["wandb"], alias="with", description="trackers of the run; []: none")
+    wandb: bool = Field(True, description="false: without Weights & Biases, whatever tracking.with says")
+    project: Name | None = Field(None, description="W&B project; default: WANDB_PROJECT, else alexnet-dist")
+    group: Name | None = Field(None, description="W&B group; default: WANDB_RUN_GROUP")
     log_every: int = Field(10, ge=1, le=1_000_000, description="steps in a window: printed, logged and checked for NaN")
+
+    @property
+    def trackers(self) -> list[str]:
+        """The names of those that follow the run, each once."""
+        return [name for name in dict.fromkeys(self.with_) if self.wandb or name != "wandb"]
 
 
 class RunConfig(Group):
+    """The run's name, folder and seed."""
+
     name: Name | None = Field(None, description="default: NET-STRATEGY, with the next free number")
-    dir: str | None = Field(None, min_length=1, description="the run's own folder; default: runs/NAME")
+    dir: FilePath | None = Field(None, min_length=1, description="the run's own folder; default: runs/NAME")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="of weights, sample order and dropout masks")
     overwrite: bool = Field(False, description="delete an earlier run in the same folder")
-    resume: str | None = Field(
+    resume: FilePath | None = Field(
         None, min_length=1, description="auto: go on in the run's own folder, if it has a run; else a checkpoint's path"
     )
 

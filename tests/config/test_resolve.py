@@ -1,7 +1,12 @@
 """What follows from the settings, and which have no effect."""
 
-from alexnet_dist.config.load import load
-from alexnet_dist.config.resolve import resolve, warnings
+from dataclasses import replace
+
+import pytest
+
+from alexnet_dist import registry
+from alexnet_dist.config.load import load, validate
+from alexnet_dist.config.resolve import length_warnings, resolve, warnings
 
 
 def test_resolving_twice_changes_nothing() -> None:
@@ -17,8 +22,92 @@ def test_settings_without_effect_are_named() -> None:
     }  # fmt: skip
     given = load([word for flag in flags.items() for word in flag])
     assert [line.split(":")[0].split(" ")[0] for line in warnings(resolve(given, 1))] == [
-        "optim.momentum", "optim.lr_divisor", "net.exchange", "data.root", "train.evaluate_samples",
+        "optim.momentum", "net.exchange", "data.root", "train.evaluate_samples",
     ]  # fmt: skip
-    late = load(["--optim.milestones", "[1, 2]", "--train.epochs", "2"])
-    assert warnings(resolve(late, 1)) == ["optim.milestones: [2] lie behind the last epoch and have no effect"]
     assert warnings(resolve(load([]), 1)) == []
+
+
+@pytest.mark.parametrize(
+    "flags, found",
+    [
+        (["--checkpoint.keep=5", "--checkpoint.background=false"], []),
+        (
+            ["--checkpoint.every-steps=0", "--checkpoint.keep=5", "--checkpoint.background=false"],
+            ["checkpoint.keep: 5 has no effect with checkpoint.every_steps 0",
+             "checkpoint.background: False has no effect with checkpoint.every_steps 0"],
+        ),
+        (["--checkpoint.every-steps=10", "--checkpoint.keep-every=20"], []),
+        (
+            ["--checkpoint.every-steps=500", "--checkpoint.keep-every=300"],
+            ["checkpoint.keep_every: 300 is no multiple of every_steps 500: every 1500 steps one is kept"],
+        ),
+    ],
+)  # fmt: skip
+def test_which_checkpoints_are_kept(flags: list[str], found: list[str]) -> None:
+    assert warnings(resolve(load(flags), 1)) == found
+
+
+@pytest.mark.parametrize(
+    "flags, found",
+    [
+        ([], []),
+        (["--train.max_steps=8"], []),
+        (["--train.global_batch=1000"], []),
+        (
+            ["--train.global_batch=1024"],
+            ["train.global_batch: 1024 is more than the 1000 training images: every step takes all of them and is an "
+             "epoch, with an evaluation after each"],
+        ),
+        (
+            ["--train.global_batch=1024", "--train.evaluate=false"],
+            ["train.global_batch: 1024 is more than the 1000 training images: every step takes all of them and is an "
+             "epoch"],
+        ),
+        (["--train.max_steps=9"], ["train.max_steps: 9 has no effect: train.epochs 1 are 8 steps"]),
+        (["--train.evaluate_samples=100"], []),
+        (["--train.evaluate_samples=101"], ["train.evaluate_samples: 101 has no effect: there are 100"]),
+        (["--optim.warmup_steps=7"], []),
+        (["--optim.warmup_steps=8"], ["optim.warmup_steps: 8 are not over in this run of 8 steps"]),
+        (["--optim.warmup_steps=5", "--train.max_steps=6"], []),
+        (
+            ["--optim.warmup_steps=5", "--train.max_steps=5"],
+            ["optim.warmup_steps: 5 are not over in this run of 5 steps"],
+        ),
+        (
+            ["--optim.milestones=1,2", "--train.epochs=2"],
+            ["optim.milestones: [2] lie behind the last epoch and have no effect"],
+        ),
+        (
+            ["--optim.milestones=1", "--train.epochs=2", "--train.max_steps=8"],
+            ["optim.milestones: [1] lie behind the last epoch and have no effect"],
+        ),
+        (["--optim.lr_divisor=3.0"], ["optim.lr_divisor: 3.0 has no effect without optim.milestones"]),
+    ],
+)  # fmt: skip
+def test_what_the_number_of_images_leaves_without_effect(flags: list[str], found: list[str]) -> None:
+    assert length_warnings(resolve(load(flags), 1), train_samples=1000, test_samples=100) == found
+
+
+OTHERS = replace(
+    registry.nets["alexnet_small"].defaults, pool_overlap=False, activation="tanh", dropout=0.2, follows="paper"
+)
+
+
+def test_a_nets_own_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(registry.nets["alexnet_small"], name="other", defaults=OTHERS, follows=("paper",))
+    monkeypatch.setitem(registry.nets._entries, "other", other)
+    net = resolve(load(["--net.name", "other"]), 1).net
+    assert (net.pool_overlap, net.activation, net.dropout, net.follows) == (False, "tanh", 0.2, "paper")
+    flags = ["--net.pool_overlap", "true", "--net.activation", "relu", "--net.dropout", "0"]
+    net = resolve(load(["--net.name", "other", *flags]), 1).net
+    assert (net.pool_overlap, net.activation, net.dropout) == (True, "relu", 0.0)
+
+
+def test_the_settings_of_a_run_from_before_a_net_had_defaults_are_the_same() -> None:
+    """Those of today's `alexnet_2012`, as `config.yaml` had them when every net's dropout, … was the schema's."""
+    before = {
+        "name": "alexnet_2012", "towers": 2, "exchange": ["conv3", "fc6", "fc7", "fc8"], "norm": True,
+        "pool_overlap": True, "activation": "relu", "dropout": 0.5, "classes": 1000, "channels": 3, "follows": "code",
+    }  # fmt: skip
+    flags = ["--net.name", "alexnet_2012", "--data.name", "synthetic"]
+    assert resolve(validate({"net": before, "data": {"name": "synthetic"}}), 1).net == resolve(load(flags), 1).net

@@ -1,0 +1,228 @@
+"""The flags of a command: one for each of its own fields and one for each field of an experiment.
+
+Names are read with dashes and with underscores; `--flag value` and `--flag=value` are the same; a later one wins.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from alexnet_dist.config.fields import choices, fields_of, has_role, is_boolean, is_list, is_text, takes_words
+from alexnet_dist.config.plain_yaml import parse_yaml
+from alexnet_dist.config.schema import Experiment, FilePath, Group, Role
+from alexnet_dist.errors import UsageError, closest, one_of
+
+CONFIG = "config"
+HELP = ("-h", "--help")
+MOST_SUGGESTED = 3
+
+
+class NoFlags(Group):
+    """A command without flags of its own."""
+
+
+class _File(Group):
+    config: FilePath | None = Field(None, description="an experiment in YAML, as in configs/; flags win over it")
+
+
+Own = TypeVar("Own", bound=Group)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag.
+
+    Attributes:
+        name: `train.global_batch` for a field of an experiment, `max_restarts` for one of a command's own.
+        info: what the schema says of it.
+    """
+
+    name: str
+    info: FieldInfo
+
+    @property
+    def typed(self) -> str:
+        """As help writes it: `--train.global_batch`, `--max-restarts`."""
+        return f"--{self.name}" if "." in self.name else f"--{self.name.replace('_', '-')}"
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it needs no value."""
+        return "." not in self.name and is_boolean(self.info)
+
+    def value(self, word: str) -> Any:
+        """The plain value that a word stands for; a list needs no brackets.
+
+        Raises:
+            UsageError: it is not plain YAML.
+        """
+        if is_text(self.info):
+            return None if word == "null" else word
+        value = parse_yaml(word, self.typed)
+        if is_list(self.info) and value is not None and not isinstance(value, list):
+            value = parse_yaml(f"[{word}]", self.typed)
+        return value
+
+
+@dataclass(frozen=True)
+class Flags(Generic[Own]):
+    """What a command takes, beside `--help`.
+
+    Attributes:
+        own: a field for each flag of its own.
+        experiment: whose fields are flags, too; None where there are none.
+        short: a group of the experiment whose flags need not name it.
+        follows: what may follow `--`, in words.
+    """
+
+    own: type[Own]
+    experiment: type[Experiment] | None = None
+    short: str | None = None
+    follows: str = ""
+
+    @cached_property
+    def own_flags(self) -> dict[str, Flag]:
+        """By name; without the argument."""
+        fields = {info.alias or name: info for name, info in self.own.model_fields.items()}
+        return {name: Flag(name, info) for name, info in fields.items() if not has_role(info, Role.ARGUMENT)}
+
+    @cached_property
+    def argument(self) -> tuple[str, FieldInfo] | None:
+        """The field that is given without a flag."""
+        return next((item for item in self.own.model_fields.items() if has_role(item[1], Role.ARGUMENT)), None)
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, Flag]]:
+        """Flags of the experiment by group, each by field; the short group first."""
+        groups = dict(self.experiment.model_fields) if self.experiment is not None else {}
+        if self.short is not None:
+            groups = {self.short: groups.pop(self.short), **groups}
+        return {
+            group: {field: Flag(f"{group}.{field}", detail) for field, detail in fields_of(info).items()}
+            for group, info in groups.items()
+        }
+
+    @cached_property
+    def named(self) -> dict[str, Flag]:
+        """Every flag by each of its names."""
+        named = dict(self.own_flags)
+        if self.experiment is not None:
+            named[CONFIG] = Flag(CONFIG, _File.model_fields[CONFIG])
+        for group, fields in self.groups.items():
+            named |= {flag.name: flag for flag in fields.values()}
+            if group == self.short:
+                named |= fields
+        return named
+
+    def split(self, words: Sequence[str]) -> tuple[Own, list[str]]:
+        """A command's own flags, validated, and the words that describe the experiment, each `--group.field=value`.
+
+        Raises:
+            UsageError: there is no such flag, or one of the command's own is wrong.
+        """
+        values: dict[str, Any] = {}
+        rest = []
+        for flag, word in self.read(words):
+            if flag is None:
+                self._take_argument(word, values)
+            elif flag.name not in self.own_flags:
+                rest.append(f"--{flag.name}={word}")
+            elif takes_words(flag.info):
+                values.setdefault(flag.name, []).append(word)
+            else:
+                values[flag.name] = flag.value(word)
+        return self._validated(values), rest
+
+    def read(self, words: Sequence[str]) -> Iterator[tuple[Flag | None, str]]:
+        """Each flag with the word that is its value; None for a word without a flag.
+
+        Raises:
+            UsageError: there is no such flag, or it lacks its value.
+        """
+        rest = deque(words)
+        while rest:
+            word = rest.popleft()
+            if not word.startswith("--"):
+                yield None, word
+                continue
+            typed, equals, value = word.partition("=")
+            flag = self.named.get(typed[2:].replace("-", "_"))
+            if flag is None:
+                raise self._unknown(typed, value if equals else next(iter(rest), ""))
+            if not equals:
+                if flag.is_switch:
+                    value = "true"
+                elif not rest or rest[0].startswith("--"):
+                    raise UsageError(typed, rest[0] if rest else "", "needs a value first")
+                else:
+                    value = rest.popleft()
+            yield flag, value
+
+    def _take_argument(self, word: str, values: dict[str, Any]) -> None:
+        if self.argument is None:
+            raise UsageError("command line", word, "a flag goes before a value; see --help")
+        name, info = self.argument
+        if is_list(info):
+            values.setdefault(name, []).append(word)
+        elif name in values:
+            raise UsageError("command line", word, f"{values[name]} was given already")
+        else:
+            values[name] = word
+
+    def _validated(self, values: Mapping[str, Any]) -> Own:
+        try:
+            return self.own.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            name = str(first["loc"][0])
+            if self.argument is not None and name == self.argument[0]:
+                typed, info = name.upper(), self.argument[1]
+            else:
+                typed, info = self.own_flags[name].typed, self.own_flags[name].info
+            if first["type"] == "missing":
+                raise UsageError(typed, "", f"is needed: {info.description}") from None
+            raise UsageError(typed, first["input"], remedy(first, info)) from None
+
+    def _unknown(self, typed: str, value: str) -> UsageError:
+        name = typed.removeprefix("--").replace("-", "_")
+        shown = name if "." in name else typed
+        if self.follows and "." in name:
+            return UsageError(shown, value, f"goes behind --, where {self.follows} follow")
+        return UsageError(shown, value, unknown_field(name, self.groups, self.named))
+
+
+def unknown_field(name: str, groups: Mapping[str, Mapping[str, Flag]], named: Mapping[str, Flag]) -> str:
+    """The remedy for a name that is no flag and no field."""
+    group, dot, field = name.rpartition(".")
+    likely = groups.get(group) or groups.get(closest(group, groups), {})
+    elsewhere = [fields[field] for fields in groups.values() if field in fields]
+    if field in likely:
+        found = [likely[field]]
+    elif elsewhere and len(elsewhere) <= MOST_SUGGESTED:
+        found = elsewhere
+    else:
+        found = [likely[match] for match in [closest(field, likely)] if match]
+        found = found or [named[match] for match in [closest(name, named)] if match]
+    kind = "no such field" if dot else "unknown flag"
+    if found:
+        return f"{kind}: did you mean {' or '.join(flag.typed.removeprefix('--' if dot else '') for flag in found)}?"
+    if group in groups:
+        return f"{kind}; there are: {', '.join(groups[group])}"
+    return f"no such group; {one_of(group, groups)}" if groups and dot else f"{kind}; see --help"
+
+
+def remedy(problem: Mapping[str, Any], info: FieldInfo) -> str:
+    """What pydantic says of a value, and the choice that comes nearest to it."""
+    near = closest(str(problem["input"]), choices(info)) if problem["type"] in ("one_of", "literal_error") else ""
+    return f"did you mean {near}? {problem['msg']}" if near else str(problem["msg"])
+
+
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Whether a flag before `--` is `-h` or `--help`."""
+    before = words[: words.index("--")] if "--" in words else words
+    return any(word in HELP for word in before)

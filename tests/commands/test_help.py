@@ -1,0 +1,101 @@
+"""`--help` of every command, as a user reads it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from alexnet_dist import registry
+from alexnet_dist.config.fields import choices
+
+NAMES = registry.commands.names()
+
+
+def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "alexnet_dist.cli", *words]
+    variables = os.environ | environment
+    return subprocess.run(line, env=variables, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_documents_all_that_it_takes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from alexnet_dist.cli import main
+
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    flags = registry.commands[name].flags
+    assert shown.startswith(f"usage: alexnet-dist {name} ") and "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) <= 100
+    words = " ".join(shown.split())
+    for flag in flags.named.values():
+        assert f"  {flag.typed} " in shown or f"  {flag.typed}\n" in shown
+        assert flag.info.description and flag.info.description in words
+        assert " | ".join(choices(flag.info)) in words
+    for group in flags.groups:
+        assert f"\n{group}: " in shown
+    if flags.argument is not None:
+        assert f"  {flags.argument[0].upper()} " in shown
+
+
+def test_the_same_without_words_in_between(capsys: pytest.CaptureFixture[str]) -> None:
+    from alexnet_dist.cli import main
+
+    main(["train", "--help"])
+    long = capsys.readouterr().out
+    main(["train", "--run.seed", "1", "-h"])
+    assert capsys.readouterr().out == long
+
+
+def test_defaults_bounds_and_choices_stand_beside_the_meaning() -> None:
+    shown = " ".join(command("train", "-h").stdout.split())
+    for text in (
+        "--train.global_batch N samples of one optimizer step over all ranks (1 to 1000000) [128]",
+        "--optim.lr X learning rate of weights at the start (above 0, up to 1000) [0.001]",
+        "--optim.momentum X sgd: momentum (from 0, below 1) [0.9]",
+        "--net.activation WORD non-linearity; default: the net's own (relu | tanh)",
+        "(auto | ddp | fsdp | single | split | zero1 | zero2 | zero3) [auto]",
+        "--run.overwrite BOOL delete an earlier run in the same folder [false]",
+        "--print-config show the resolved experiment",
+    ):
+        assert text in shown
+
+
+def test_comparison_flags_are_documented_with_their_short_form() -> None:
+    shown = command("compare", "--help").stdout
+    assert "compare: " in shown and "Each flag also without 'compare.'." in shown
+    assert "[single,ddp,split]" in shown
+
+
+def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
+    done = command("launch", "--ranks", "1", "--program", "--print-command", "--", "script.py", "--help")
+    assert done.returncode == 0 and done.stdout.rstrip().endswith("script.py --help")
+
+
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        (["tain"], "command: tain: did you mean train? there are: bench, "),
+        (["train", "--train.epocs", "2"], "train.epocs: 2: no such field: did you mean train.epochs?\n"),
+        (["train", "--strategy.name", "splt"], "strategy.name: splt: did you mean split? Input should be "),
+        (["doctor", "--rank", "2"], "--rank: 2: unknown flag: did you mean --ranks?\n"),
+        (["launch", "--strategy.name", "split"], "strategy.name: split: goes behind --, where SETTINGS follow\n"),
+        (["runs"], "FOLDER: empty: is needed: a run's own folder"),
+        (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? Input should be 'fetch'\n"),
+        (["export", "--output", "x"], "--checkpoint: empty: is needed: a checkpoint, or the folder of a run\n"),
+        (["bench", "--only", "nrom"], "--only: nrom: "),
+        (["parity", "--strategies", "ddp,splt"], "--strategies: splt: did you mean split? "),
+    ],
+)
+def test_a_slip_is_one_line_with_what_was_meant(words: list[str], line: str) -> None:
+    done = command(*words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"error: {line}")
+
+
+def test_the_names_of_plugins_are_choices() -> None:
+    plugged = {"ALEXNET_DIST_PLUGINS": "toy_net", "PYTHONPATH": os.pathsep.join([str(ROOT / "tests/plugins")])}
+    assert "| toy_net)" in " ".join(command("train", "--help", **plugged).stdout.split())
+    done = command("train", "--net.name", "toynet", **plugged)
+    assert done.stderr.startswith("error: net.name: toynet: did you mean toy_net? ")

@@ -1,0 +1,125 @@
+"""Every choice of every field is implemented: a word that the schema alone has would train something else, silently."""
+
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+import torch
+
+from alexnet_dist import registry
+from alexnet_dist.commands.export import ExportFlags
+from alexnet_dist.compare.config import Comparison
+from alexnet_dist.config.fields import choices, fields_of, marks
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import NORMALISATIONS, resolve, table_of
+from alexnet_dist.config.schema import Experiment, OneOf
+from alexnet_dist.errors import UsageError
+from alexnet_dist.nets.alexnet import Activation
+from alexnet_dist.nets.table import ACTIVATIONS, Exchange, Norm, Table
+from alexnet_dist.nets.table import Activation as ActivationRow
+from alexnet_dist.strategies.base import WIRE_DTYPES
+from alexnet_dist.training.export import FORMATS
+
+FIELDS = {
+    f"{group}.{field}": detail
+    for group, info in Comparison.model_fields.items()
+    for field, detail in fields_of(info).items()
+    if choices(detail)
+}
+
+
+def table(*flags: str) -> Table:
+    return table_of(resolve(load(["--net.name", "alexnet_2012", "--data.name", "synthetic", *flags]), 1).net)
+
+
+def check_activation(word: str) -> None:
+    x = torch.linspace(-2, 2, 9)
+    expected = {"relu": x.clamp(min=0), "tanh": 1 - 2 / (1 + (2 * x).exp())}[word]
+    torch.testing.assert_close(Activation(word)(x.clone()), expected)
+    functions = {layer.function for layer in table("--net.activation", word).layers if isinstance(layer, ActivationRow)}
+    assert functions == {word}
+
+
+def check_exchange(word: str) -> None:
+    layers = table("--net.exchange", word).layers
+    places = [i for i, layer in enumerate(layers) if isinstance(layer, Exchange) and not layer.logits]
+    assert len(places) == 1 and layers[places[0] + 1].name == word
+
+
+def check_follows(word: str) -> None:
+    orders = {"code": ["norm1", "pool1", "relu1"], "paper": ["relu1", "norm1", "pool1"]}
+    names = [layer.name for layer in table("--net.follows", word).layers]
+    assert names[1:4] == orders[word]
+
+
+def check_normalise(word: str) -> None:
+    values = resolve(
+        load(["--data.normalise", word, "--net.channels", "3", "--data.name", "synthetic"]), 1
+    ).data.normalise
+    assert values == (word if word == "none" else NORMALISATIONS[word])
+
+
+def check_dtype(word: str) -> None:
+    assert WIRE_DTYPES[word] == {"fp32": "float32", "bf16": "bfloat16"}[word]
+
+
+def check_scaling(word: str) -> None:
+    from alexnet_dist.compare.cases import list_cases
+    from alexnet_dist.compare.config import load_comparison
+
+    flags = ["--strategies", "ddp", "--ranks", "2", "--global-batches", "8", "--scaling", word]
+    assert [case.global_batch for case in list_cases(load_comparison(flags))] == [{"strong": 8, "weak": 16}[word]]
+
+
+IMPLEMENTED: dict[str, Callable[[str], None]] = {
+    "net.activation": check_activation,
+    "net.exchange": check_exchange,
+    "net.follows": check_follows,
+    "data.normalise": check_normalise,
+    "strategy.gradient_dtype": check_dtype,
+    "compare.scaling": check_scaling,
+}
+
+
+def names_a_registry(field: str) -> bool:
+    """Whether what a field names is an object that does it."""
+    return any(isinstance(mark, OneOf) for mark in marks(FIELDS[field]))
+
+
+def test_every_field_with_choices_is_known_here() -> None:
+    assert {field for field in FIELDS if not names_a_registry(field)} == set(IMPLEMENTED)
+
+
+@pytest.mark.parametrize("field, word", [(field, word) for field in IMPLEMENTED for word in choices(FIELDS[field])])
+def test_a_choice_does_what_it_says(field: str, word: str) -> None:
+    IMPLEMENTED[field](word)
+
+
+def test_what_a_registry_names_can_be_loaded() -> None:
+    for strategy in registry.strategies:
+        assert registry.load(strategy.engine)
+    for net in registry.nets:
+        assert net.table(net.defaults).parameters > 0
+
+
+def test_the_formats_of_export_are_those_that_are_written() -> None:
+    assert get_args(ExportFlags.model_fields["format"].annotation) == tuple(FORMATS)
+
+
+def test_a_function_that_no_module_computes_is_refused() -> None:
+    assert set(ACTIVATIONS) == set(choices(Experiment.model_fields["net"].annotation.model_fields["activation"]))
+    with pytest.raises(UsageError, match="did you mean tanh"):
+        ActivationRow("act1", "tan")
+    with pytest.raises(KeyError):
+        Activation("gelu")
+
+
+@pytest.mark.parametrize("size", [0, -1, 2, 4])
+def test_an_even_norm_window_is_refused(size: int) -> None:
+    with pytest.raises(UsageError, match=r"size of norm1.*must be odd"):
+        Norm("norm1", size=size)
+    if size % 2 == 0:
+        from alexnet_dist.kernels.response_norm import response_norm
+
+        with pytest.raises(ValueError, match="must be odd"):
+            response_norm(torch.ones(1, 8, 2, 2), 8, size, 1e-4, 0.75, 2.0)
