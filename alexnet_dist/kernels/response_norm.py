@@ -48,7 +48,12 @@ def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k:
 
     Returns:
         A tensor of x's shape, dtype and memory format. Half precisions are computed in fp32.
+
+    Raises:
+        ValueError: the size is even.
     """
+    if size % 2 == 0:
+        raise ValueError(f"size is {size}: it must be odd, since a window has its channel in the middle")
     normed: Tensor = _forward_op(x, maps, size, alpha, beta, k)
     return normed
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+from alexnet_dist.errors import UsageError, one_of
+
+ACTIVATIONS = ("relu", "tanh")
+
 
 @dataclass(frozen=True)
 class Init:
@@ -47,13 +51,20 @@ class Linear:
 
 @dataclass(frozen=True)
 class Norm:
-    """Local response normalisation across the channels of one tower (NIPS 2012, section 3.3)."""
+    """Local response normalisation across the channels of one tower (NIPS 2012, section 3.3).
+
+    `size` is odd: the window has the channel itself in its middle.
+    """
 
     name: str
     size: int = 5
     alpha: float = 1e-4
     beta: float = 0.75
     k: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.size % 2 == 0:
+            raise UsageError(f"size of {self.name}", self.size, "must be odd: the window has its channel in the middle")
 
 
 @dataclass(frozen=True)
@@ -67,10 +78,14 @@ class Pool:
 
 @dataclass(frozen=True)
 class Activation:
-    """`function` is "relu" or "tanh"."""
+    """`function` is one of `ACTIVATIONS`."""
 
     name: str
     function: str
+
+    def __post_init__(self) -> None:
+        if self.function not in ACTIVATIONS:
+            raise UsageError(f"function of {self.name}", self.function, one_of(self.function, ACTIVATIONS))
 
 
 @dataclass(frozen=True)
