@@ -31,13 +31,6 @@ class Result:
         """The median over rounds."""
         return statistics.median(self.ratios)
 
-    @property
-    def verdict(self) -> str:
-        """ "met" where the aim is reached, "must" where only what is required is, else "missed"."""
-        if self.ratio >= self.benchmark.aim:
-            return "met"
-        return "must" if self.ratio >= self.benchmark.must else "missed"
-
 
 def measure(
     benchmarks: Sequence[Benchmark], rounds: int, settings: Settings, progress: Callable[[str], None]

@@ -60,7 +60,7 @@ class TrainingRun(Program):
             "--train.max_steps": steps,
             "--train.precision": settings.precision,
             "--train.evaluate": "false",
-            "--tracking.wandb": "false",
+            "--tracking.with": "[]",
             "--tracking.log_every": steps,
             "--run.dir": run_folder,
             "--run.overwrite": "true",
