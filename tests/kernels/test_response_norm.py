@@ -69,3 +69,22 @@ def test_a_number_that_is_none_stays_visible(value: float, dtype: torch.dtype) -
 
 def test_an_empty_batch() -> None:
     assert response_norm(torch.empty(0, 8, 3, 3), maps=4, **CONSTANTS).shape == (0, 8, 3, 3)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_it_is_an_operator_for_fake_tensors_and_compilers(memory_format: torch.memory_format) -> None:
+    x, constants = torch.randn(2, 8, 3, 5).contiguous(memory_format=memory_format), (4, *CONSTANTS.values())
+    torch.library.opcheck(torch.ops.alexnet_dist.response_norm.default, (x.requires_grad_(), *constants))
+    gradient = torch.randn(2, 8, 3, 5)
+    torch.library.opcheck(torch.ops.alexnet_dist.response_norm_backward.default, (x.detach(), gradient, *constants))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_leaves_it_alone(dtype: torch.dtype) -> None:
+    x = (torch.randn(1, 8, 3, 3) * 20).to(dtype).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        under = response_norm(x, maps=4, **CONSTANTS)
+    (gradient,) = torch.autograd.grad(under.float().sum(), x)
+    plain_one = response_norm(x, maps=4, **CONSTANTS)
+    assert under.dtype == gradient.dtype == dtype and torch.equal(under, plain_one)
+    assert torch.equal(gradient, torch.autograd.grad(plain_one.float().sum(), x)[0])
