@@ -7,8 +7,8 @@
 #   source ~/miniconda3/bin/activate alexnet
 if [ -d .venv ]; then source .venv/bin/activate; fi
 
-# A container: the words in front of every program that runs on a node.
-#   export CONTAINER="apptainer exec --nv alexnet.sif"
+# A container: the words in front of every rank; compare itself runs outside. docs/slurm.md has a whole recipe.
+#   export CONTAINER="apptainer exec --nv --bind $PWD alexnet.sif"
 export CONTAINER=${CONTAINER:-}
 
 # Ranks on a node: one for each GPU. For nodes without GPUs, set their number, and select the CPU:

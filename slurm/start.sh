@@ -11,6 +11,10 @@ if ((nodes * on_node != ranks || nodes > SLURM_JOB_NUM_NODES)); then
   echo "error: RANKS: $ranks: this job has $SLURM_JOB_NUM_NODES nodes with $RANKS_PER_NODE ranks each" >&2
   exit 2
 fi
+if ! command -v scontrol >/dev/null; then
+  echo "error: scontrol: not on the PATH: start.sh asks Slurm for the nodes, so it runs outside the container" >&2
+  exit 2
+fi
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n "$nodes")
 export RANKS=$ranks ADDRESS=${hosts[0]} # not MASTER_ADDR: without RANK it means a failed launch
 if [ "$1" = train ]; then set -- -- "${@:2}"; else set -- --program -- "$@"; fi

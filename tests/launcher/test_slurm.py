@@ -2,6 +2,7 @@
 
 import pytest
 
+from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.slurm import first_host, set_ranks_from_srun
 
 STEP = {
@@ -15,8 +16,16 @@ def test_a_task_becomes_a_rank() -> None:
     set_ranks_from_srun(environment)
     assert {name: environment[name] for name in environment if name not in STEP} == {
         "RANK": "4", "WORLD_SIZE": "7", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "gpu07", "MASTER_PORT": "20008", "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "gpu07", "MASTER_PORT": "20008", "ALEXNET_DIST_OMP_NUM_THREADS": "",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, value", [("SLURM_NODEID", "9"), ("SLURM_JOB_ID", ""), ("SLURM_STEP_TASKS_PER_NODE", "x")]
+)
+def test_variables_that_make_no_sense_are_one_line(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=r"^srun: 7 tasks: a variable of Slurm's is missing or makes no sense: "):
+        set_ranks_from_srun(STEP | {name: value})
 
 
 @pytest.mark.parametrize("changed", [{"RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "1"}])

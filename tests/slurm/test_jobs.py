@@ -1,6 +1,7 @@
 """Jobs on the two-node bed: real training of alexnet_small on Fashion-MNIST."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import LONG_FORM, SMOKE
-from slurm_bed import Bed
+from slurm_bed import ROOT, Bed
 from wandb_file import contents
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
@@ -105,6 +106,29 @@ def test_a_sweep_is_an_array_of_runs_in_one_group(bed: Bed, tmp_path: Path) -> N
     logged = [contents(next(folder.glob("wandb/offline-run-*/run-*.wandb"))) for folder in folders]
     assert {run["group"] for run in logged} == {f"sweep-{job}"}
     assert [run["config"]["optim"]["lr"] for run in logged] == [1e-2, 3e-3, 1e-3, 3e-4]
+
+
+def test_a_comparison_runs_outside_the_container_and_its_ranks_inside(bed: Bed, tmp_path: Path) -> None:
+    flags = [*SMOKE, "--ranks", "1", "--strategies", "single", "--rounds", "1", "--control-rounds", "0", "--steps", "2"]
+    flags += ["--warm-up", "2", "--peak", "false", "--global-batches", "16", *QUIET]
+    container = ROOT / "tests/slurm/container.sh"
+    environment = {"RUN_DIR": tmp_path / "compared", "CONTAINER": container, "RANKS_PER_NODE": 1}
+    job = bed.submit(tmp_path / "log", "--nodes=1", "slurm/compare.sbatch", *flags, environment=environment)
+    assert bed.wait(job) == "COMPLETED", (tmp_path / "log").read_text()
+    assert "all 1 judged are the same training" in (tmp_path / "log").read_text()
+
+
+def test_one_of_several_tasks_that_were_allocated_warns(bed: Bed, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    line = shlex.join([*PYTHON_TRAIN, *SIX, *QUIET, "--train.max_steps", "1", "--run.dir", str(tmp_path / "run")])
+    script.write_text(f"#!/usr/bin/env bash\n{line}\n")
+    job = bed.submit(tmp_path / "log", "--ntasks=4", script)
+    assert bed.wait(job) == "COMPLETED", (tmp_path / "log").read_text()
+    warnings = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("warning: SLURM")]
+    assert warnings == [
+        "warning: SLURM_NTASKS: 4 tasks allocated, one started: put srun in front to start them all, or submit "
+        "slurm/train.sbatch"
+    ]
 
 
 @LONG_FORM

@@ -1,0 +1,92 @@
+"""What the environment says about ranks, as users and clusters leave it: a mistake is one line, and exit code 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from alexnet_dist.errors import USAGE
+from alexnet_dist.launcher.environment import launch_warnings
+from alexnet_dist.launcher.line import free_port
+
+TRAIN = [sys.executable, str(ROOT / "launch/train.py"), "--config", str(ROOT / "configs/smoke.yaml")]
+WORLD = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "2000"}
+
+
+def refusal(line: list[str], environment: dict[str, str]) -> str:
+    """The only line of a program that is refused."""
+    done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == USAGE and done.stdout == "", done.stdout + done.stderr
+    (printed,) = done.stderr.splitlines()
+    return printed
+
+
+@pytest.mark.parametrize(
+    "environment, problem",
+    [
+        ({"RANK": ""}, "RANK: empty: must be a whole number from 0"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE: empty: must be a whole number from 1"),
+        (WORLD | {"RANK": "x"}, "RANK: x: must be a whole number from 0"),
+        (WORLD | {"WORLD_SIZE": "-2"}, "WORLD_SIZE: -2: must be"),
+        (WORLD | {"RANK": "2"}, "RANK: 2: must be below WORLD_SIZE, which is 2"),
+        ({"WORLD_SIZE": "4"}, "RANK: empty: is missing, and WORLD_SIZE is 4"),
+        (WORLD | {"LOCAL_RANK": ""}, "LOCAL_RANK: empty: the launcher must set it"),
+        (WORLD | {"LOCAL_RANK": "2"}, "LOCAL_RANK: 2: must be a whole number from 0 to 1"),
+        (WORLD | {"LOCAL_WORLD_SIZE": "0"}, "LOCAL_WORLD_SIZE: 0: must be a whole number from 1 to 2"),
+        (WORLD | {"MASTER_ADDR": ""}, "MASTER_ADDR: empty: the launcher must set it"),
+        (WORLD | {"MASTER_PORT": "abc"}, "MASTER_PORT: abc: must be a whole number from 1 to 65535"),
+        ({"LOCAL_RANK": "0"}, "MASTER_ADDR: empty: the launcher must set it"),
+        ({"MASTER_ADDR": "n1"}, "accelerate launch: MASTER_ADDR without RANK: with --cpu only one process"),
+        ({"OMPI_COMM_WORLD_SIZE": "4"}, "OMPI_COMM_WORLD_SIZE: 4: without RANK each process would be a run of its own"),
+        ({"PMI_SIZE": "4"}, "PMI_SIZE: 4: without RANK each"),
+        ({"PMI_SIZE": ""}, "PMI_SIZE: empty: must be a whole number from 1"),
+        ({"TORCHELASTIC_RESTART_COUNT": "x"}, "TORCHELASTIC_RESTART_COUNT: x: must be"),
+        ({"OMP_NUM_THREADS": "many"}, "OMP_NUM_THREADS: many: must be a number of threads from 1"),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, "srun: 2 tasks: a variable of Slurm's is missing"),
+    ],
+)
+def test_training_refuses_what_makes_no_sense(environment: dict[str, str], problem: str) -> None:
+    assert refusal(TRAIN, environment).startswith(f"error: {problem}")
+
+
+@pytest.mark.parametrize(
+    "command", ["alexnet_dist.cli doctor", "alexnet_dist.cli evaluate", "alexnet_dist.parity.worker"]
+)
+def test_whatever_runs_on_ranks_asks_the_same(command: str, tmp_path: Path) -> None:
+    requests = tmp_path / "requests"
+    requests.write_text('[{"flags": [], "steps": 1, "output": "trace", "reference": null}]')
+    flags = {"doctor": [], "evaluate": ["--checkpoint", "run"]}.get(command.split()[-1], [str(requests)])
+    line = [sys.executable, "-m", *command.split(), *flags]
+    assert refusal(line, {"OMPI_COMM_WORLD_SIZE": "4"}).startswith("error: OMPI_COMM_WORLD_SIZE: 4: without RANK")
+
+
+@pytest.mark.parametrize(
+    "name, value, problem",
+    [
+        ("ACCELERATE_USE_CPU", "maybe", "ACCELERATE_USE_CPU: maybe: must be true or false"),
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "x", "accelerate: its environment variables: invalid literal"),
+    ],
+)
+def test_what_accelerate_would_stumble_over(name: str, value: str, problem: str) -> None:
+    assert refusal(TRAIN, {name: value}).startswith(f"error: {problem}")
+
+
+JOB = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4"}
+
+
+def test_tasks_that_were_allocated_and_not_started_are_one_warning() -> None:
+    (line,) = launch_warnings(JOB, 1)
+    assert line.startswith("SLURM_NTASKS: 4 tasks allocated, one started: put srun in front")
+    launched = JOB | WORLD | {"MASTER_PORT": str(free_port())}
+    for fine in (launched, JOB | {"SLURM_NTASKS": "1"}, {"SLURM_NTASKS": "4"}, {}):
+        assert launch_warnings(fine, 1) == []
+
+
+def test_replicas_that_span_machines_are_one_warning() -> None:
+    world = WORLD | {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "3"}
+    assert launch_warnings(world, 1) == []
+    (line,) = launch_warnings(world, 2)
+    assert line == "3 ranks on this machine: the 2 of a replica lie on two, and exchange over the network"

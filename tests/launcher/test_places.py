@@ -1,0 +1,73 @@
+"""Places that a program may find itself in: a container without its user, macOS, a disk that nobody may write."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Train
+
+MACOS = str(Path(__file__).with_name("macos"))
+FLAGS = [
+    "--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--data.samples", "128",
+    "--train.max_steps", "2", "--train.evaluate", "false",
+]  # fmt: skip
+NO_WANDB = ["--tracking.wandb", "false"]
+
+
+@pytest.fixture
+def nobody() -> list[str]:
+    """Words in front of a command that runs it as a user whom the system does not know, without HOME."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("needs root and unshare")
+        pytest.skip("needs root and unshare")
+    unknown = 'mount --bind /dev/null /etc/passwd && exec env -u HOME -u USER -u LOGNAME -u XDG_CACHE_HOME "$@"'
+    return ["unshare", "--mount", "sh", "-c", unknown, "nobody"]
+
+
+def output(line: list[str], code: int = 0) -> str:
+    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
+    assert done.returncode == code and "Traceback" not in done.stdout, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "zero1"])
+def test_two_ranks_of_a_user_whom_the_system_does_not_know(nobody: list[str], strategy: str, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--"]
+    flags = [*FLAGS, *NO_WANDB, "--strategy.name", strategy, "--run.dir", str(tmp_path / "run")]
+    assert "done in" in output([*nobody, *launch, *flags])
+
+
+def test_without_a_home_folder_data_and_tracking_are_one_line(nobody: list[str], tmp_path: Path) -> None:
+    train = [*nobody, sys.executable, str(ROOT / "launch/train.py"), "--run.dir", str(tmp_path / "run")]
+    named = output([*train, *NO_WANDB, "--config", str(ROOT / "configs/smoke.yaml"), "--data.root", "~/images"], 2)
+    assert named == "error: data.root: ~/images: this user has no home folder: name another, or set HOME\n"
+    assert sum("W&B" in line for line in output([*train, *FLAGS]).splitlines()) == 1
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_on_macos_as_far_as_it_can_be_simulated(train: Train, ranks: int) -> None:
+    launcher = [sys.executable] if ranks == 1 else None
+    done = train(ranks, [*FLAGS, *NO_WANDB], launcher, {"PYTHONPATH": MACOS})
+    assert done.code == 0, done.output
+    # Bytes, where Linux counts kilobytes: the same number is a thousandth.
+    assert all(0 < peak < 20_000_000 for peak in done.summary()["peak_memory_bytes"])
+
+
+def test_temporary_files_where_none_can_be_written(tmp_path: Path) -> None:
+    """A container whose file system is read-only but for the run's folder."""
+    environment = {"TMPDIR": "/nowhere", "HOME": "/nowhere"}
+    line = [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB, "--run.dir", str(tmp_path / "run")]
+    done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert json.loads((tmp_path / "run/exit.json").read_text())["code"] == 0
+
+
+def test_torchrun_starts_ranks_too(train: Train) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    done = train(2, [*FLAGS, *NO_WANDB], [*torchrun, "--rdzv-endpoint=localhost:0"])
+    assert done.code == 0 and done.summary()["world_size"] == 2, done.output
