@@ -68,7 +68,7 @@ def _resolve_normalise(experiment: Experiment) -> Experiment:
         return experiment
     values = NORMALISATIONS[given] if isinstance(given, str) else given
     if len(values[0]) != channels:
-        raise UsageError("data.normalise", given, f"has {len(values[0])} channels, the images have {channels}: match them")
+        raise UsageError("data.normalise", given, f"is of {len(values[0])} channels, the images have {channels}")
     return experiment.replace("data", normalise=values)
 
 

@@ -6,16 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-import torchvision
 from conftest import SMOKE, Finished, Train
 from launched import checkpoint, same_bits
-from safetensors.torch import load_file
 from wandb_file import contents
 
-from alexnet_dist.config.load import load
-from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.training.checkpoints import files
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
@@ -49,36 +43,6 @@ def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(t
     assert len(parts) == 2 and len({file.name for file in again.folder.glob("wandb/*/run-*.wandb")}) == 1
     # At 13 again, the evaluation that the first part ended with is known, and not repeated.
     assert again.output.count("top-1") == 1
-
-
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "alexnet_dist.cli", *words]
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
-
-
-def test_a_checkpoint_is_evaluated_and_given_to_other_programs(train: Train, tmp_path: Path) -> None:
-    """Two ranks of the split write torchvision's net; torchvision reads it and computes the same."""
-    flags = [*SMOKE, "--net.name", "alexnet_owt", "--strategy.name", "split", "--data.name", "synthetic"]
-    flags += ["--data.samples", "4", "--train.global_batch", "4", "--train.max_steps", "1", "--tracking.wandb", "false"]
-    run = train(2, flags)
-    assert run.code == 0, run.output
-    shown = command("evaluate", "--checkpoint", str(run.folder))
-    told = run.summary()["eval"]
-    assert shown.returncode == 0 and f"loss {told['loss']:.4f}  on 4 unique" in shown.stdout, shown.stderr
-    ours, theirs = tmp_path / "net.safetensors", tmp_path / "net.pt"
-    for form, output in (("safetensors", ours), ("torchvision", theirs)):
-        done = command("export", "--checkpoint", str(run.folder), "--format", form, "--output", str(output))
-        assert done.returncode == 0, done.stderr
-    net = torchvision.models.alexnet().eval()
-    net.load_state_dict(torch.load(theirs, weights_only=True))
-    own = AlexNet(table_of(resolve(load(flags), 2).net))
-    own.load_state_dict(load_file(ours))
-    images = torch.rand(2, 3, 224, 224)
-    assert torch.allclose(own(images), net(images), atol=1e-5)
-    again = command("export", "--checkpoint", str(run.folder), "--output", str(ours))
-    assert again.returncode == 2 and "exists already" in again.stderr
-    small = command("evaluate", "--checkpoint", str(run.folder), "--net.dropout", "0.1")
-    assert small.returncode == 2 and "net.dropout" in small.stderr
 
 
 @pytest.fixture
