@@ -29,12 +29,14 @@ from alexnet_dist.registry import commands
 
 
 class LaunchFlags(Group):
-    ranks: int | None = Field(None, description="processes over all nodes; default: one a GPU, else one a node")
-    nodes: int = Field(1, description="machines; run this command on each")
-    node_rank: int = Field(0, description="which of them this is, from 0")
+    ranks: int | None = Field(
+        None, ge=1, description="processes over all nodes; default: one a GPU, else one a node"
+    )
+    nodes: int = Field(1, ge=1, description="machines; run this command on each")
+    node_rank: int = Field(0, ge=0, description="which of them this is, from 0")
     address: str | None = Field(None, description="of node 0, where there are several")
-    port: int | None = Field(None, description="on node 0; default on one node: a free one")
-    max_restarts: int = Field(0, description="after a fault go on from the last checkpoint")
+    port: int | None = Field(None, ge=1, le=65_535, description="on node 0; default on one node: a free one")
+    max_restarts: int = Field(0, ge=0, description="after a fault go on from the last checkpoint")
     program: bool = Field(False, description="a program follows --, not settings; unsupervised")
     print_command: bool = Field(False, description="show the accelerate launch line and stop")
 

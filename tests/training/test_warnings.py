@@ -1,0 +1,23 @@
+"""What a run says of settings that its data leaves without effect."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_a_batch_larger_than_the_data_set_is_told(tmp_path: Path) -> None:
+    flags = [
+        "--net.name=alexnet_small", "--data.name=synthetic", "--data.samples=48", "--train.global_batch=64",
+        "--train.epochs=2", "--train.max_steps=5", "--tracking.wandb=false", "--checkpoint.every_steps=0",
+        f"--run.dir={tmp_path / 'run'}",
+    ]  # fmt: skip
+    line = [sys.executable, "-m", "alexnet_dist.cli", "train", *flags]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith("warning: train.")]
+    assert told == [
+        "warning: train.global_batch: 64 is more than the 48 training images: every step takes all of them and is an "
+        "epoch, with an evaluation after each",
+        "warning: train.max_steps: 5 has no effect: train.epochs 2 are 2 steps",
+    ]
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) >= 2
