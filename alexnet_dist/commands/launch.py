@@ -29,9 +29,7 @@ from alexnet_dist.registry import commands
 
 
 class LaunchFlags(Group):
-    ranks: int | None = Field(
-        None, ge=1, description="processes over all nodes; default: one a GPU, else one a node"
-    )
+    ranks: int | None = Field(None, ge=1, description="processes over all nodes; default: one a GPU, else one a node")
     nodes: int = Field(1, ge=1, description="machines; run this command on each")
     node_rank: int = Field(0, ge=0, description="which of them this is, from 0")
     address: str | None = Field(None, description="of node 0, where there are several")

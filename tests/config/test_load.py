@@ -135,3 +135,30 @@ def test_what_differs_from_the_defaults_is_marked() -> None:
     assert "  name: ddp  # follows from the rest" in shown
     assert "  epochs: 1\n" in shown
     assert yaml.safe_load(shown)["net"]["classes"] == 10
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("train: {epocs: 2}", "train.epocs: 2: no such field: did you mean train.epochs?"),
+        ("optim: {epochs: 2}", "optim.epochs: 2: no such field: did you mean train.epochs?"),
+        ("trian: {epochs: 2}", "trian: {'epochs': 2}: no such group; did you mean train? there are: net, data, "),
+        ("strategy: {name: splt}", "strategy.name: splt: did you mean split? Input should be 'auto', "),
+        ("strategy: {gradient_dtype: bf61}", "strategy.gradient_dtype: bf61: did you mean bf16? Input should be "),
+        ("train: {zzzz: 2}", "train.zzzz: 2: no such field; there are: global_batch, accumulate, "),
+    ],
+)
+def test_a_slip_in_a_file_is_answered_with_what_was_meant(tmp_path: Path, text: str, line: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    assert refusal(load, ["--config", str(path)]).startswith(line)
+
+
+def test_a_name_in_a_file_is_the_word_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("run: {name: 2012-09-30, dir: '010'}\ntracking: {group: no, project: 2012}\ndata: {root: ~}\n")
+    experiment = load(["--config", str(path)])
+    assert (experiment.run.name, experiment.run.dir) == ("2012-09-30", "010")
+    assert (experiment.tracking.group, experiment.tracking.project, experiment.data.root) == ("no", "2012", None)
+    save(experiment, path)
+    assert load(["--config", str(path)]) == experiment

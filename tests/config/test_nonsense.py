@@ -78,7 +78,8 @@ RULES: dict[str, dict[str, Valid]] = {
         "towers": optional(whole(1, 16)), "exchange": optional(several(one_of(*LAYERS))), "norm": optional(boolean),
         "pool_overlap": optional(boolean), "activation": optional(one_of("relu", "tanh")),
         "dropout": optional(number(0, 1, with_high=False)), "weights": optional(text),
-        "classes": optional(whole(2, 10**6)), "channels": optional(whole(1, 64)), "follows": optional(one_of("code", "paper")),
+        "classes": optional(whole(2, 10**6)), "channels": optional(whole(1, 64)),
+        "follows": optional(one_of("code", "paper")),
     },
     "data": {
         "name": one_of("fashion_mnist", "synthetic"), "root": optional(lambda v: type(v) is str),
@@ -88,7 +89,8 @@ RULES: dict[str, dict[str, Valid]] = {
         "name": one_of("sgd", "adam"), "lr": number(0, 1e3, with_low=False),
         "bias_lr": optional(number(0, 1e3, with_low=False)), "schedule": one_of("steps", "cosine", "polynomial"),
         "warmup_steps": whole(0, 10**7), "final_lr": number(0, 1e3), "power": number(0, 100, with_low=False),
-        "milestones": several(whole(1)), "lr_divisor": number(1, 1e6, with_low=False), "momentum": number(0, 1, with_high=False),
+        "milestones": several(whole(1)), "lr_divisor": number(1, 1e6, with_low=False),
+        "momentum": number(0, 1, with_high=False),
         "weight_decay": number(0, 10),
     },
     "train": {
@@ -147,9 +149,7 @@ def as_read(group: str, field: str, value: Any) -> Any:
 
 def test_the_rules_cover_every_field_but_the_strategys() -> None:
     assert {group: set(rules) for group, rules in RULES.items()} == {
-        group: set(fields_of(info))
-        for group, info in Experiment.model_fields.items()
-        if group != "strategy"
+        group: set(fields_of(info)) for group, info in Experiment.model_fields.items() if group != "strategy"
     }
 
 
