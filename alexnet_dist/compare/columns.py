@@ -71,6 +71,10 @@ def _percent(fraction: float | None) -> str:
     return f"{fraction:.0%}" if fraction is not None else "-"
 
 
+def _efficiency(figures: Figures) -> str:
+    return _percent(figures.efficiency) + ("?" if figures.disturbed else "")
+
+
 def _gradient(row: Row) -> str:
     if row.parity is None or row.parity.failure is not None:
         return "-"
@@ -106,7 +110,7 @@ for _column in (
     Column("interval", "95 %", (SPEED,), from_figures(_interval)),
     Column("against_best", "x best", (SPEED,), from_figures(_against_best)),
     Column("against_one", "x 1 proc.", (SPEED,), from_figures(_against_one)),
-    Column("efficiency", "effic.", (SPEED,), from_figures(lambda figures: _percent(figures.efficiency))),
+    Column("efficiency", "effic.", (SPEED,), from_figures(_efficiency)),
     Column("gradient", "gradient", (SPEED,), _gradient),
     Column("verdict", "verdict", (SPEED,), _verdict, align="left", shows_verdict=True),
     Column("step", "step", (TIME,), from_figures(lambda figures: seconds(figures.step.value))),

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alexnet_dist.compare.cases import Run, shared_flags
+from alexnet_dist.compare.cases import Case, Run, case_flags
 from alexnet_dist.compare.config import Comparison
 from alexnet_dist.compare.launches import launcher_of
 from alexnet_dist.compare.records import read_run
@@ -19,9 +19,9 @@ def pending_measurements(comparison: Comparison, runs: Sequence[Run]) -> dict[st
     Args:
         runs: all of the comparison's.
     """
-    pending, ranks = dict[str, Callable[[], None]](), max(run.case.ranks for run in runs)
-    if ranks > 1 and not _links_file(comparison, ranks).exists():
-        pending["the links between ranks"] = partial(_measure_links, comparison, ranks)
+    pending, largest = dict[str, Callable[[], None]](), max((run.case for run in runs), key=lambda case: case.ranks)
+    if largest.ranks > 1 and not _links_file(comparison, largest.ranks).exists():
+        pending["the links between ranks"] = partial(_measure_links, comparison, largest)
     if comparison.compare.peak and not _peak_file(comparison).exists():
         pending["the rate of matrix products"] = partial(_measure_peak, comparison, runs)
     return pending
@@ -47,10 +47,10 @@ def _peak_file(comparison: Comparison) -> Path:
     return comparison.folder / f"peak-{comparison.train.precision}.json"
 
 
-def _measure_links(comparison: Comparison, ranks: int) -> None:
-    output = _links_file(comparison, ranks)
-    folders = ["--output", str(output), "--run.dir", str(comparison.folder / "runs")]
-    launcher_of(comparison, "links").launch(ranks, [*CLI, "doctor", *shared_flags(comparison), *folders])
+def _measure_links(comparison: Comparison, case: Case) -> None:
+    output = _links_file(comparison, case.ranks)
+    folders = ["--output", str(output), "--run.dir", str(comparison.folder / "runs" / "links")]
+    launcher_of(comparison, "links").launch(case.ranks, [*CLI, "doctor", *case_flags(comparison, case), *folders])
 
 
 def _measure_peak(comparison: Comparison, runs: Sequence[Run]) -> None:

@@ -134,5 +134,6 @@ def _validity(rows: Sequence[Row]) -> str:
     judged = [row for row in rows if row.verdict != "unknown"]
     wrong = [f"{row.case.variant} at batch {row.case.batch}" for row in judged if row.verdict == "differs"]
     failed = sum(row.reason is not None for row in rows)
-    text = f"NOT THE SAME TRAINING: {', '.join(wrong)}" if wrong else f"all {len(judged)} judged are the same training"
+    same = f"all {len(judged)} judged are the same training" if judged else "none was judged to be the same training"
+    text = f"NOT THE SAME TRAINING: {', '.join(wrong)}" if wrong else same
     return text + (f"; {failed} of {len(rows)} failed" if failed else "")

@@ -20,6 +20,8 @@ from alexnet_dist.compare.statistics import (
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.costs.operations import training_operations
 
+MOST_EFFICIENCY = 1.1
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -62,6 +64,11 @@ class Figures:
     against_best: Estimate | None = None
     against_one: Estimate | None = None
     efficiency: float | None = None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the efficiency is more than devices give: something else was measured, too."""
+        return self.efficiency is not None and self.efficiency > MOST_EFFICIENCY
 
 
 @dataclass(frozen=True)

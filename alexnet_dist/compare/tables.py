@@ -84,7 +84,7 @@ def link_table(links: Sequence[Mapping[str, Any]]) -> TextTable:
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """Why cases failed, have no verdict, or are not the same training."""
+    """Why cases failed, have no verdict, are not the same training, or were not measured well."""
     failed = [f"{row.case.label}: {row.reason}" for row in rows if row.reason is not None]
     unjudged = [
         f"{row.case.label}: no verdict: {row.parity.failure}" for row in rows if row.parity and row.parity.failure
@@ -94,7 +94,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
         for row in rows
         if row.parity and row.verdict == "differs"
     ]
-    return failed + unjudged + wrong
+    disturbed = [
+        f"{row.case.label}: an efficiency of {row.figures.efficiency:.0%} is a disturbed measurement: another program "
+        "computed while one of the two ran; measure again"
+        for row in rows
+        if row.figures and row.figures.disturbed
+    ]
+    return failed + unjudged + wrong + disturbed
 
 
 def print_tables(title: str, tables: Sequence[TextTable], lines: Sequence[str]) -> None:

@@ -82,11 +82,14 @@ class DataSet(ABC):
     class_names: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def check(self, settings: DataConfig) -> None:
-        """Whether this machine has the data; reads little and fetches nothing.
+    def check(self, settings: DataConfig) -> str | None:
+        """Whether `open` would succeed on this machine; reads little and fetches nothing.
+
+        Returns:
+            What `open` will have to do first, in a line; None where the data is there.
 
         Raises:
-            UsageError: it does not, with what to do.
+            UsageError: the data is missing, with what to do.
         """
 
     @abstractmethod

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 from rich.progress import Progress
 
-from alexnet_dist.data.sets.fashion_mnist import FILES, USUAL_PLACES, find_folder, read_published
+from alexnet_dist.data.sets.fashion_mnist import FILES, find_folder, folder_to_fill, read_published
 from alexnet_dist.errors import UsageError
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
@@ -41,7 +41,7 @@ def fetch(root: str | None, mirrors: Sequence[str] | None = None) -> Path:
     try:
         return find_folder(root)
     except UsageError:
-        folder = Path(root if root is not None else USUAL_PLACES[0]).expanduser()
+        folder = folder_to_fill(root)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):

@@ -4,6 +4,7 @@ Accelerate silently takes settings from the user's own config file, and may star
 """
 
 from collections.abc import Collection, Mapping, MutableMapping
+from tempfile import gettempdir
 
 from alexnet_dist.distributed.cores import threads_of_rank
 from alexnet_dist.distributed.launched_rank import LaunchedRank, launched_rank
@@ -32,6 +33,11 @@ def enter_world(environment: MutableMapping[str, str]) -> LaunchedRank:
     refuse_separate_launchers(environment)
     rank = launched_rank(environment)
     threads_of_rank(environment)
+    try:
+        gettempdir()
+    except OSError as error:
+        remedy = f"{error.strerror}: set it to a folder that can be written"
+        raise UsageError("TMPDIR", environment.get("TMPDIR", ""), remedy) from None
     return rank
 
 

@@ -84,6 +84,16 @@ def check_experiment(experiment: Experiment, world_size: int) -> None:
     """
     strategy: Strategy = registry.strategies[experiment.strategy.name]
     strategy.check(experiment, table_of(experiment.net), world_size)
+    check_batch(experiment, world_size)
+
+
+def check_batch(experiment: Experiment, world_size: int) -> None:
+    """Refuse a global batch that ranks cannot share evenly.
+
+    Raises:
+        UsageError: with the next that they can.
+    """
+    strategy: Strategy = registry.strategies[experiment.strategy.name]
     train = experiment.train
     shards = strategy.sample_shards(world_size)
     if train.global_batch % (shards * train.accumulate):

@@ -5,10 +5,14 @@ import resource
 import sys
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from alexnet_dist.distributed.agreement import gather_objects
 from alexnet_dist.distributed.mesh import World
+
+
+LOAD_SECONDS, BUSY_CORES = 1.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,15 @@ def gather_hardware(world: World) -> Hardware:
     ranks = gather_objects(world, (name, peak, platform.node()))
     names, peaks, hosts = (list(values) for values in zip(*ranks, strict=True))
     return Hardware(world.device.type, names, peaks, hosts)
+
+
+def load_warnings() -> list[str]:
+    """A line where other programs compute on this machine, before something is measured; watches for a second."""
+    cores = psutil.cpu_count() or 1
+    busy = psutil.cpu_percent(LOAD_SECONDS) / 100 * cores
+    if busy < BUSY_CORES:
+        return []
+    return [f"other programs use {busy:.1f} of this machine's {cores} cores: what is measured now will be disturbed"]
 
 
 def cpu_name() -> str:

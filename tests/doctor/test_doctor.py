@@ -71,11 +71,65 @@ def test_every_problem_is_one_line() -> None:
 def test_ranks_that_are_there_twice_or_not_at_all() -> None:
     """Two machines that were both told to be the first: the second rank 0 would start a run of its own."""
     world = {"WORLD_SIZE": 3, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "LOCAL_WORLD_SIZE": 3}
-    ranks = [doctor(RANK=rank, LOCAL_RANK=0, **world) for rank in (0, 1, 1)]
+    ranks = [doctor("--train.global_batch", "3", RANK=rank, LOCAL_RANK=0, **world) for rank in (0, 1, 1)]
     code, lines = finished(ranks[0])
     assert code == 2 and len(errors(lines)) == 1
     assert errors(lines)[0].startswith("error: RANK: 1 is there 2 times, on")
     assert [finished(rank)[0] for rank in ranks[1:]] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "ranks, flags, problem",
+    [
+        (3, ["--strategy.name", "split", "--train.global_batch", "9"], "strategy.name: split: pairs ranks, 3 cannot"),
+        (1, ["--train.precision", "fp16"], "train.precision: fp16: on a CPU Accelerate silently trains in fp32"),
+        (
+            2,
+            ["--train.global_batch", "33"],
+            "train.global_batch: 33: does not divide into 2 replicas x 1 micro-batches",
+        ),
+    ],
+)
+def test_what_training_would_refuse_is_refused_before(ranks: int, flags: list[str], problem: str) -> None:
+    code, lines = finished(doctor("--ranks", str(ranks), "--data.name", "synthetic", *flags))
+    assert code == 2 and errors(lines) == [lines[-1]] and lines[-1].startswith(f"error: {problem}")
+
+
+def test_folders_and_data_are_looked_at_as_training_does(tmp_path: Path) -> None:
+    """Data that training would fetch is no error; a folder that holds something else is one."""
+    (tmp_path / "mine").write_text("")
+    (tmp_path / "home").mkdir()
+    flags = ["--run.dir", str(tmp_path)]
+    code, lines = finished(doctor(*flags, HOME=tmp_path / "home"))
+    assert code == 2 and errors(lines) == [
+        f"error: run.dir: {tmp_path}: is no run's folder (it holds home, mine): choose another"
+    ]
+    fetched = [line for line in lines if "Fashion-MNIST is not there yet: training fetches it into" in line]
+    assert len(fetched) == 1 or Path("/usr/share/datasets/fashion-mnist").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "mine"]
+
+
+LARGE = ["--net.name", "alexnet_2012", "--train.precision", "fp16", "--strategy.name", "split"]
+
+
+def test_an_experiment_for_ranks_that_are_elsewhere() -> None:
+    code, lines = finished(doctor("--for-ranks", "32", *LARGE, "--train.global_batch", "1024", CUDA_VISIBLE_DEVICES=""))
+    shown = {line[:10].strip(): line[11:] for line in lines}
+    assert code == 0 and max(map(len, lines)) <= 120 and lines[-1].startswith("possible on 32 ranks; not checked: ")
+    assert shown["mesh"] == "dp 16 x split 2, under split"
+    assert shown["batch"] == "1024 = 16 replicas x 1 micro-batches x 64 samples"
+    assert shown["devices"] == "assumed: GPUs that have fp16, one a rank"
+    assert shown["MB a rank"].startswith(
+        "weights 121.9, gradients 121.9, optimizer 243.9, images and activations of 64"
+    )
+
+
+def test_every_reason_why_ranks_elsewhere_could_not_train_it() -> None:
+    flags = ["--for-ranks", "3", *LARGE, "--train.global_batch", "100", "--train.accumulate", "3"]
+    code, lines = finished(doctor(*flags, ACCELERATE_USE_CPU="true"))
+    assert code == 2 and [line.split(":")[1] for line in lines] == [
+        " strategy.name", " train.global_batch", " train.precision",
+    ]  # fmt: skip
 
 
 def test_a_slip_in_a_training_flag_is_found() -> None:

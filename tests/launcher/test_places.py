@@ -21,12 +21,20 @@ NO_WANDB = ["--tracking.wandb", "false"]
 @pytest.fixture
 def nobody() -> list[str]:
     """Words in front of a command that runs it as a user whom the system does not know, without HOME."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
         if os.environ.get("CI") == "true":
-            pytest.fail("needs root and unshare")
-        pytest.skip("needs root and unshare")
-    unknown = 'mount --bind /dev/null /etc/passwd && exec env -u HOME -u USER -u LOGNAME -u XDG_CACHE_HOME "$@"'
-    return ["unshare", "--mount", "sh", "-c", unknown, "nobody"]
+            pytest.fail("needs root and setpriv")
+        pytest.skip("needs root and setpriv")
+    reads = "+dac_override"  # wherever Python and the package lie
+    user = [
+        "setpriv",
+        "--reuid=54321",
+        "--regid=54321",
+        "--clear-groups",
+        f"--inh-caps={reads}",
+        f"--ambient-caps={reads}",
+    ]
+    return [*user, "env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME", "-u", "XDG_CACHE_HOME"]
 
 
 def output(line: list[str], code: int = 0) -> str:
@@ -58,13 +66,21 @@ def test_on_macos_as_far_as_it_can_be_simulated(train: Train, ranks: int) -> Non
     assert all(0 < peak < 20_000_000 for peak in done.summary()["peak_memory_bytes"])
 
 
-def test_temporary_files_where_none_can_be_written(tmp_path: Path) -> None:
-    """A container whose file system is read-only but for the run's folder."""
-    environment = {"TMPDIR": "/nowhere", "HOME": "/nowhere"}
+def test_a_home_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    environment = {"TMPDIR": "/nowhere", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
     line = [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB, "--run.dir", str(tmp_path / "run")]
     done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert json.loads((tmp_path / "run/exit.json").read_text())["code"] == 0
+
+
+@pytest.mark.usefixtures("nobody")
+def test_without_a_folder_for_temporary_files() -> None:
+    """A container whose file system is read-only."""
+    read_only = "for folder in /tmp /var/tmp /usr/tmp; do mount -t tmpfs -o ro none $folder; done 2>/dev/null; cd /proc"
+    train = [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB]
+    line = ["unshare", "--mount", "sh", "-c", f'{read_only}; exec "$@"', "read-only", *train]
+    assert output(line, 2).startswith("error: TMPDIR: empty: No usable temporary directory found")
 
 
 def test_torchrun_starts_ranks_too(train: Train) -> None:

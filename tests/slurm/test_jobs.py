@@ -83,6 +83,18 @@ def test_srun_without_a_launcher_is_one_run(bed: Bed, tmp_path: Path, alone: lis
     assert losses(tmp_path / "run") == pytest.approx(alone, rel=1e-4)
 
 
+@LONG_FORM
+def test_torchrun_on_each_node_is_one_run(bed: Bed, tmp_path: Path, alone: list[float]) -> None:
+    """As in docs/slurm.md."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=2", "--rdzv-id=1"]
+    torchrun += ["--rdzv-backend=c10d", "--rdzv-endpoint=n1:23458"]
+    flags = [*SIX, *QUIET, "--strategy.name", "split", "--run.dir", tmp_path / "run"]
+    done = bed.run("srun", "--nodes=2", "--kill-on-bad-exit=1", *torchrun, "launch/train.py", *flags)
+    assert done.returncode == 0, done.stdout
+    assert summary(tmp_path / "run")["mesh"] == {"dp": 2, "split": 2}
+    assert losses(tmp_path / "run") == pytest.approx(alone, rel=1e-4)
+
+
 def test_launchers_that_do_not_count_each_other_are_refused(bed: Bed, tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/plain.yaml"]
     done = bed.run("srun", "--nodes=2", *launcher, "launch/train.py", *SIX, "--run.dir", tmp_path / "run")

@@ -25,7 +25,7 @@ def test_shellcheck() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("path", [*SCRIPTS, ROOT / "README.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*SCRIPTS, ROOT / "README.md", ROOT / "docs/slurm.md"], ids=lambda path: path.name)
 def test_no_double_quoted_node_number(path: Path) -> None:
     """In srun bash -c "… $SLURM_NODEID …" the batch shell puts its own number in: every node would be node 0."""
     outside = re.sub(r"'[^']*'", "", re.sub(r"(^|\s)#.*", "", path.read_text(), flags=re.MULTILINE))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -45,8 +46,14 @@ class FashionMnist(DataSet):
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     )  # fmt: skip
 
-    def check(self, settings: DataConfig) -> None:
-        find_folder(settings.root)
+    def check(self, settings: DataConfig) -> str | None:
+        try:
+            find_folder(settings.root)
+        except UsageError:
+            if settings.root is not None:
+                raise
+            return f"Fashion-MNIST is not there yet: training fetches it into {folder_to_fill(None)}"
+        return None
 
     def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
         from alexnet_dist.data.fashion_mnist_download import fetch
@@ -88,7 +95,7 @@ def find_folder(root: str | None) -> Path:
     Raises:
         UsageError: none has.
     """
-    places = [Path(place).expanduser() for place in ((root,) if root is not None else USUAL_PLACES)]
+    places = [_expanded(root)] if root is not None else _usual_places()
     for place in places:
         for folder in (place, place / "raw", place / "FashionMNIST" / "raw"):
             if all(_path(folder, name) for name in FILES):
@@ -97,6 +104,31 @@ def find_folder(root: str | None) -> Path:
     raise UsageError(
         "data.root", searched, "no Fashion-MNIST there: run alexnet-dist data fetch, with --root FOLDER if you like"
     )
+
+
+def folder_to_fill(root: str | None) -> Path:
+    """Where missing files go: the folder wanted, else the first usual place.
+
+    Raises:
+        UsageError: that would be a home folder, and this user has none.
+    """
+    return _expanded(USUAL_PLACES[0] if root is None else root)
+
+
+def _expanded(place: str) -> Path:
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise UsageError("data.root", place, "this user has no home folder: name another, or set HOME") from None
+
+
+def _usual_places() -> list[Path]:
+    """Those that this user can have: in a container there may be no home folder."""
+    found = []
+    for place in USUAL_PLACES:
+        with suppress(UsageError):
+            found.append(_expanded(place))
+    return found
 
 
 def _path(folder: Path, name: str) -> Path | None:
