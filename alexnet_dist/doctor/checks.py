@@ -49,8 +49,7 @@ def _check_start(experiment: Experiment, say: Callable[[str], None]) -> None:
     try:
         start.find()
     finally:
-        if start.lock is not None:
-            start.lock.release()
+        start.release()
 
 
 def _check_data(experiment: Experiment, say: Callable[[str], None]) -> None:
