@@ -38,7 +38,7 @@ def run(installed: Path, folder: Path, *line: str) -> str:
     done = subprocess.run(
         [sys.executable, *line],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
