@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from conftest import ROOT
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -146,17 +147,21 @@ def test_the_drawing_has_a_row_a_tower_and_a_line_where_they_meet(
     assert all(0 < x < width and 0 < y < height for x, y in placed) and len(set(placed)) == len(placed)
 
 
+def test_the_picture_of_the_docs_is_what_the_command_draws() -> None:
+    assert layers(*NETS["2012"], "--format", "svg").stdout == (ROOT / "docs/two-towers.svg").read_text()
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--format", "pdf"], "--format: pdf: must be table, json or svg"),
-        (["--format"], "--format: empty: must be table, json or svg"),
+        (["--format", "pdf"], "--format: pdf: "),
+        (["--format"], "--format: empty: "),
         (["--net.towers", "3", "--net.name", "alexnet_small"], "net.towers"),
         (["--ranks", "3", "--net.name", "alexnet_2012"], "--ranks: 3: the 2 towers cannot be shared evenly"),
-        (["--ranks", "0"], "--ranks: 0: must be a whole number from 1 to 16"),
+        (["--ranks", "0"], "--ranks: 0: "),
         (["--ranks", "2", "--net.name", "alexnet_2012", "--net.towers", "1"], "net.norm: true: "),
         (["--output", "/nowhere/net.svg"], "--output: /nowhere/net.svg: No such file or directory"),
-        (["--net.nmae", "alexnet_2012"], "net.nmae"),
+        (["--net.nmae", "alexnet_2012"], "net.nmae: alexnet_2012: "),
     ],
 )
 def test_a_slip_is_one_line(flags: list[str], message: str) -> None:
