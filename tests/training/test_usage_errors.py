@@ -46,7 +46,7 @@ def side_by_side(
 ALONE_MISTAKES = [
     (["--train.epocs", "2"], ("train.epocs", "2", "epochs")),
     (["--train.epochs", "two"], ("train.epochs", "two", "integer")),
-    (["--nets.name", "x"], ("nets", "net, data")),
+    (["--nets.name", "x"], ("nets.name", "did you mean net.name?")),
     (["--net.name", "resnet"], ("net.name", "resnet", "alexnet_2012")),
     (["--train.global_batch", "7", "--train.accumulate", "2"], ("train.global_batch", "7", "multiple of 2")),
     (["--strategy.name", "ddp"], ("strategy.name", "ddp", "two ranks")),
@@ -83,7 +83,7 @@ RANKS_MISTAKES = [
     (2, ["--strategy.name", "single"], ("strategy.name", "single", "ddp or split")),
     (2, ["--strategy.name", "split", "--net.towers", "1"], ("net.norm", "window", "net.towers 2")),
     (2, ["--strategy.name", "split", "--net.classes", "11", "--net.towers", "1", "--net.norm", "false"],
-     ("net.classes", "11", "odd")),
+     ("net.classes", "11", "2 equal parts")),
 ]  # fmt: skip
 
 
