@@ -1,17 +1,36 @@
-"""Importing what is large."""
+"""Importing what is large, and what a Ctrl-C meanwhile does."""
 
 import gc
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+from alexnet_dist.errors import INTERRUPTED
 
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
     """Import torch and Accelerate inside, a sixth faster: what they bring lives for ever, and the garbage collector
-    would look through it again and again while it comes."""
+    would look through it again and again while it comes.
+
+    A Ctrl-C ends the program: an exception in the midst of an import is an abort in some libraries.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    watched = handler is signal.default_int_handler
+    if watched:
+        signal.signal(signal.SIGINT, _leave)
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        if watched:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"error: interrupted\n")
+    os._exit(INTERRUPTED)

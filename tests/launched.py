@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,12 @@ def same_bits(one: Path, other: Path) -> bool:
 def checkpoint(folder: Path, step: int) -> Path:
     """A run's checkpoint of a step."""
     return folder / files.FOLDER / files.directory_name(step)
+
+
+def exit_of(folder: Path) -> dict[str, Any]:
+    """Code and reason of a run's exit.json."""
+    values = json.loads((folder / "exit.json").read_text())
+    return {name: values[name] for name in ("code", "reason")}
 
 
 @dataclass
@@ -87,7 +93,7 @@ class Launched:
         return code, self.output.read_text().splitlines()
 
     def exit(self) -> dict[str, Any]:
-        return json.loads((self.folder / "exit.json").read_text())
+        return exit_of(self.folder)
 
 
 _STARTED: list[subprocess.Popen[bytes]] = []
@@ -105,10 +111,21 @@ def end_all() -> None:
 def start(folder: Path, ranks: int, flags: Sequence[str], launch: Sequence[str] = ()) -> Launched:
     """`alexnet-dist launch --ranks N [launch flags] -- [flags] --run.dir FOLDER`."""
     line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", str(ranks), *launch, "--", *flags]
+    return start_line([*line, "--run.dir", str(folder)], folder)
+
+
+def start_alone(folder: Path, flags: Sequence[str], environment: Mapping[str, str] = {}) -> Launched:
+    """`python launch/train.py [flags] --run.dir FOLDER`."""
+    line = [sys.executable, str(Path(__file__).parents[1] / "launch/train.py"), *flags, "--run.dir", str(folder)]
+    return start_line(line, folder, environment)
+
+
+def start_line(line: Sequence[str], folder: Path, environment: Mapping[str, str] = {}) -> Launched:
+    """Any command that trains in a folder; it prints to FOLDER.output."""
     output = folder.with_suffix(".output")
     with output.open("ab") as sink:
         process = subprocess.Popen(
-            [*line, "--run.dir", str(folder)], stdout=sink, stderr=subprocess.STDOUT, cwd=folder.parent, env=os.environ
+            line, stdout=sink, stderr=subprocess.STDOUT, cwd=folder.parent, env={**os.environ, **environment}
         )
     _STARTED.append(process)
     return Launched(process, folder, output)

@@ -1,17 +1,33 @@
 """How a rank ends: exit code, one line, exit.json. Imports nothing heavy: a mistake in a flag is answered at once."""
 
+import json
 import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from alexnet_dist.errors import DONE, FAILED, STOPPED, USAGE, Diverged, Stopped, UsageError
+from alexnet_dist.distributed.launched_rank import launched_rank
+from alexnet_dist.errors import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    STOPPED,
+    USAGE,
+    Diverged,
+    RankFailed,
+    RunFailed,
+    Stopped,
+    UsageError,
+    reason_of,
+)
 from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report
-from alexnet_dist.telemetry.run_files import CONFIG, EXIT, write_exit
+from alexnet_dist.launcher.out_of_memory import out_of_memory
+from alexnet_dist.telemetry.run_files import EXIT, is_free, write_exit
 
 # Parts of the errors that collectives raise when another rank is gone.
 _LOST_PEER = ("gloo/transport", "pair closure", "NCCL error", "ProcessGroupNCCL", "Broken pipe", "Connection reset")
@@ -25,32 +41,47 @@ class ExitStatus:
     """What is known of a run when it ends.
 
     Attributes:
-        folder: of the run, for exit.json; None until it is this run's own, and where there is no run.
+        folder: of the run, for exit.json; None where there is no run.
+        owned: whether the folder is this run's own by now; before that, a free one alone gets an exit.json.
+        release: gives the folder up, when everything is written.
         where: what this rank is doing, in words.
         last_collective: names the collective that this rank began last.
+        memory_remedy: what the user can do where the memory does not suffice.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
-        self.where = "the start"
+        self.owned = False
+        self.release: Callable[[], None] = lambda: None
+        self.where = "its start"
         self.last_collective: Callable[[], str] = lambda: "no collective"
+        self.memory_remedy = "use a machine with more memory"
 
     def at(self, where: str) -> None:
         self.where = where
 
-    def write(self, code: int, reason: str) -> None:
-        """Write exit.json: the first rank always; another only that it crashed, which the first cannot know."""
-        if self.folder is None or (code != FAILED and _rank() != 0):
-            return
-        if not (self.folder / EXIT).exists() or code != FAILED:
-            write_exit(self.folder, code, reason)
+    def own(self, folder: Path) -> None:
+        """The folder is this run's own from now on."""
+        self.folder, self.owned = folder, True
+
+    def write(self, code: int, reason: str) -> OSError | None:
+        """Write exit.json: the first rank always; another only that it crashed, which the first cannot know.
+
+        Returns:
+            Why it could not be written, or None.
+        """
+        if self.folder is None or (code != FAILED and _rank() != 0) or not (self.owned or is_free(self.folder)):
+            return None
+        if code == FAILED and self.owned and (self.folder / EXIT).exists():
+            return None
+        return write_exit(self.folder, code, reason)
 
 
-def free_run_dir(flags: Sequence[str]) -> Path | None:
-    """What --run.dir names, unless it holds a run; found even where the other flags are wrong."""
+def named_run_dir(flags: Sequence[str]) -> Path | None:
+    """What --run.dir names; found even where the other flags are wrong."""
     words = [word for flag in flags for word in flag.split("=", 1)]
     names = [after for flag, after in pairwise(words) if flag == "--run.dir" and after]
-    return Path(names[-1]) if names and not os.path.lexists(Path(names[-1], CONFIG)) else None
+    return Path(names[-1]) if names else None
 
 
 def print_reason(code: int, reason: str) -> None:
@@ -73,24 +104,52 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
         code, reason = USAGE, str(error)
     except Stopped as stopped:
         code, reason = STOPPED, str(stopped)
-    except Diverged as error:
+    except (Diverged, RunFailed) as error:
         code, reason = FAILED, str(error)
+    except KeyboardInterrupt:
+        code, reason = INTERRUPTED, "interrupted"
     except Exception as error:
         return _crashed(error, status)
-    if code != DONE and _rank() == 0 and not supervised:
-        print_reason(code, reason)
-    status.write(code, reason)
-    if code != DONE and _rank() != 0 and not supervised:
-        _wait_to_be_ended(FIRST_RANK_WAIT_SECONDS)
+    if (problem := status.write(code, reason)) is not None and code == DONE:
+        code, reason = FAILED, f"{EXIT} could not be written: {reason_of(problem)}"
+    status.release()
+    if code != DONE and not supervised:
+        _tell_launcher(code, reason)
     write_report(_rank(), RankReport(code, reason, lost_peer=False, time=time.time()))
     _destroy_process_group()
     return DONE if supervised else code
 
 
+def _tell_launcher(code: int, reason: str) -> None:
+    """The first rank prints the reason, and leaves it to `accelerate launch` to show as the last of what it prints.
+
+    The other ranks know no more. They wait for the first rank, and end without an error of their own.
+    """
+    if _rank() == 0:
+        print_reason(code, reason)
+        _write_elastic_error(f"error: {reason}")
+    else:
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(DONE))
+        time.sleep(FIRST_RANK_WAIT_SECONDS)
+
+
+def _write_elastic_error(text: str) -> None:
+    """What torch's agent, which `accelerate launch` is, shows of a worker that failed."""
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path:
+        with suppress(OSError):
+            Path(path).write_text(json.dumps({"message": text, "timestamp": int(time.time())}))
+
+
 def _crashed(error: Exception, status: ExitStatus) -> int:
     """This rank fails alone; the launcher ends the others."""
-    lost_peer = any(part in str(error) for part in _LOST_PEER)
-    if lost_peer:
+    lost_peer = not isinstance(error, OSError) and any(part in str(error) for part in _LOST_PEER)
+    asked_for = out_of_memory(error)
+    if asked_for is not None:
+        reason = f"rank {_rank()} is out of memory in {status.where} ({asked_for}): {status.memory_remedy}"
+    elif isinstance(error, RankFailed):
+        reason = str(error)
+    elif lost_peer:
         message = " ".join(str(error).split())
         reason = f"rank {_rank()} lost another rank in {status.where}, in {status.last_collective()}: {message}"
     else:
@@ -101,7 +160,9 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
         _wait_to_be_ended(LOST_PEER_WAIT_SECONDS)  # the rank that failed first has the reason
     if control_folder() is None:
         print_reason(FAILED, reason)
+        _write_elastic_error(f"error: {reason}")
     status.write(FAILED, reason)
+    status.release()
     return FAILED
 
 
@@ -120,4 +181,8 @@ def _destroy_process_group() -> None:
 
 
 def _rank() -> int:
-    return int(os.environ.get("RANK", "0"))
+    """This process's; 0 where the launcher's variables make no sense, which this process then reports itself."""
+    try:
+        return launched_rank(os.environ).rank
+    except UsageError:
+        return 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-from alexnet_dist.errors import DONE, FAILED, STOPPED
+from alexnet_dist.errors import DONE, FAILED, STOPPED, UsageError
 from alexnet_dist.launcher.control_folder import (
     CONTROL,
     RESTARTS,
@@ -24,12 +24,12 @@ from alexnet_dist.launcher.control_folder import (
     read_reports,
 )
 from alexnet_dist.launcher.exit_status import print_reason
-from alexnet_dist.launcher.line import Nodes, launch_line
+from alexnet_dist.launcher.line import Nodes, launch_environment, launch_line
 from alexnet_dist.launcher.processes import process_tree
+from alexnet_dist.launcher.signals import asks_again, stop_signals
 
 LAUNCHER = "alexnet_dist.launcher.accelerate_launch"
 ORPHAN_SECONDS = 60.0
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,30 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
 
     Returns:
         The program's own exit code.
+
+    Raises:
+        UsageError: there is no place for temporary files.
     """
-    attempt = 0
-    while True:
-        line = launch_line(ranks, program, port, nodes, LAUNCHER)
-        outcome = Attempt(line, ranks // nodes.count, nodes.rank).run(attempt)
-        if outcome.code != FAILED or attempt == max_restarts:
-            break
-        attempt += 1
-        print(f"restart {attempt} of {max_restarts}: {outcome.reason}", file=sys.stderr, flush=True)
+    number = 0
+    with _temporary_folder() as folder:
+        while True:
+            line = launch_line(ranks, program, port, nodes, LAUNCHER)
+            attempt = Attempt(line, ranks // nodes.count, nodes.rank, Path(folder, str(number)))
+            outcome = attempt.run(number)
+            if outcome.code != FAILED or attempt.stop_requested or number == max_restarts:
+                break
+            number += 1
+            print(f"restart {number} of {max_restarts}: {outcome.reason}", file=sys.stderr, flush=True)
     if outcome.code != DONE:
         print_reason(outcome.code, outcome.reason)
     return outcome.code
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="alexnet-launch-")
+    except OSError as error:
+        raise UsageError("TMPDIR", os.environ.get("TMPDIR", "/tmp"), error.strerror or "cannot be written") from None
 
 
 class Attempt:
@@ -70,14 +82,18 @@ class Attempt:
         line: starts them.
         ranks: how many it starts on this machine.
         node_rank: which machine this is.
+        folder: through which it and the ranks talk; is created.
+
+    Attributes:
+        stop_requested: by a signal.
     """
 
-    def __init__(self, line: Sequence[str], ranks: int, node_rank: int) -> None:
+    def __init__(self, line: Sequence[str], ranks: int, node_rank: int, folder: Path) -> None:
         self._line = line
         self._ranks = range(node_rank * ranks, (node_rank + 1) * ranks)
-        self._stop_requested = False
+        self.stop_requested = False
         self._launcher: subprocess.Popen[bytes] | None = None
-        self._folder = Path()
+        self._folder = folder
 
     def run(self, number: int) -> Outcome:
         """Start the ranks and wait for their end.
@@ -85,24 +101,24 @@ class Attempt:
         Args:
             number: of restarts before this attempt.
         """
-        with TemporaryDirectory(prefix="alexnet-launch-") as folder:
-            self._folder = Path(folder)
-            handlers = {signum: signal.signal(signum, self._on_signal) for signum in SIGNALS}
-            environment = {**os.environ, CONTROL: folder, RESTARTS: str(number)}
-            # In a session of its own, so that Ctrl-C reaches the ranks through this process and does not kill the
-            # launcher. Blocked, because Slurm sends a signal to every process of a job: the launcher inherits the mask
-            # and ignores them, ranks unblock them once they handle them.
-            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-            self._launcher = subprocess.Popen(self._line, env=environment, start_new_session=True)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            try:
-                code = self._launcher.wait()
-                if code < 0 and not self._stop_requested:
-                    self._wait_for_orphans()
-            finally:
-                for signum, handler in handlers.items():
-                    signal.signal(signum, handler)
-            return outcome_of(read_reports(self._folder), read_first_failure(self._folder), self._ranks, code)
+        self._folder.mkdir()
+        signals = stop_signals()
+        handlers = {signum: signal.signal(signum, self._on_signal) for signum in signals}
+        environment = {**launch_environment(), CONTROL: str(self._folder), RESTARTS: str(number)}
+        # In a session of its own, so that Ctrl-C reaches the ranks through this process and does not kill the
+        # launcher. Blocked, because Slurm sends a signal to every process of a job: the launcher inherits the mask
+        # and ignores them, ranks unblock them once they handle them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        self._launcher = subprocess.Popen(self._line, env=environment, start_new_session=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        try:
+            code = self._launcher.wait()
+            if code < 0 and not self.stop_requested:
+                self._wait_for_orphans()
+        finally:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
+        return outcome_of(read_reports(self._folder), read_first_failure(self._folder), self._ranks, code)
 
     def _wait_for_orphans(self) -> None:
         """Ranks outlive a launcher that is killed; they notice, save and end by themselves."""
@@ -112,10 +128,10 @@ class Attempt:
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         """The first signal requests a stop, a second one kills."""
-        if not self._stop_requested:
-            self._stop_requested = True
+        if not self.stop_requested:
+            self.stop_requested = True
             (self._folder / STOP).touch()
-        elif self._launcher is not None:
+        elif self._launcher is not None and asks_again(signum):
             for process in process_tree(self._launcher.pid):
                 process.kill()
 

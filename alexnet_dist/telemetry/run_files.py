@@ -2,27 +2,33 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from alexnet_dist.errors import UsageError
 
 CONFIG, METRICS, EVALUATION, SUMMARY = "config.yaml", "metrics.jsonl", "evaluation.json", "summary.json"
-EXIT, TRACE, LAUNCHER = "exit.json", "trace.json", "launcher.json"
+EXIT, TRACE, LAUNCHER, LOCK = "exit.json", "trace.json", "launcher.json", "run.lock"
+PROGRAM = "alexnet-dist"
 
-# Of metrics.jsonl (in each line) and summary.json. It goes up when a field changes its meaning, not when one is added;
-# files without a number are older than the first.
+# What a file system or another system puts into a folder: the folder is empty all the same.
+_NO_CONTENTS = ("lost+found", ".snapshot", ".DS_Store")
+
+# Of metrics.jsonl (in each line), summary.json and exit.json. It goes up when a field changes its meaning, not when one
+# is added; files without a number are older than the first.
 FORMAT = 1
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """An object from a file; None where the file is missing or not whole."""
+    """An object from a file; None where the file is missing, not whole, or holds something else."""
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
+        values = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
         return None
-    return values
+    return values if isinstance(values, dict) else None
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -56,17 +62,70 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
+def temporary_name(path: Path) -> Path:
+    """Where a file is written before it gets its name."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def write_text(path: Path, text: str) -> None:
     """Write whole or not at all: into a temporary file beside it, then renamed."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(finite(values), indent=2) + "\n")
-    temporary.replace(path)
+    temporary = temporary_name(path)
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
-def write_exit(folder: Path, code: int, reason: str) -> None:
-    """How a run ended, in its folder; a folder that cannot be written is no second failure."""
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write whole or not at all; null stands for NaN and infinity."""
+    write_text(path, json.dumps(finite(values), indent=2) + "\n")
+
+
+def write_exit(folder: Path, code: int, reason: str) -> OSError | None:
+    """How a run ended, in its folder.
+
+    Returns:
+        Why it could not be written, or None.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / EXIT, {"code": code, "reason": reason})
+        write_json(folder / EXIT, {"format": FORMAT, "code": code, "reason": reason})
+    except OSError as error:
+        return error
+    return None
+
+
+def names_in(folder: Path) -> set[str]:
+    """What a folder holds; nothing where it is missing.
+
+    Raises:
+        OSError: it is no folder, or cannot be read.
+    """
+    if not os.path.lexists(folder):
+        return set()
+    return {p.name for p in folder.iterdir() if p.name not in _NO_CONTENTS and not p.name.startswith(".nfs")}
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run of this program was started there. A config.yaml does not say so: users write their own."""
+    mark = read_json(folder / LAUNCHER)
+    # Without the program's name: of a run that is older than this mark.
+    return mark is not None and (mark.get("program") == PROGRAM or set(mark) == {"host", "id"})
+
+
+def is_refusal(folder: Path) -> bool:
+    """Whether a folder's exit.json is this program's."""
+    ended = read_json(folder / EXIT)
+    return ended is not None and {"format", "code", "reason"} <= set(ended)
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a folder is missing, empty, or holds no more than how an earlier start of this program was refused."""
+    try:
+        found = names_in(folder)
     except OSError:
-        pass
+        return False
+    return not found or (found == {EXIT} and is_refusal(folder))

@@ -19,6 +19,7 @@ from alexnet_dist.telemetry.throughput import images_per_second, slowest_rank_se
 from alexnet_dist.telemetry.versions import versions
 
 WARM_UP_STEPS = 5
+_TIMES = ("warm_up_steps", "images_per_second", "step_seconds", "data_wait_fraction", "optimizer_fraction")
 
 
 @dataclass
@@ -96,9 +97,16 @@ class RunMetrics:
             self._samples_seen += step.samples
             self._last_loss = step.loss
 
-    def resume(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Add the steps that an earlier part of the run wrote to metrics.jsonl, if it ended on as many ranks."""
+    def resume(self, lines: Sequence[Mapping[str, Any]], finished: bool) -> None:
+        """Add the steps that an earlier part of the run wrote to metrics.jsonl, if it ended on as many ranks.
+
+        Args:
+            finished: no step is left: the figures are those of the ranks that made the last one.
+        """
         steps = [StepRecord.of_line(line) for line in lines]
+        if finished and steps:
+            self.world_size = len(steps[-1].rank_seconds)
+            self._rank_seconds = [0.0] * self.world_size
         if steps and len(steps[-1].rank_seconds) == self.world_size:
             self.add([step for step in steps if len(step.rank_seconds) == self.world_size])
         self._earlier_seconds = sum(step.seconds for step in steps)
@@ -116,6 +124,19 @@ class RunMetrics:
             self._traffic, self._dtypes = {"counted": counted, "expected": expected}, dtypes
 
     def figures(self) -> dict[str, Any]:
+        """What the steps come to. Fractions of time and throughput are None where no step was recorded."""
+        return {
+            "steps": len(self._seconds),
+            "samples_seen": self._samples_seen,
+            **(self._times() if self._seconds else dict.fromkeys(_TIMES)),
+            "comm_bytes_per_step": self._traffic,
+            "comm_dtypes": self._dtypes,
+            "train_loss": self._last_loss,
+            "train_top1": self.epoch.top1,
+            "total_seconds": self._earlier_seconds + time.perf_counter() - self._start,
+        }
+
+    def _times(self) -> dict[str, Any]:
         """Throughput and its spread, without the warm-up: the first steps, a quarter of a very short run."""
         warm_up = min(WARM_UP_STEPS, len(self._seconds) // 4)
         measured = self._first_steps[warm_up:]
@@ -124,20 +145,11 @@ class RunMetrics:
         samples = [*(step.samples for step in measured), self._samples]
         rank_seconds = [*(step.rank_seconds for step in measured), self._rank_seconds]
         total = slowest_rank_seconds(rank_seconds)
-        return {
-            "steps": len(self._seconds),
-            "samples_seen": self._samples_seen,
-            "warm_up_steps": warm_up,
-            "images_per_second": images_per_second(samples, rank_seconds),
-            "step_seconds": {"median": median, "p5": p5, "p95": p95},
-            "data_wait_fraction": (sum(step.data_wait for step in measured) + self._data_wait) / total,
-            "optimizer_fraction": (sum(step.optimizer_seconds for step in measured) + self._optimizer_seconds) / total,
-            "comm_bytes_per_step": self._traffic,
-            "comm_dtypes": self._dtypes,
-            "train_loss": self._last_loss,
-            "train_top1": self.epoch.top1,
-            "total_seconds": self._earlier_seconds + time.perf_counter() - self._start,
-        }
+        data_wait = sum(step.data_wait for step in measured) + self._data_wait
+        optimizer = sum(step.optimizer_seconds for step in measured) + self._optimizer_seconds
+        rate = images_per_second(samples, rank_seconds)
+        values = (warm_up, rate, {"median": median, "p5": p5, "p95": p95}, data_wait / total, optimizer / total)
+        return dict(zip(_TIMES, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -171,7 +183,7 @@ def summarise(
         constant_traffic: bytes per rank and step that do not grow with the batch.
     """
     figures, precision = metrics.figures(), experiment.train.precision
-    operations = figures["images_per_second"] * training_operations(table)
+    operations = (figures["images_per_second"] or float("nan")) * training_operations(table)
     return {
         "net": table.name,
         "strategy": experiment.strategy.name,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from alexnet_dist.distributed.agreement import on_first_rank
 from alexnet_dist.distributed.init import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
 from alexnet_dist.telemetry.meters import Meter
@@ -47,7 +48,7 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
         if stops or saves:
             save(components, run, done)
         if stops:
-            raise _stopped(run, done)
+            raise _stopped(components, run, done)
         if epoch_ends(components, done):
             end_epoch(components, run, done)
             meter.start()
@@ -85,23 +86,31 @@ def save(components: Components, run: RunContext, done: int) -> None:
     run.checkpoints.save(components.engine.state(), done, facts)
 
 
-def _stopped(run: RunContext, done: int) -> Exception:
-    problem = run.checkpoints.wait()
-    if problem is not None:
-        return RunFailed(f"asked to stop in step {done}, but its checkpoint could not be written: {problem}")
+def what_is_missing(components: Components, run: RunContext) -> str | None:
+    """What should be on the disk and is not, and why. Collective."""
+    checkpoint = run.checkpoints.missing()
+    record = run.record
+    problem = on_first_rank(components.world, lambda: (record.problem() if record else None) or run.tracking.problem)
+    return checkpoint or problem
+
+
+def _stopped(components: Components, run: RunContext, done: int) -> Exception:
+    missing = what_is_missing(components, run)
+    if missing is not None:
+        return RunFailed(f"asked to stop after step {done}, but not all of it is on the disk: {missing}")
     return Stopped(f"asked to stop after step {done}, which is saved: the same command with --run.resume auto goes on")
 
 
 def end_epoch(components: Components, run: RunContext, done: int) -> None:
-    """Report the epoch that ends after `done` steps: training loss and accuracy, and the evaluation. Collective.
+    """Report the epoch that ends after `done` steps. Collective.
 
     Raises:
         Stopped: see `run_steps`.
     """
-    epoch = run.metrics.epoch
-    run.progress.say(f"epoch {epoch.number + 1}: training loss {epoch.loss:.4f}, top-1 {epoch.top1:.4f}")
     if components.experiment.train.evaluate:
         evaluate_epoch(components, run, done)
+    else:
+        run.progress.say(_epoch_line(components, run, done))
 
 
 def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
@@ -115,12 +124,18 @@ def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
     if evaluation is None:
         if not is_saved(components, done):
             save(components, run, done)
-        raise _stopped(run, done)
+        raise _stopped(components, run, done)
     run.metrics.evaluation = evaluation
-    run.progress.say(f"epoch {components.order.epoch(done - 1) + 1}: test {evaluation}")
+    run.progress.say(f"{_epoch_line(components, run, done)}; test {evaluation}")
     run.tracking.log({f"eval/{name}": value for name, value in asdict(evaluation).items()}, done)
     if run.record is not None:
         run.record.evaluation(done, asdict(evaluation))
+
+
+def _epoch_line(components: Components, run: RunContext, done: int) -> str:
+    epoch = run.metrics.epoch
+    number = f"epoch {components.order.epoch(done - 1) + 1}/{components.experiment.train.epochs}"
+    return f"{number}: training loss {epoch.loss:.4f}, accuracy {epoch.top1:.2%}"
 
 
 def _limit_waiting(components: Components, first_step_seconds: float) -> None:

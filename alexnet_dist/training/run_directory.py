@@ -3,26 +3,35 @@
 import os
 import platform
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
-from alexnet_dist.launcher.control_folder import CONTROL
+from alexnet_dist.launcher.control_folder import RESTARTS, control_folder
 from alexnet_dist.registry import trackers
 from alexnet_dist.telemetry.run_files import (
     CONFIG,
     EVALUATION,
     EXIT,
     LAUNCHER,
+    LOCK,
     METRICS,
+    PROGRAM,
     SUMMARY,
     TRACE,
+    is_refusal,
+    is_run,
+    names_in,
     read_json,
+    temporary_name,
     write_json,
 )
 from alexnet_dist.training.checkpoints.files import FOLDER as CHECKPOINTS
+from alexnet_dist.training.checkpoints.files import delete_all
+from alexnet_dist.training.run_lock import RunLock
 
-_FILES = {CONFIG, METRICS, EVALUATION, SUMMARY, EXIT, TRACE, LAUNCHER, CHECKPOINTS}
+_FILES = (CONFIG, METRICS, EVALUATION, SUMMARY, EXIT, TRACE, LAUNCHER, LOCK)
 
 
 def named_by_user(experiment: Experiment) -> tuple[Path | None, str]:
@@ -33,9 +42,25 @@ def named_by_user(experiment: Experiment) -> tuple[Path | None, str]:
     return (Path("runs", run.name), "run.name") if run.name is not None else (None, "run.dir")
 
 
-def holds_run(folder: Path) -> bool:
-    """Whether a run was started there."""
-    return (folder / CONFIG).is_file()
+def restarted() -> bool:
+    """Whether the launcher started these ranks again after a fault."""
+    return any(os.environ.get(name, "0") not in ("", "0") for name in (RESTARTS, "TORCHELASTIC_RESTART_COUNT"))
+
+
+def lock_run(folder: Path, field: str) -> RunLock:
+    """Hold a folder against other runs.
+
+    Raises:
+        UsageError: a live run has it, or it cannot be written.
+    """
+    try:
+        return RunLock(folder, field, patient=restarted())
+    except OSError as error:
+        raise unwritable(field, folder, error) from None
+
+
+def unwritable(field: str, folder: Path, error: OSError) -> UsageError:
+    return UsageError(field, folder, f"cannot be written ({error.strerror}): choose another folder")
 
 
 def check_run_directory(experiment: Experiment) -> None:
@@ -48,16 +73,17 @@ def check_run_directory(experiment: Experiment) -> None:
     if folder is None:
         return
     try:
-        found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        found = names_in(folder)
+        ours = is_run(folder) or _is_prepared(folder, found)
     except OSError as error:
         raise UsageError(field, folder, f"is not a folder that can be read ({error.strerror})") from None
     others = sorted(found - _own_names())
-    if others or (found - {EXIT} and CONFIG not in found):
+    if others or not ours:
         # Also with run.overwrite: what is in there is not ours to delete.
         raise UsageError(
             field, folder, f"is no run's folder (it holds {', '.join(others or sorted(found))}): choose another"
         )
-    if CONFIG in found and not experiment.run.overwrite:
+    if is_run(folder) and not experiment.run.overwrite:
         raise UsageError(
             field,
             folder,
@@ -65,66 +91,88 @@ def check_run_directory(experiment: Experiment) -> None:
         )
 
 
-def create_run_directory(experiment: Experiment) -> Path:
+def create_run_directory(experiment: Experiment, held: RunLock | None) -> RunLock:
     """Create the directory for this run alone: the user's choice, else runs/NET-STRATEGY with the next free number.
+
+    Args:
+        held: on the directory, where it was there before.
 
     Raises:
         UsageError: the chosen directory holds a run by now, or cannot be written.
     """
     folder, field = named_by_user(experiment)
     try:
-        if folder is not None:
-            check_run_directory(experiment)
-            if folder.exists():
-                _delete_run(folder)
-            if not _create(folder):
-                raise UsageError(field, folder, "was taken by another run just now: choose another name")
-            return folder
-        number = 1
-        while not _create(free := Path("runs", _stem(experiment) + ("" if number == 1 else f"-{number}"))):
-            number += 1
-        return free
+        if folder is None:
+            return _create_numbered(experiment)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = held or lock_run(folder, field)
+        check_run_directory(experiment)
+        _delete_run(folder)
+        _mark(folder)
+        return lock
     except OSError as error:
-        raise UsageError(field, folder or "runs", f"cannot be written ({error.strerror})") from None
+        raise unwritable(field, folder or Path("runs"), error) from None
+
+
+def _create_numbered(experiment: Experiment) -> RunLock:
+    number = 1
+    while True:
+        folder = Path("runs", _stem(experiment) + ("" if number == 1 else f"-{number}"))
+        folder.parent.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            lock = lock_run(folder, "run.dir")
+            _mark(folder)
+            return lock
+        number += 1
 
 
 def directory_of_launcher(experiment: Experiment) -> Path | None:
     """The directory, not named by the user, that ranks of the same launcher created before they were restarted."""
     for path in Path("runs").glob(f"{_stem(experiment)}*/{LAUNCHER}"):
-        if read_json(path) == _launcher():
+        if read_json(path) == _mark_of_launcher():
             return path.parent
     return None
 
 
+def _is_prepared(folder: Path, found: set[str]) -> bool:
+    """Whether a folder without a run holds no more than a place for checkpoints, an empty folder or a link to one, and
+    what is left of a start that did not come to write its mark."""
+    place = folder / CHECKPOINTS
+    if CHECKPOINTS in found and (names_in(place) if place.is_dir() else place.exists()):
+        return False
+    left_over = found - {CHECKPOINTS, LOCK, temporary_name(Path(LOCK)).name, temporary_name(Path(LAUNCHER)).name}
+    return left_over <= {EXIT} and (not left_over or is_refusal(folder))
+
+
 def _own_names() -> set[str]:
     """What a run may have written; a directory that holds anything else is not touched."""
-    return _FILES | set(trackers.names())
+    return {*_FILES, *(temporary_name(Path(name)).name for name in _FILES), CHECKPOINTS, *trackers.names()}
 
 
 def _delete_run(folder: Path) -> None:
-    """Delete what an earlier run wrote, and nothing else."""
-    for path in (folder / name for name in _own_names()):
+    """Delete what an earlier run wrote, and nothing else: neither the lock nor a link that leads to its checkpoints."""
+    delete_all(folder / CHECKPOINTS)
+    for path in (folder / name for name in _own_names() - {LOCK, CHECKPOINTS}):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
 
 
-def _create(folder: Path) -> bool:
-    """Create the directory and its config file; False where another run was first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        (folder / CONFIG).open("x").close()
-    except FileExistsError:
-        return False
-    write_json(folder / LAUNCHER, _launcher())
-    return True
+def _mark(folder: Path) -> None:
+    write_json(folder / LAUNCHER, _mark_of_launcher())
 
 
 def _stem(experiment: Experiment) -> str:
     return f"{experiment.net.name}-{experiment.strategy.name}"
 
 
-def _launcher() -> dict[str, str]:
-    """What started this rank; the same for ranks that are restarted after a fault."""
-    return {"host": platform.node(), "id": os.environ.get(CONTROL) or str(os.getppid())}
+def _mark_of_launcher() -> dict[str, str]:
+    """Says that the folder is a run's, and what started it; the same for ranks that are restarted after a fault."""
+    launcher = control_folder()
+    return {
+        "program": PROGRAM,
+        "host": platform.node(),
+        "id": str(os.getppid() if launcher is None else launcher.parent),
+    }

@@ -11,8 +11,7 @@ import torch.distributed as dist
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.errors import FAILED
 from alexnet_dist.launcher.control_folder import STOP, control_folder
-
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+from alexnet_dist.launcher.signals import asks_again, stop_signals
 
 
 class StopSignal:
@@ -32,13 +31,13 @@ class StopSignal:
         folder = control_folder()
         self._file = folder / STOP if folder is not None else None
         self._reduction: tuple[Any, torch.Tensor] | None = None
-        for number in SIGNALS:
+        for number in stop_signals():
             signal.signal(number, self._receive)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # `alexnet-dist launch` blocks them until now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())  # `alexnet-dist launch` blocks them until now
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._received is not None:
-            os._exit(FAILED)  # asked twice: at once
+        if self._received is not None and asks_again(number):
+            os._exit(FAILED)  # at once
         self._received = signal.Signals(number).name
 
     def poll(self) -> bool:

@@ -1,32 +1,36 @@
 """Trains one experiment, from its settings to its record."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from alexnet_dist import registry
-from alexnet_dist.config.resolve import warnings
+from alexnet_dist.config.resolve import length_warnings, warnings
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.agreement import all_or_none, gather_objects, on_first_rank
 from alexnet_dist.distributed.traffic import traffic_counter
+from alexnet_dist.errors import RunFailed
 from alexnet_dist.kernels.build import kernel_warnings
-from alexnet_dist.launcher.environment import replica_warnings
+from alexnet_dist.launcher.environment import launch_warnings
 from alexnet_dist.launcher.exit_status import ExitStatus
 from alexnet_dist.nets.table import Norm
 from alexnet_dist.telemetry.hardware import gather_hardware
 from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord, read_evaluation
-from alexnet_dist.telemetry.run_files import SUMMARY
+from alexnet_dist.telemetry.run_files import SUMMARY, read_json
 from alexnet_dist.telemetry.summary import ModelMemory, RunMetrics, summarise
-from alexnet_dist.telemetry.trackers import Tracking
-from alexnet_dist.training.checkpoints.files import FOLDER
+from alexnet_dist.telemetry.trackers import Tracked, Tracking
+from alexnet_dist.training.checkpoints.files import FOLDER, make_folder
 from alexnet_dist.training.checkpoints.reader import read_into
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.evaluate import Evaluation
-from alexnet_dist.training.loop import epoch_ends, evaluate_epoch, run_steps
-from alexnet_dist.training.resuming import ResumePoint, find_resume_point, open_run_directory
+from alexnet_dist.training.loop import epoch_ends, evaluate_epoch, run_steps, save, what_is_missing
+from alexnet_dist.training.resuming import ResumePoint, RunStart
 from alexnet_dist.training.run_context import RunContext
+from alexnet_dist.training.run_directory import unwritable
 from alexnet_dist.training.stopping import StopSignal
 from alexnet_dist.training.wiring import Components, build, init_ranks
 
@@ -39,47 +43,65 @@ def train(given: Experiment, status: ExitStatus) -> None:
         status: learns the run's folder as soon as it is this run's, and what this rank is doing.
 
     Raises:
-        UsageError, Diverged, Stopped: see there.
+        UsageError, Diverged, Stopped, RunFailed: see there.
     """
+    batch, parts = given.train.global_batch, given.train.accumulate
+    status.memory_remedy = f"raise train.accumulate (it is {parts}), or lower train.global_batch (it is {batch})"
     experiment, accelerator, world = init_ranks(given)
     status.last_collective = lambda: traffic_counter().last
     stop_signal = StopSignal(world)
-    start = on_first_rank(world, lambda: find_resume_point(experiment, print))
+    run_start = RunStart(experiment, print)
+    status.release = run_start.release
+    start = on_first_rank(world, run_start.find)
     components = build(experiment, accelerator, world, resumes=start.checkpoint is not None)
-    status.folder = on_first_rank(world, lambda: open_run_directory(start, experiment))
+    folder = on_first_rank(world, lambda: run_start.open(start))
+    status.own(folder)
     with ExitStack() as stack:
-        run = _open(components, start, status.folder, stop_signal, status, stack)
+        run = _open(components, start, folder, run_start.check, stop_signal, status, stack)
         _load(components, start, run)
         _evaluate_missed_epoch(components, start, run)
-        run_steps(components, start.step, run)
+        if start.step < components.total_steps:
+            run_steps(components, start.step, run)
+        else:
+            _keep_finished(components, start, run)
     status.at("the end")
-    run.checkpoints.wait()
-    _finish(components, run)
+    _finish(components, start, run)
 
 
 def _open(
     components: Components,
     start: ResumePoint,
     folder: Path,
+    guard: Callable[[], None],
     stop_signal: StopSignal,
     status: ExitStatus,
     stack: ExitStack,
 ) -> RunContext:
     """Open everything that a run writes to, and print its first lines. Collective."""
     experiment, world = components.experiment, components.world
-    first = world.rank == 0
+    first, left = world.rank == 0, start.step < components.total_steps
     progress = RunProgress(start.step, components.total_steps, shown=first)
     for line in (*_warnings(components), _headline(components), f"run folder: {folder}"):
         progress.say(line)
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
-    record = all_or_none(world, lambda: RunRecord(folder, experiment, start.step) if first else None)
+    record = all_or_none(world, lambda: _open_record(experiment, folder, start, guard, progress) if first else None)
     if record is not None:
-        metrics.resume(record.earlier)
-    tracking = Tracking(experiment, folder, progress.say, active=first)
-    checkpoints = CheckpointWriter(world, folder / FOLDER, experiment.checkpoint, progress.say)
+        metrics.resume(record.earlier, finished=not left)
+    tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)
+    checkpoints = CheckpointWriter(world, folder / FOLDER, experiment.checkpoint, progress.say, guard)
     stack.enter_context(progress)
     profile = stack.enter_context(StepProfile(experiment.train.profile, world, folder))
     return RunContext(folder, metrics, record, tracking, progress, profile, checkpoints, stop_signal, status)
+
+
+def _open_record(
+    experiment: Experiment, folder: Path, start: ResumePoint, guard: Callable[[], None], progress: RunProgress
+) -> RunRecord:
+    try:
+        make_folder(folder / FOLDER)  # else it would be missed when the first checkpoint is due
+        return RunRecord(folder, experiment, start.step, start.earlier, guard, progress.say)
+    except OSError as error:
+        raise unwritable("run.dir", folder, error) from None
 
 
 def _warnings(components: Components) -> list[str]:
@@ -88,8 +110,9 @@ def _warnings(components: Components) -> list[str]:
     normed = any(isinstance(layer, Norm) for layer in components.table.layers)
     found = [
         *warnings(experiment),
+        *length_warnings(experiment, len(components.data.train), len(components.data.test)),
         *strategy.warnings(experiment, world.size),
-        *replica_warnings(os.environ, strategy.split_size),
+        *launch_warnings(os.environ, strategy.split_size),
         *registry.precisions[experiment.train.precision].warnings(world.device),
         *(kernel_warnings(world.device) if normed else []),
     ]
@@ -121,26 +144,54 @@ def _evaluate_missed_epoch(components: Components, start: ResumePoint, run: RunC
     """Evaluate now if the run stopped between the last step of an epoch and its evaluation. Collective."""
     if start.step == 0 or not epoch_ends(components, start.step):
         return
-    known = on_first_rank(components.world, lambda: read_evaluation(run.folder, start.step))
+    known = on_first_rank(components.world, lambda: read_evaluation(start.earlier or run.folder, start.step))
     if known is None and components.experiment.train.evaluate:
         evaluate_epoch(components, run, start.step)
     elif known is not None:
         run.metrics.evaluation = Evaluation(**known)
+        if run.record is not None:
+            run.record.evaluation(start.step, known)
 
 
-def _finish(components: Components, run: RunContext) -> None:
-    """Write the summary. Collective."""
+def _keep_finished(components: Components, start: ResumePoint, run: RunContext) -> None:
+    """All steps are done already: a folder that is new gets the last checkpoint, too. Collective."""
+    run.progress.say(f"nothing left to do: step {start.step} of {components.total_steps} is done")
+    if start.folder is None and components.experiment.checkpoint.every_steps > 0:
+        save(components, run, start.step)
+
+
+def _finish(components: Components, start: ResumePoint, run: RunContext) -> None:
+    """Write the summary, and make sure that everything is on the disk. Collective.
+
+    Raises:
+        RunFailed: something is not.
+    """
+    summary = _summary(components, start, run)
+    if run.record is not None:
+        run.record.summary(summary)
+    missing = what_is_missing(components, run)
+    if missing is None and run.record is not None:
+        run.record.close()
+        run.tracking.finish(summary)  # no collective follows: it may take longer than other ranks wait
+        missing = run.tracking.problem
+    if missing is not None:
+        raise RunFailed(f"trained to the end, but not all of it is on the disk: {missing}")
+    seconds, rate = summary["total_seconds"], summary["images_per_second"]
+    speed = "" if rate is None else f": {rate:.1f} images/s"
+    run.progress.say(f"done in {seconds:.1f} s{speed}, summary in {run.folder / SUMMARY}")
+
+
+def _summary(components: Components, start: ResumePoint, run: RunContext) -> dict[str, Any]:
+    """The contents of summary.json; of a run that was finished before, what it measured itself. Collective."""
     experiment, world, strategy = components.experiment, components.world, components.strategy
     hardware, held = gather_hardware(world), gather_objects(world, run.metrics.memory)
-    if run.record is None:
-        return
     expected = strategy.memory(experiment, components.table, world.size)
     memory = ModelMemory(held, expected, components.dtypes.parameters.itemsize)
     constant = sum(components.expected_traffic(0).values())
     mesh = strategy.mesh(world.size)
     summary = summarise(experiment, components.table, mesh, run.metrics, hardware, memory, constant)
-    run.record.summary(summary)
-    run.record.close()
-    run.tracking.finish(summary)
-    seconds, rate = summary["total_seconds"], summary["images_per_second"]
-    run.progress.say(f"done in {seconds:.1f} s: {rate:.1f} images/s, summary in {run.folder / SUMMARY}")
+    summary["last_step"] = max(start.step, components.total_steps)
+    earlier = read_json((start.earlier or run.folder) / SUMMARY) or {}
+    if start.step < components.total_steps or earlier.get("last_step", earlier.get("steps")) != start.step:
+        return summary
+    return {**summary, **earlier, "eval": summary["eval"] or earlier.get("eval")}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER, LATEST, MANIFEST = "checkpoints", "latest", "checkpoint.json"
-PREFIX, _WRITING = "step-", ".writing-"
+PREFIX, _WRITING, _REPLACED, _DAMAGED, _LATEST = "step-", ".writing-", ".replaced-", "damaged-", ".latest"
 FORMAT = 1
 
 
@@ -76,14 +76,36 @@ def candidates(folder: Path) -> list[Path]:
     return [path for path in whole[::-1] if step_of(path) <= latest]
 
 
+def make_folder(folder: Path) -> None:
+    """Create a `checkpoints` folder; where it is a link that leads nowhere, what it leads to.
+
+    Raises:
+        OSError: also where the folder above is gone: a run's folder that was deleted does not come back.
+    """
+    Path(os.path.realpath(folder)).mkdir(exist_ok=True)
+
+
 def make_temporary(folder: Path, step: int) -> Path:
     """An empty folder to write a checkpoint into; leftovers of failed attempts are removed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    for replaced in folder.glob(f"{_REPLACED}{PREFIX}*"):
+        _put_back(replaced)
     for left_over in folder.glob(f"{_WRITING}*"):
         shutil.rmtree(left_over)
     path = folder / (_WRITING + directory_name(step))
     path.mkdir()
     return path
+
+
+def delete_all(folder: Path) -> None:
+    """Delete a run's checkpoints; the folder, too, unless it is a link or holds something else."""
+    for prefix in (PREFIX, _WRITING + PREFIX, _REPLACED + PREFIX, _DAMAGED + PREFIX):
+        for path in folder.glob(f"{prefix}*"):
+            shutil.rmtree(path)
+    for name in (LATEST, _LATEST):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def sha256_of(path: Path) -> str:
@@ -99,26 +121,36 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def publish(path: Path, folder: Path, step: int) -> Path:
-    """Give a complete checkpoint its name, then point `latest` at it."""
+    """Give a complete checkpoint its name, then point `latest` at it. Fails as a whole, with what was there before."""
     _sync(path)
-    final = folder / directory_name(step)
+    final, replaced = folder / directory_name(step), folder / (_REPLACED + directory_name(step))
+    _write_synced(folder / _LATEST, final.name + "\n")  # what needs space comes first
     if final.exists():  # training resumed from an older one and has reached this step again
-        replaced = folder / (_WRITING + "replaced")
         final.rename(replaced)
+    try:
         path.rename(final)
-        shutil.rmtree(replaced)
-    else:
-        path.rename(final)
+    except OSError:
+        _put_back(replaced)
+        raise
     _sync(folder)
-    _write_synced(folder / ".latest", final.name + "\n")
-    (folder / ".latest").replace(folder / LATEST)
+    (folder / _LATEST).replace(folder / LATEST)
     _sync(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
     return final
+
+
+def _put_back(replaced: Path) -> None:
+    """Undo a replacement that was cut short."""
+    final = replaced.with_name(replaced.name.removeprefix(_REPLACED))
+    if final.exists():
+        shutil.rmtree(replaced)
+    elif replaced.exists():
+        replaced.rename(final)
 
 
 def mark_damaged(path: Path) -> None:
     """Rename a damaged checkpoint, so that it is neither read nor counted."""
-    aside = path.with_name(f"damaged-{path.name}")
+    aside = path.with_name(_DAMAGED + path.name)
     shutil.rmtree(aside, ignore_errors=True)
     path.rename(aside)
 

@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.schema import CheckpointConfig
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.errors import reason_of
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Manifest
 
@@ -37,9 +38,18 @@ class CheckpointWriter:
         folder: the run's `checkpoints` folder, on a disk that all ranks share.
         settings: which checkpoints are kept.
         say: prints one line on one rank.
+        guard: called on the first rank before anything is written; raises where the folder is no longer this run's.
     """
 
-    def __init__(self, world: World, folder: Path, settings: CheckpointConfig, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        folder: Path,
+        settings: CheckpointConfig,
+        say: Callable[[str], None],
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._guard = guard
         self._world, self._folder, self._settings, self._say = world, folder, settings, say
         # A group of its own: the writing thread's messages must not mix with the loop's.
         self._group: dist.ProcessGroup | None = None
@@ -52,6 +62,7 @@ class CheckpointWriter:
         self._thread: Thread | None = None
         self._saved: int | None = None
         self._problem: str | None = None
+        self._missing: dict[int, str] = {}  # why there is no checkpoint of a step that there should be at the end
 
     def save(self, state: Mapping[str, Tensor], step: int, facts: Mapping[str, Any]) -> None:
         """Write a checkpoint. Collective. Returns when the state is copied; a failure to write is a warning.
@@ -68,18 +79,26 @@ class CheckpointWriter:
         if not self._settings.background:
             self.wait()
 
-    def wait(self) -> str | None:
-        """Wait until the last checkpoint is written.
+    def wait(self) -> None:
+        """Wait until the last checkpoint is written."""
+        if self._thread is None:
+            return
+        self._thread.join()
+        self._thread = None
+        assert self._saved is not None, "the thread's"
+        every = self._settings.keep_every
+        # A later one makes up for an earlier one, unless that was to be kept for good.
+        self._missing = {step: why for step, why in self._missing.items() if every and step % every == 0}
+        if self._problem is not None:
+            self._missing[self._saved] = self._problem
+            self._say(f"warning: no checkpoint of step {self._saved}: {self._problem}")
+        else:
+            self._missing.pop(self._saved, None)
 
-        Returns:
-            Why it could not be, or None.
-        """
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-            if self._problem is not None:
-                self._say(f"warning: no checkpoint of step {self._saved}: {self._problem}; training goes on")
-        return self._problem
+    def missing(self) -> str | None:
+        """Wait, and say which checkpoint is not on the disk although it should be at the end, and why."""
+        self.wait()
+        return next((f"the checkpoint of step {step}: {why}" for step, why in self._missing.items()), None)
 
     def _write(self, state: dict[str, Tensor], step: int, facts: Mapping[str, Any]) -> None:
         self._saved = step
@@ -90,7 +109,7 @@ class CheckpointWriter:
                     break
         except Exception as error:
             # Another rank is gone: the loop will find out, and report the reason.
-            self._problem = str(error)
+            self._problem = reason_of(error)
 
     def _attempt(self, state: dict[str, Tensor], step: int, facts: Mapping[str, Any]) -> str | None:
         """One attempt to write a checkpoint. Collective: every rank returns the same, whichever had the problem."""
@@ -98,10 +117,12 @@ class CheckpointWriter:
         checksums: dict[str, str] = {}
 
         def publish() -> None:
+            self._guard()
             files.write_manifest(temporary, Manifest(step=step, files=checksums, **facts))
             files.publish(temporary, self._folder, step)
 
         def begin() -> None:
+            self._guard()
             files.make_temporary(self._folder, step)
 
         nothing = lambda: None  # noqa: E731
@@ -116,8 +137,14 @@ class CheckpointWriter:
         if first and problem is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         if first and problem is None:
-            files.prune(self._folder, self._settings.keep, self._settings.keep_every)
+            self._prune()
         return problem
+
+    def _prune(self) -> None:
+        try:
+            files.prune(self._folder, self._settings.keep, self._settings.keep_every)
+        except OSError as error:
+            self._say(f"warning: older checkpoints could not be removed: {reason_of(error)}")
 
     def _write_tensors(self, state: dict[str, Tensor], path: Path) -> None:
         writer = HuggingFaceStorageWriter(str(path), save_distributed=True)
@@ -138,13 +165,20 @@ class CheckpointWriter:
         try:
             result = action()
         except (Exception, CheckpointException) as error:  # the latter is no Exception
-            problem = f"{type(error).__name__} on rank {self._world.rank}: {' '.join(str(error).split())[:300]}"
+            problem = f"{reason_of(_cause(error))} (rank {self._world.rank})"
         outcomes: list[Any] = [(problem, result)]
         if self._group is not None:
             outcomes = [None] * self._world.size
             dist.all_gather_object(outcomes, (problem, result), group=self._group)
         problems = [problem for problem, _ in outcomes if problem is not None]
         return (problems[0] if problems else None), [result for _, result in outcomes]
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What is behind an error: torch's own tells of a failure with all of its traceback in front of the reason."""
+    if isinstance(error, CheckpointException):
+        return next((failure[0] for failure in error.failures.values()), error)
+    return error
 
 
 def _row_major(value: Tensor) -> Tensor:

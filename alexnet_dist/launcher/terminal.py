@@ -1,0 +1,50 @@
+"""Output that can be lost: a terminal that closes, a pipe that nobody reads, a log on a full disk. Whatever is printed
+or cannot be printed, a program ends as if it had been."""
+
+import errno
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+_GONE = (errno.EPIPE, errno.EIO, errno.ENXIO)
+
+
+class _LosableFile(io.FileIO):
+    """Writes to a descriptor and drops what it does not take.
+
+    Once the reader is gone the descriptor leads to /dev/null, also for libraries and child processes.
+    """
+
+    def write(self, data: Any) -> int:
+        try:
+            written = super().write(data)
+        except OSError as error:
+            written = None
+            if error.errno in _GONE:
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, self.fileno())
+                os.close(null)
+        return memoryview(data).nbytes if written is None else written
+
+
+def survive_lost_output() -> None:
+    """Make stdout and stderr of this process never fail, whatever becomes of what they lead to."""
+    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # a closed one would be given to the next file that is opened, and get its lines
+    os.close(free)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is getattr(sys, f"__{name}__"):  # else a caller takes the output
+            setattr(sys, name, _stream(getattr(sys, name), descriptor))
+
+
+def _stream(old: TextIO | None, descriptor: int) -> TextIO:
+    if old is not None:
+        old.flush()
+    raw = _LosableFile(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding="utf-8" if old is None else old.encoding,
+        errors="backslashreplace",  # a terminal that cannot show a character shows its number
+        line_buffering=descriptor == 2 or raw.isatty(),
+    )

@@ -1,0 +1,169 @@
+"""Disks that fill, quotas, folders that vanish, memory that does not suffice: an exit code of 0 means that all that was
+asked for is on the disk, and one line says what is not and why."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SMOKE
+from launched import Launched, checkpoint, start, start_alone, start_line
+
+from alexnet_dist.errors import DONE, FAILED, STOPPED
+from alexnet_dist.training.checkpoints import files
+
+QUIET = [*SMOKE, "--data.name", "synthetic", "--data.samples", "640", "--tracking.wandb", "false"]
+QUIET += ["--train.evaluate", "false", "--train.epochs", "10000", "--tracking.log_every", "1"]
+ENDLESS = [*QUIET, "--train.max_steps", "100000"]
+NO_SPACE = "No space left on device"
+TRAIN = [sys.executable, str(ROOT / "launch/train.py")]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 300 kB: a checkpoint of the smallest net takes 490 kB."""
+    yield from mounted(tmp_path / "disk", "300k")
+
+
+@pytest.fixture
+def larger_disk(tmp_path: Path) -> Iterator[Path]:
+    """Room for two checkpoints, not for three."""
+    yield from mounted(tmp_path / "disk", "1300k")
+
+
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "filler").open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"0" * 1024)
+        except OSError:
+            pass
+
+
+def failed(run: Launched, *words: str) -> None:
+    """Exit code 1 and one line; the same in exit.json where that could be written."""
+    code, lines = run.end()
+    assert code == FAILED and "Traceback" not in "\n".join(lines), "\n".join(lines)
+    (line,) = [line for line in lines if line.startswith("error: ")]
+    assert line == lines[-1] and all(word in line for word in words), line
+    if (run.folder / "exit.json").exists():
+        assert run.exit() == {"code": FAILED, "reason": line.removeprefix("error: ")}
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_disk_without_room_for_the_checkpoint_that_was_asked_for(ranks: int, disk: Path, tmp_path: Path) -> None:
+    flags, folder = [*QUIET, "--train.max_steps", "20"], disk / "run"
+    if ranks == 1:
+        run = start_line([*TRAIN, *flags, "--run.dir", str(folder)], tmp_path / "run")
+    else:
+        line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--", *flags]
+        run = start_line([*line, "--strategy.name", "split", "--run.dir", str(folder)], tmp_path / "run")
+    run.folder = folder
+    failed(run, "not all of it is on the disk: the checkpoint of step 20: ", NO_SPACE)
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 20 and (folder / "summary.json").exists()
+    assert not list((folder / "checkpoints").iterdir())
+
+
+def test_a_stop_whose_checkpoint_finds_no_room_and_the_one_before_it(larger_disk: Path, tmp_path: Path) -> None:
+    """What is on the disk stays whole, and the run goes on from there once there is room."""
+    flags = [*ENDLESS, "--checkpoint.every_steps", "10", "--checkpoint.background", "false"]
+    run = start_line([*TRAIN, *flags, "--run.dir", str(larger_disk / "run")], tmp_path / "run")
+    run.folder = larger_disk / "run"
+    run.wait_until(lambda: (run.folder / "checkpoints/latest").exists())
+    fill(larger_disk)
+    run.wait_until(lambda: "warning: no checkpoint of step" in run.output.read_text())
+    run.process.send_signal(signal.SIGTERM)
+    failed(run, "asked to stop after step ", NO_SPACE)
+    last = files.candidates(run.folder / "checkpoints")[0]
+    files.verify(last)
+    (larger_disk / "filler").unlink()
+    flags = [*QUIET, "--train.max_steps", str(files.step_of(last) + 2), "--run.resume", "auto"]
+    again = start_line([*TRAIN, *flags, "--run.dir", str(run.folder)], tmp_path / "again")
+    again.folder = run.folder
+    assert again.end()[0] == DONE, again.output.read_text()
+    steps = [json.loads(line)["step"] for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, files.step_of(last) + 3))
+
+
+def test_a_disk_that_is_full_for_a_while_loses_no_line(disk: Path, tmp_path: Path) -> None:
+    flags = [*ENDLESS, "--checkpoint.every_steps", "0"]
+    run = start_line([*TRAIN, *flags, "--run.dir", str(disk / "run")], tmp_path / "run")
+    run.folder = disk / "run"
+    run.wait_until(lambda: run.steps() >= 2)
+    (disk / "run/checkpoints").rmdir()
+    (disk / "run/checkpoints").symlink_to(tmp_path)  # room for the checkpoint of the stop
+    fill(disk)
+    run.wait_until(lambda: "warning: metrics.jsonl cannot be written: No space" in run.output.read_text())
+    (disk / "filler").unlink()
+    before = run.steps()
+    run.wait_until(lambda: run.steps() > before + 2)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end()[0] == STOPPED
+    steps = [json.loads(line)["step"] for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, len(steps) + 1))
+    assert files.verify(tmp_path / files.directory_name(len(steps)))
+
+
+def test_a_quota_and_a_folder_that_vanishes(tmp_path: Path) -> None:
+    """A limit for the size of files stands for a quota: the operating system refuses in the same way."""
+    command = " ".join([*TRAIN, *QUIET, "--train.max_steps", "20", "--run.dir", str(tmp_path / "small")])
+    small = start_line(["bash", "-c", f"ulimit -f 40; exec {command}"], tmp_path / "small")
+    gone = start_alone(tmp_path / "gone", [*ENDLESS, "--checkpoint.every_steps", "0"])
+    failed(small, "the checkpoint of step 20: ", "File too large")
+    gone.wait_until(lambda: gone.steps() >= 2)
+    shutil.rmtree(gone.folder)
+    gone.process.send_signal(signal.SIGTERM)
+    failed(gone, "asked to stop after step ", "No such file or directory")
+    assert not (gone.folder / "checkpoints").exists()
+
+
+def test_a_folder_that_becomes_read_only(disk: Path, tmp_path: Path) -> None:
+    line = [*TRAIN, *ENDLESS, "--run.dir", str(disk / "run")]
+    run = start_line(line, tmp_path / "run")
+    run.folder = disk / "run"
+    run.wait_until(lambda: run.steps() >= 2)
+    subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(disk)], check=True)
+        run.process.send_signal(signal.SIGTERM)
+        failed(run, "asked to stop after step ", "Read-only file system")
+        again = start_line([*line, "--run.resume", "auto"], tmp_path / "again")
+        again.folder = run.folder
+        assert again.end()[0] == 2 and "cannot be written (Read-only file system)" in again.output.read_text()
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_memory_that_does_not_suffice_is_one_line_with_the_remedy(ranks: int, tmp_path: Path) -> None:
+    flags = [*ENDLESS, "--net.name", "alexnet_2012", "--data.samples", "1024"]
+    flags += ["--train.global_batch", str(512 * ranks)]
+    words = TRAIN if ranks == 1 else [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--"]
+    command = " ".join([*words, *flags, "--run.dir", str(tmp_path / "run")])
+    run = start_line(["bash", "-c", f"ulimit -v {6 << 20}; exec {command}"], tmp_path / "run")
+    failed(run, " is out of memory in ", "MiB more were asked for): raise train.accumulate (it is 1)")
+
+
+def test_an_older_checkpoint_that_is_reached_again_is_replaced_or_left(tmp_path: Path) -> None:
+    """A write that fails between its steps leaves the one before it."""
+    first = start(tmp_path / "run", 1, [*QUIET, "--train.max_steps", "4", "--checkpoint.every_steps", "2"])
+    assert first.end()[0] == DONE
+    folder, step = tmp_path / "run/checkpoints", checkpoint(tmp_path / "run", 4)
+    step.rename(folder / f".replaced-{step.name}")  # killed in the midst of a replacement
+    more = [*QUIET, "--train.max_steps", "6", "--run.resume", "auto", "--checkpoint.every_steps", "6"]
+    again = start(tmp_path / "run", 1, more)
+    assert again.end()[0] == DONE, again.output.read_text()
+    assert [path.name for path in files.list_checkpoints(folder)] == [files.directory_name(n) for n in (4, 6)]
