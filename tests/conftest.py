@@ -49,7 +49,7 @@ class Finished:
         return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
 
     def exit(self) -> dict[str, Any]:
-        return json.loads((self.folder / "exit.json").read_text())
+        return launched.exit_of(self.folder)
 
     def errors(self) -> list[str]:
         """Lines that tell a mistake; there must be one."""
