@@ -9,13 +9,14 @@ import os
 import random
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMOKE
-from launched import Launched, checkpoint, same_bits, start
+from conftest import ROOT, SMOKE
+from launched import Launched, checkpoint, same_bits, start, start_line
 
 from alexnet_dist.data.order import fingerprint
 
@@ -117,18 +118,12 @@ def test_a_rank_that_hangs_ends_the_job_and_is_named(
 
 
 def test_a_rank_that_fails_says_why_and_nobody_else_does(tmp_path: Path) -> None:
-    """What the first rank wants to write is in the way."""
-    folder = tmp_path / "run"
-    run = endless(folder, "split", "--run.resume", "auto")
-    run.process.send_signal(signal.SIGTERM)
-    assert run.end()[0] == 75
-    (folder / "evaluation.json").mkdir()
-    more = ["--train.max_steps", str(run.steps() + 1), "--train.epochs", "100000", "--train.evaluate", "true"]
-    again = start(folder, 2, [*FLAGS, *more, "--strategy.name", "split", "--run.resume", "auto"])
-    code, lines = again.end()
+    line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--", *FLAGS]
+    plugins = {"ALEXNET_DIST_PLUGINS": "toy_failure", "PYTHONPATH": str(ROOT / "tests/plugins")}
+    run = start_line([*line, "--strategy.name", "split", "--run.dir", "run"], tmp_path / "run", plugins)
+    code, lines = run.end()
     assert code == 1
-    assert lines[-1].startswith("error: rank 0 failed in the evaluation after step ")
-    assert "IsADirectoryError" in lines[-1]
+    assert lines[-1].startswith("error: rank 0 failed in step ") and lines[-1].endswith("ValueError: a cause")
     assert sum(line.startswith("error: ") for line in lines) == 1
 
 

@@ -121,8 +121,9 @@ def test_a_disk_that_fills_loses_no_good_checkpoint(train: Train, finished: Fini
         (disk / "filler").write_bytes(b"0" * (size // 2))
         flags = [*QUICK, "--strategy.name", "single", "--checkpoint.every_steps", "2", "--checkpoint.keep", "3"]
         run = train(1, [*flags, "--train.max_steps", "10", "--run.resume", "auto"], launcher=ALONE)
-        assert run.code == 0 and len(run.metrics()) == 10, run.output
-        assert "warning: no checkpoint of step 8: " in run.output and "training goes on" in run.output
+        assert run.code == 1 and len(run.metrics()) == 10, run.output
+        assert "warning: no checkpoint of step 8: No space left on device" in run.output
+        assert "the checkpoint of step 10: No space left on device" in run.errors()[0]
         assert files.verify(checkpoint(run.folder, 6)).step == 6
         assert not list((disk / "checkpoints").glob(".writing*"))
         (disk / "filler").unlink()

@@ -45,7 +45,7 @@ def finish(line: list[str], folder: Path, environment: dict[str, str] | None = N
 
 def live(folder: Path, environment: dict[str, str] | None = None) -> Launched:
     run = start_alone(folder, ENDLESS, environment or {})
-    run.wait_until(lambda: run.steps() >= 6)
+    run.wait_until(lambda: (run.folder / "checkpoints/latest").exists())
     return run
 
 
@@ -167,7 +167,7 @@ def test_restarts_are_not_blocked_by_what_they_follow_and_find_a_folder_without_
     line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--max-restarts", "1", "--"]
     run = start_line([*line, *ENDLESS[:-2]], tmp_path / "unused")
     run.folder = tmp_path / "runs/alexnet_small-ddp"
-    run.wait_until(lambda: run.steps() >= 6 and len(run.ranks()) == 2)
+    run.wait_until(lambda: (run.folder / "checkpoints/latest").exists() and len(run.ranks()) == 2)
     run.ranks()[1].kill()
     run.wait_until(lambda: "going on after step" in run.output.read_text())
     run.process.send_signal(signal.SIGTERM)
