@@ -68,7 +68,7 @@ def hold(cases: dict[str, list[str]], folder: Path, worlds: Worlds) -> None:
             continue
         for (case, (precision, steps), strategy), path in zip(keys, paths, strict=True):
             found = read_differences(path)
-            verdict = judge(strategy, ranks, found, precision)
+            verdict = judge(strategy, ranks, found, precision, 128)
             assert verdict.same, f"{case}, {precision}, under {strategy} on {ranks} ranks: {verdict.worst}"
             if steps > 2:  # DDP's first two steps also exchange its buckets
                 assert found.traffic["counted"] == found.traffic["expected"], f"{case} under {strategy}"

@@ -130,7 +130,9 @@ def parity_flags(comparison: Comparison, case: Case) -> list[list[str]]:
 
 
 def _judge(case: Case, outputs: Sequence[Path]) -> CaseParity:
-    exact, *rounded = [judge(case.strategy, case.ranks, read_differences(path), "fp32") for path in outputs]
+    exact, *rounded = [
+        judge(case.strategy, case.ranks, read_differences(path), "fp32", case.global_batch) for path in outputs
+    ]
     gradient = exact.worst["gradient"]
     wire = rounded[0].worst["gradient"].difference if rounded else None
     # NaN is within no tolerance: every comparison with it is false.

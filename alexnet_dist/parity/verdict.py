@@ -35,11 +35,12 @@ class Verdict:
     same: bool
 
 
-def judge(strategy: str, ranks: int, found: Differences, precision: str) -> Verdict:
-    """Judge the differences by the tolerance of a precision."""
+def judge(strategy: str, ranks: int, found: Differences, precision: str, samples: int) -> Verdict:
+    """Judge the differences by the tolerance of a precision, for a global batch of so many samples."""
     worst = {kind: _worst(by_name) for kind, by_name in found.by_kind.items()}
     rule = registry.precisions[precision]
-    return Verdict(strategy, ranks, worst, all(worst[kind].difference <= rule.tolerance for kind in rule.compared))
+    tolerance = rule.tolerance_of(samples)
+    return Verdict(strategy, ranks, worst, all(worst[kind].difference <= tolerance for kind in rule.compared))
 
 
 def _worst(by_name: Mapping[str, float]) -> Worst:

@@ -52,10 +52,10 @@ def test_a_wrong_gradient_is_seen() -> None:
     """A gradient that is 1 % off does not show in the losses of ten steps, but here."""
     right = {"conv1.weight": torch.ones(3, 3), "conv1.bias": torch.ones(3)}
     reference = TrainingTrace([2.0], right, right, {})
-    assert judge("split", 2, differences(reference, reference), "fp32").same
+    assert judge("split", 2, differences(reference, reference), "fp32", 128).same
     for value in (1.01, float("nan")):
         wrong = TrainingTrace([2.0], {**right, "conv1.weight": torch.full((3, 3), value)}, right, {})
-        verdict = judge("split", 2, differences(wrong, reference), "fp32")
+        verdict = judge("split", 2, differences(wrong, reference), "fp32", 128)
         assert not verdict.same and verdict.worst["gradient"].where == "conv1.weight"
     still = TrainingTrace([2.0], {**right, "conv1.bias": torch.zeros(3)}, right, {})
     with pytest.raises(RuntimeError, match=r"conv1.bias is zero"):
