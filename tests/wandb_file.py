@@ -31,12 +31,14 @@ def records(path: Path) -> Iterator[Record]:
 
 
 def contents(path: Path) -> dict[str, Any]:
-    """Config, group, project, the curve's rows and the final summary of one run."""
+    """What a run is called and belongs to, its config, the curve's rows and the final summary."""
     found: dict[str, Any] = {"config": {}, "history": [], "summary": {}}
     for record in records(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            found["project"], found["group"] = record.run.project, record.run.run_group
+            run = record.run
+            found |= {"project": run.project, "entity": run.entity, "group": run.run_group, "name": run.display_name}
+            found |= {"tags": list(run.tags), "notes": run.notes}
             for item in record.run.config.update:
                 found["config"][item.key] = json.loads(item.value_json)
         elif kind == "config":

@@ -110,7 +110,7 @@ def case_flags(comparison: Comparison, case: Case) -> list[str]:
 def run_flags(comparison: Comparison, run: Run) -> list[str]:
     """The flags of one run, in its own folder.
 
-    W&B is off: its service would compete for the cores that are measured. The comparison logs afterwards.
+    Trackers are off: they would compete for the cores that are measured. The comparison logs afterwards.
     """
     steps = comparison.compare.warm_up + comparison.compare.steps
     own = {
@@ -118,7 +118,7 @@ def run_flags(comparison: Comparison, run: Run) -> list[str]:
         "--train.epochs": steps,  # enough for a data set of any size
         "--train.evaluate": "false",
         "--checkpoint.every_steps": 0,
-        "--tracking.wandb": "false",
+        "--tracking.with": "[]",
         "--run.dir": run_folder(comparison, run),
         "--run.overwrite": "true",
         **({"--strategy.communicate": "false"} if run.control else {}),

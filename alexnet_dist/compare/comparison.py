@@ -9,8 +9,10 @@ from alexnet_dist.compare.config import Comparison, overridden
 from alexnet_dist.compare.report import HTML, command_of, report_of, write_report
 from alexnet_dist.compare.runner import carry_out, locked_folder
 from alexnet_dist.compare.tables import notes, print_tables
-from alexnet_dist.compare.wandb_log import log_to_wandb
+from alexnet_dist.compare.tracking import log_comparison
 from alexnet_dist.errors import DONE, FAILED
+from alexnet_dist.telemetry.hardware import load_warnings
+from alexnet_dist.telemetry.trackers import check_trackers
 
 INTERRUPTED = 130  # as shells count: 128 and SIGINT
 
@@ -22,10 +24,13 @@ def compare(comparison: Comparison) -> int:
         DONE where every case ran and is the same training, FAILED where one did not or is not, or INTERRUPTED.
 
     Raises:
-        UsageError: no case can run, or the folder is in use or holds runs of other settings.
+        UsageError: no case can run, a tracker is missing, or the folder is in use or holds runs of other settings.
     """
+    check_trackers(comparison)
     cases = list_cases(comparison)
     _print_warnings(comparison)
+    for line in load_warnings():
+        print(f"warning: {line}", flush=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with locked_folder(comparison):
@@ -60,12 +65,12 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _report(comparison: Comparison, cases: Sequence[Case], log: bool) -> int:
-    """Print the tables, write the report, and log it to W&B where that is wanted."""
+    """Print the tables, write the report, and log it to the trackers."""
     report = report_of(comparison, cases)
     pictures = write_report(report)
     title = f"{report.title}, {report.facts.get('devices', 'no device')}, rounds: {comparison.compare.rounds}"
     lines = [*notes(report.rows), report.summary, f"report: {comparison.folder / HTML}"]
     print_tables(title, report.tables, lines)
     if log:
-        log_to_wandb(report, pictures, print)
+        log_comparison(report, pictures, print)
     return DONE if all(row.valid for row in report.rows) else FAILED

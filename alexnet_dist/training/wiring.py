@@ -18,14 +18,15 @@ from alexnet_dist.data.order import Order
 from alexnet_dist.data.sharding_check import check_samples
 from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.agreement import all_or_none
-from alexnet_dist.distributed.init import init_distributed
+from alexnet_dist.distributed.init import AcceleratorOptions, init_distributed
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.launcher.environment import launcher_world_size, refuse_other_engines
+from alexnet_dist.launcher.environment import enter_world, refuse_other_engines
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.nets.table import Dropout, Table
 from alexnet_dist.rng import Rng
 from alexnet_dist.strategies.base import Strategy, check_experiment
 from alexnet_dist.strategies.engines.base import Dtypes, Engine
+from alexnet_dist.telemetry.trackers import check_trackers
 from alexnet_dist.training.initial_weights import load_initial_weights
 from alexnet_dist.training.optimizers import make_optimizer
 from alexnet_dist.training.precision import set_switches
@@ -120,17 +121,31 @@ def init_ranks(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     Raises:
         UsageError: what cannot work.
     """
-    world_size = launcher_world_size(os.environ)
-    experiment = resolve(experiment, world_size)
-    check_experiment(experiment, world_size)
+    world_size = enter_world(os.environ).world_size
+    experiment, options = check_launch(experiment, world_size)
     precision: Precision = registry.precisions[experiment.train.precision]
-    engine = engine_of(registry.strategies[experiment.strategy.name])
-    options = engine.accelerator_options(experiment, world_size)
-    refuse_other_engines(os.environ, options.environment, precision.autocast)
     set_switches(precision)
     accelerator, world = init_distributed(options, precision.autocast, world_size)
     precision.check(world.device)
     return experiment, accelerator, world
+
+
+def check_launch(experiment: Experiment, world_size: int) -> tuple[Experiment, AcceleratorOptions]:
+    """Check an experiment against its ranks and the launcher's settings; starts nothing.
+
+    Returns:
+        The resolved experiment, and what its engine tells the Accelerator.
+
+    Raises:
+        UsageError: what cannot work.
+    """
+    experiment = resolve(experiment, world_size)
+    check_experiment(experiment, world_size)
+    check_trackers(experiment)
+    precision: Precision = registry.precisions[experiment.train.precision]
+    options = engine_of(registry.strategies[experiment.strategy.name]).accelerator_options(experiment, world_size)
+    refuse_other_engines(os.environ, options.environment, precision.autocast)
+    return experiment, options
 
 
 def engine_of(strategy: Strategy) -> type[Engine]:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import yaml
 from conftest import ROOT
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb_file import contents
 
 from alexnet_dist.compare.cases import Case, Run
@@ -31,6 +32,7 @@ ENVIRONMENT = {
 FLAGS = [
     *("--strategies", "ddp,wrong:bf16,slow,killed", "--global-batches", "16", "--rounds", "1", "--steps", "6"),
     *("--warm-up", "2", "--peak", "false", "--net.name", "alexnet_small", "--data.name", "synthetic"),
+    *("--tracking.with", "wandb,tensorboard"),
 ]
 PATIENCE = 600.0
 
@@ -166,6 +168,17 @@ def test_wandb_has_a_run_a_case_and_a_summary_in_one_group(outcome: Outcome) -> 
     assert {run["group"] for run in runs} == {"planted"} and len(runs) == 3 + 1
     assert sorted(len(run["history"]) for run in runs) == [1, 8, 8, 8]
     assert any("NOT THE SAME TRAINING" in str(run["summary"].get("summary")) for run in runs)
+    assert "wandb sync" in outcome.output and "W&B stopped" not in outcome.output
+
+
+def test_tensorboard_has_a_folder_a_case_and_one_with_the_table_and_the_plots(outcome: Outcome) -> None:
+    found = {path.name: EventAccumulator(str(path)).Reload() for path in (outcome.folder / "tensorboard").iterdir()}
+    labels = {"ddp-2x-b16", "wrong-bf16-2x-b16", "slow-2x-b16"}
+    assert found.keys() == labels | {"planted-summary"}
+    losses = outcome.row("ddp")["figures"]["losses"]
+    assert [event.value for event in found["ddp-2x-b16"].Scalars("loss")] == pytest.approx(losses)
+    tags = found["planted-summary"].Tags()
+    assert "comparison/text_summary" in tags["tensors"] and len(tags["images"]) >= 2
 
 
 def test_the_report_is_drawn_again_without_running(outcome: Outcome) -> None:

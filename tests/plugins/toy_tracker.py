@@ -3,26 +3,20 @@
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from alexnet_dist.config.schema import Experiment
 from alexnet_dist.registry import trackers
-from alexnet_dist.telemetry.trackers import Tracker
+from alexnet_dist.telemetry.trackers import Tracked, Tracker
 
 
 @trackers.register
 class ToyTracker(Tracker):
     name, label = "toy", "Toy"
 
-    @classmethod
-    def is_on(cls, experiment: Experiment) -> bool:
-        return experiment.tracking.project == "toy-project"
-
-    def start(self, experiment: Experiment, folder: Path) -> str:
-        self._file = folder / "toy" / "log.jsonl"
+    def start(self, tracked: Tracked) -> str:
+        self._file = tracked.folder / "toy" / "log.jsonl"
         self._file.parent.mkdir(exist_ok=True)
-        self._write("start", {"net": experiment.net.name})
+        self._write("start", {"net": tracked.experiment.net.name})
         return f"writes {self._file}"
 
     def log(self, values: Mapping[str, Any], step: int) -> None:

@@ -12,7 +12,7 @@ from wandb_file import contents
 
 ALONE = [sys.executable]
 FLAGS = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "128"]
-FLAGS += ["--train.global_batch", "32", "--train.max_steps", "4", "--tracking.project", "toy-project"]
+FLAGS += ["--train.global_batch", "32", "--train.max_steps", "4", "--tracking.with", "wandb,toy"]
 FLAGS += ["--tracking.log_every", "2", "--checkpoint.every_steps", "0"]
 
 
@@ -58,7 +58,8 @@ def test_a_tracker_follows_the_run_beside_the_others(train: Train) -> None:
     again = train(1, [*FLAGS, "--run.overwrite", "true"], launcher=ALONE, environment=environment("toy_tracker"))
     assert again.code == 0 and len(toy_log(again)) == len(log), again.output  # its files are the run's
     # Without the plugin they are not: nobody knows whose they are.
-    refused = train(1, [*FLAGS, "--run.overwrite", "true"], launcher=ALONE, environment=environment(""))
+    flags = [*FLAGS, "--tracking.with", "wandb", "--run.overwrite", "true"]
+    refused = train(1, flags, launcher=ALONE, environment=environment(""))
     assert refused.code == 2 and "it holds toy" in refused.errors()[0]
 
 

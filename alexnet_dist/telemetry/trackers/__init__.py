@@ -1,15 +1,40 @@
 """Trackers follow a run: each gets the experiment, the figures of every window and the summary.
 
 A tracker is added in one place, by registering a subclass of `Tracker`: in a file of this package, or in a plugin.
+`tracking.with` names those that follow a run.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.registry import trackers
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What is followed: a run, or a case of a comparison.
+
+    Attributes:
+        experiment: resolved.
+        folder: of the run or the comparison; a tracker may write below folder / its name, which run.overwrite deletes.
+        step: optimizer steps done before: above 0, a run goes on.
+        group: default: `tracking.group`.
+        case: of a comparison; None for a run.
+    """
+
+    experiment: Experiment
+    folder: Path
+    step: int = 0
+    group: str | None = None
+    case: str | None = None
+
+
+class NotWritten(Exception):
+    """The disk did not take all of a tracker's files. The run goes on, but fails at its end."""
 
 
 class Tracker(ABC):
@@ -18,23 +43,24 @@ class Tracker(ABC):
     Attributes:
         name: in the registry.
         label: in messages.
+        unused: fields of `tracking` that it does not read.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
+    unused: ClassVar[tuple[str, ...]] = ()
 
-    @classmethod
+    @classmethod  # noqa: B027 - most need nothing
+    def check(cls) -> None:
+        """Look for what the tracker needs, before ranks start.
+
+        Raises:
+            UsageError: it is not installed.
+        """
+
     @abstractmethod
-    def is_on(cls, experiment: Experiment) -> bool:
-        """Whether the experiment wants this tracker."""
-
-    @abstractmethod
-    def start(self, experiment: Experiment, folder: Path) -> str | None:
-        """Begin to follow a run, or go on with it.
-
-        Args:
-            experiment: resolved.
-            folder: the run's own; the tracker may write below folder / name, which run.overwrite deletes.
+    def start(self, tracked: Tracked) -> str | None:
+        """Begin to follow, or go on with it.
 
         Returns:
             How it follows, to be printed after the label; None prints nothing.
@@ -42,39 +68,56 @@ class Tracker(ABC):
 
     @abstractmethod
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """Log numbers by name after so many optimiser steps."""
+        """Log numbers by name after so many optimizer steps."""
+
+    def show(  # noqa: B027 - most cannot
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], pictures: Mapping[str, Path]
+    ) -> None:
+        """Log a table and PNG pictures by name, in a tracker that can show them."""
 
     @abstractmethod
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Store the run's summary and close; must not take longer than about a minute."""
+        """Store the summary and close; must not take longer than about a minute."""
 
 
 class Tracking:
-    """Runs all trackers that are on. One that fails is reported once and dropped; the run and the others go on.
+    """Runs the trackers of `tracking.with`. One that fails is reported once and dropped; the others go on.
 
     Args:
-        experiment: resolved.
-        folder: the run's own.
+        tracked: what they follow.
         say: prints one line.
         active: False on every rank but the first.
+
+    Attributes:
+        problem: what a tracker could not write to the disk, and why; None: nothing.
     """
 
-    def __init__(self, experiment: Experiment, folder: Path, say: Callable[[str], None], active: bool) -> None:
+    def __init__(self, tracked: Tracked, say: Callable[[str], None], active: bool = True) -> None:
         self._say = say
-        self._running: list[Tracker] = [kind() for kind in trackers if active and kind.is_on(experiment)]
-        self._each(lambda tracker: self._start(tracker, experiment, folder))
+        self.problem: str | None = None
+        names = tracked.experiment.tracking.trackers if active else []
+        if names:
+            _ensure_accelerate_state()
+        self._running: list[Tracker] = [trackers[name]() for name in names]
+        self._each(lambda tracker: self._start(tracker, tracked))
 
-    def _start(self, tracker: Tracker, experiment: Experiment, folder: Path) -> None:
-        how = tracker.start(experiment, folder)
+    def _start(self, tracker: Tracker, tracked: Tracked) -> None:
+        how = tracker.start(tracked)
         if how is not None:
             self._say(f"{tracker.label}: {how}")
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """Log numbers by name after so many optimiser steps."""
+        """Log numbers by name after so many optimizer steps."""
         self._each(lambda tracker: tracker.log(values, step))
 
+    def show(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], pictures: Mapping[str, Path]
+    ) -> None:
+        """Log a table and PNG pictures by name."""
+        self._each(lambda tracker: tracker.show(title, columns, rows, pictures))
+
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Store the run's summary and close."""
+        """Store the summary and close."""
         self._each(lambda tracker: tracker.finish(summary))
 
     def _each(self, action: Callable[[Tracker], None]) -> None:
@@ -84,5 +127,23 @@ class Tracking:
             except Exception as error:
                 # A service that only watches must not end the run that it watches, whatever goes wrong inside it.
                 self._running.remove(tracker)
-                reason = " ".join(str(error).split())[:200]
-                self._say(f"warning: {tracker.label} stopped ({reason}); metrics.jsonl has everything")
+                reason = " ".join(str(error).split())[:500] or type(error).__name__
+                if isinstance(error, NotWritten):
+                    self.problem = f"{tracker.label}: {reason}"
+                self._say(f"warning: {tracker.label} stopped ({reason}); the other files of the run have everything")
+
+
+def _ensure_accelerate_state() -> None:
+    """Accelerate's trackers want its state, which a rank has already and a comparison has not."""
+    from accelerate import PartialState  # takes seconds
+
+    PartialState(cpu=True)
+
+
+def check_trackers(experiment: Experiment) -> None:
+    """
+    Raises:
+        UsageError: a tracker that the experiment names is not installed.
+    """
+    for name in experiment.tracking.trackers:
+        trackers[name].check()

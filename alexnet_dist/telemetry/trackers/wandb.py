@@ -1,16 +1,28 @@
-"""Weights & Biases, through Accelerate's tracker."""
+"""Weights & Biases, through Accelerate's tracker.
+
+The user's own WANDB_ variables and W&B's settings file hold wherever no field of `tracking` says otherwise. Without a
+login or without an answer from the server a run is written offline, for `wandb sync`; nothing here waits for longer
+than the limits below.
+"""
 
 import os
-from collections.abc import Mapping
+import secrets
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
-from alexnet_dist.config.schema import Experiment
 from alexnet_dist.registry import trackers
-from alexnet_dist.telemetry.trackers import Tracker
+from alexnet_dist.telemetry.trackers import NotWritten, Tracked, Tracker
 
-INIT_SECONDS = 30
-FINISH_SECONDS = 60
+ANSWER_SECONDS = 5  # for the server to answer at all
+OURS = {"silent": True, "console": "off", "init_timeout": 20.0, "finish_timeout": 30.0, "finish_timeout_raises": True}
+PROJECT = "alexnet-dist"
+OFFLINE = ("offline", "dryrun")
+RUN_ID = "run_id.txt"  # in the run's folder, below `wandb`
 
 # wandb and Accelerate are imported in functions: they take most of a second, and only one rank needs them.
 
@@ -20,53 +32,146 @@ class WandbTracker(Tracker):
     """Curves over the global step; a resumed run goes on as the same run of W&B."""
 
     name, label = "wandb", "W&B"
+    _no_server: ClassVar[str] = ""  # why, once this process has waited for it in vain
+    _folder: Path | None = None  # of this part of the run; none where W&B is disabled
 
-    @classmethod
-    def is_on(cls, experiment: Experiment) -> bool:
-        return experiment.tracking.wandb
+    def start(self, tracked: Tracked) -> str:
+        settings = _settings()
+        mode, self._timeout = settings.mode, settings.finish_timeout
+        project = tracked.experiment.tracking.project or settings.project or PROJECT
+        why = "" if mode in (*OFFLINE, "disabled") else self._why_offline(settings.base_url)
+        try:
+            self._start(tracked, project, "offline" if why else mode)
+        except Exception as error:
+            if why or mode in (*OFFLINE, "disabled"):
+                raise
+            why = WandbTracker._no_server = " ".join(str(error).split()).partition(" Consider ")[0][:200]
+            self._start(tracked, project, "offline")
+        if mode == "disabled":
+            return mode
+        self._folder = Path(self._tracker.tracker.dir).parent
+        _keep_id(tracked, self._tracker.tracker.id)
+        if mode not in OFFLINE and not why:
+            return "online"
+        sync = f"upload with: wandb sync {self._folder.parent}/offline-run-*"
+        return f"offline, since {why}; {sync}" if why else f"offline; {sync}"
 
-    def start(self, experiment: Experiment, folder: Path) -> str:
-        import wandb
+    def _start(self, tracked: Tracked, project: str, mode: str) -> None:
         from accelerate.tracking import WandBTracker
 
-        mode = wandb_mode()
-        settings = wandb.Settings(silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS)
-        self._tracker = WandBTracker(
-            experiment.tracking.project,
-            name=folder.name,
-            group=experiment.tracking.group,
-            dir=str(folder),
-            mode=mode,
-            settings=settings,
-            **_earlier_run(folder),
-        )
+        group = tracked.group or tracked.experiment.tracking.group
+        folder = {} if "WANDB_DIR" in os.environ else {"dir": str(tracked.folder)}
+        self._tracker = WandBTracker(project, mode=mode, group=group, **folder, **_identity(tracked))
         self._tracker.start()
-        self._tracker.store_init_configuration(experiment.model_dump())
-        return mode + (f"; upload with: wandb sync {folder}/wandb/*" if mode == "offline" else "")
+        self._tracker.store_init_configuration(tracked.experiment.model_dump())
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
         self._tracker.log(dict(values), step=step)
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Waits for the upload, for `FINISH_SECONDS` at most."""
-        run = self._tracker.tracker
-        run.summary.update(dict(summary))
-        run.finish()
-
-
-def _earlier_run(folder: Path) -> dict[str, str]:
-    """Options that continue the run of W&B that the folder already has (offline: in a second folder of the same id)."""
-    runs = sorted(folder.glob("wandb/*run-*-*"))
-    return {"id": runs[-1].name.rsplit("-", 1)[1], "resume": "allow"} if runs else {}
-
-
-def wandb_mode() -> str:
-    """WANDB_MODE, else "online" where the user is logged in, else "offline"."""
-    if "WANDB_MODE" in os.environ:
-        return os.environ["WANDB_MODE"]
-    try:
+    def show(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], pictures: Mapping[str, Path]
+    ) -> None:
         import wandb
 
-        return "online" if wandb.login(prompt=False) else "offline"
-    except Exception:
-        return "offline"
+        table = wandb.Table(columns=list(columns), data=[list(cells) for cells in rows])
+        self._tracker.log({title: table, **{name: wandb.Image(str(path)) for name, path in pictures.items()}})
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Waits for the upload, for the limit at most.
+
+        Raises:
+            TimeoutError: W&B has not got everything.
+            NotWritten: nor has the disk.
+        """
+        run = self._tracker.tracker
+        run.summary.update(dict(summary))
+        try:
+            run.finish()
+        except TimeoutError:
+            WandbTracker._no_server = "its server stopped answering"
+            late = f"not everything was uploaded within {self._timeout:g} s; upload with: wandb sync {self._folder}"
+            raise TimeoutError(late) from None
+        if self._folder is not None:
+            _check_written(self._folder)
+
+    @classmethod
+    def _why_offline(cls, url: str) -> str:
+        """Why a run must be offline; empty: it need not."""
+        import wandb
+
+        try:
+            if not wandb.login(prompt=False, verify=False):
+                return "nobody is logged in"
+        except Exception as error:
+            return f"the login failed ({' '.join(str(error).split())[:200]})"
+        if not cls._no_server and not _answers(url):
+            cls._no_server = f"{url} does not answer"
+        return cls._no_server
+
+
+def _check_written(folder: Path) -> None:
+    """Look whether W&B could write its file: it tells its own log alone.
+
+    Raises:
+        NotWritten: with the operating system's reason.
+    """
+    try:
+        lines = (folder / "logs/debug-internal.log").read_text(errors="replace").splitlines()
+    except OSError:
+        return
+    failed = [line for line in lines if '"writer: failed' in line]
+    if failed:
+        reason = failed[0].rstrip('"}').rpartition(": ")[2]
+        raise NotWritten(f"its file in {folder} is not whole: {reason.capitalize()}")
+
+
+def _settings() -> Any:
+    """W&B's settings in force: those of its file, then the user's variables, then ours where there is no variable."""
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value]:
+        del os.environ[name]  # empty as good as unset, which W&B does not know
+    # Reports of errors to W&B's makers would keep the process from ending where no server answers.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    ours = {name: value for name, value in OURS.items() if f"WANDB_{name.upper()}" not in os.environ}
+    return wandb.setup(wandb.Settings(**ours)).settings
+
+
+def _identity(tracked: Tracked) -> dict[str, str]:
+    """Options that say which run of W&B it is: a case's own, the one that the folder has already, else a new one."""
+    if tracked.case is not None:
+        return {"id": secrets.token_hex(4), "name": tracked.case}
+    given = tracked.experiment.run.name
+    options = {"name": given or tracked.folder.name} if given or "WANDB_NAME" not in os.environ else {}
+    earlier = tracked.folder / "wandb" / RUN_ID
+    if tracked.step and earlier.exists() and "WANDB_RUN_ID" not in os.environ:
+        # Offline: in a second folder of the same id.
+        options |= {"id": earlier.read_text().strip(), "resume": os.environ.get("WANDB_RESUME", "allow")}
+    return options
+
+
+def _keep_id(tracked: Tracked, run_id: str) -> None:
+    if tracked.case is None:
+        (tracked.folder / "wandb").mkdir(exist_ok=True)
+        (tracked.folder / "wandb" / RUN_ID).write_text(f"{run_id}\n")
+
+
+def _answers(url: str) -> bool:
+    """Whether a server answers there, whatever it says; not a proxy that cannot reach it."""
+    found = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=ANSWER_SECONDS):
+                found.append(True)
+        except urllib.error.HTTPError as answer:
+            found.append(answer.code < 500)
+        except urllib.error.URLError as error:
+            found.append(isinstance(error.reason, ssl.SSLError))  # W&B may trust certificates that Python does not know
+        except Exception:
+            found.append(False)
+
+    asking = Thread(target=ask, daemon=True)  # a name server that does not answer knows no limit
+    asking.start()
+    asking.join(ANSWER_SECONDS)
+    return found == [True]
