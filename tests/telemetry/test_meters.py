@@ -1,9 +1,11 @@
 """Steps are measured by rank and gathered by window; figures of windows and runs follow from them."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.registry import step_metrics
@@ -16,12 +18,31 @@ from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
 ALONE = World(0, 1, torch.device("cpu"), None)
 
 
-def record(step: int, seconds: float, samples: int = 10, loss: float = 1.0) -> StepRecord:
-    return StepRecord(step=step, loss=loss, samples=samples, seconds=seconds, rank_seconds=(seconds,), data_wait=0.1)
+class NoWaiting(TorchDispatchMode):
+    """Refuses to read a tensor's value on the host, which waits for the device."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func is not torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def record(step: int, seconds: float, samples: int = 10, loss: float = 1.0, top1: float = 0.5) -> StepRecord:
+    return StepRecord(
+        step=step, loss=loss, top1=top1, samples=samples, seconds=seconds, rank_seconds=(seconds,), data_wait=0.1
+    )
+
+
+def note(meter: Meter, step: int, norm: torch.Tensor | None, skipped: torch.Tensor | None) -> None:
+    """A step on three samples, one of which was predicted right."""
+    meter.applies()
+    meter.step(
+        step=step, loss_sum=torch.tensor(6.0), correct=torch.tensor(1), samples=3, fingerprint=11, sent_bytes=7,
+        lr=0.1, norm=norm, skipped=skipped,
+    )  # fmt: skip
 
 
 def test_warm_up_is_left_out() -> None:
-    metrics = RunMetrics(1)
+    metrics = RunMetrics(1, 40)
     metrics.add([record(i, 100.0 if i <= WARM_UP_STEPS else 2.0) for i in range(1, 41)])
     figures = metrics.figures()
     assert figures["warm_up_steps"] == WARM_UP_STEPS and figures["steps"] == 40
@@ -29,6 +50,19 @@ def test_warm_up_is_left_out() -> None:
     assert figures["step_seconds"] == {"median": 2.0, "p5": 2.0, "p95": 2.0}
     assert figures["data_wait_fraction"] == pytest.approx(0.05)
     assert figures["samples_seen"] == 400
+
+
+def test_training_accuracy_is_that_of_the_latest_epoch() -> None:
+    """Epochs of three steps, windows of two, a last epoch of a single step."""
+    metrics = RunMetrics(1, 3)
+    steps = [record(i, 1.0, samples=i, loss=i, top1=top1) for i, top1 in enumerate((0.9, 0.9, 0.9, 0.1, 0.2, 0.3), 1)]
+    for start in (0, 2, 4):
+        metrics.add(steps[start : start + 2])
+    assert metrics.epoch.number == 1 and metrics.epoch.loss == pytest.approx((16 + 25 + 36) / 15)
+    assert metrics.figures()["train_top1"] == pytest.approx((0.1 * 4 + 0.2 * 5 + 0.3 * 6) / 15)
+    metrics.add([record(7, 1.0, top1=0.75)])
+    assert metrics.figures()["train_top1"] == 0.75
+    assert window_figures(steps[:4])["top1"] == pytest.approx((0.9 * 6 + 0.1 * 4) / 10)
 
 
 def test_a_windows_loss_is_the_mean_over_samples_and_other_metrics_the_mean_over_steps() -> None:
@@ -45,9 +79,10 @@ def test_a_meter_measures_steps_and_waits() -> None:
     meter.start()
     for step in (1, 2):
         assert meter.wait(iter([step])) == step
-        meter.applies()
-        meter.step(step, torch.tensor(6.0), 3, 11, 7, torch.tensor(0.5), torch.tensor(1.0))
+        with NoWaiting():
+            note(meter, step, torch.tensor(0.5), torch.tensor(1.0))
     first, second = meter.flush()
+    assert (first.top1, first.lr) == (pytest.approx(1 / 3), 0.1)
     assert (first.loss, first.samples, first.sample_fingerprint, first.sent_bytes) == (2.0, 3, 11, 7)
     assert (first.norm, first.skipped) == (0.5, True) and first.extra == {}
     assert second.step == 2 and second.seconds > 0 and second.seconds >= second.data_wait >= 0
@@ -60,8 +95,7 @@ def test_what_was_not_measured_is_none() -> None:
     meter = Meter(ALONE, [0])
     meter.start()
     for step, norm in ((1, None), (2, torch.tensor(0.25))):
-        meter.applies()
-        meter.step(step, torch.tensor(6.0), 3, 11, 7, norm, None)
+        note(meter, step, norm, None)
     assert [(step.norm, step.skipped) for step in meter.flush()] == [(None, False), (0.25, False)]
 
 
@@ -85,7 +119,7 @@ def test_ranks_are_combined_as_each_metric_says() -> None:
 
 
 def test_traffic_is_that_of_the_fullest_latest_step() -> None:
-    metrics = RunMetrics(1)
+    metrics = RunMetrics(1, 40)
     for counted, expected in ((9, 4), (4, 4), (2, 2)):  # a first step that also agrees on buckets, a short last one
         metrics.sent({"all_reduce": counted}, {"all_reduce": expected}, {"float32": counted})
     metrics.add([record(1, 1.0)])

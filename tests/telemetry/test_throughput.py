@@ -31,7 +31,7 @@ def test_a_window_and_a_run_have_the_same_throughput(steps: list[tuple[int, floa
     ]
     expected = images_per_second([samples for samples, _, _ in steps], [(a, b) for _, a, b in steps])
     assert window_figures(window)["images_per_second"] == pytest.approx(expected)
-    metrics = RunMetrics(2)
+    metrics = RunMetrics(2, len(steps))
     metrics.add(window)
     warm_up = min(WARM_UP_STEPS, len(steps) // 4)
     measured = steps[warm_up:]

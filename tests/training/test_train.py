@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import sys
 
 import pytest
 from conftest import SMOKE, Train
@@ -36,6 +35,14 @@ def test_ddp_is_the_default_on_two_ranks_and_leaves_a_whole_record(train: Train)
     assert summary["parameters_per_rank"] == 40_906 and held["gradients"] == expected["gradients"] == 4 * 40_906
     assert sum(held.values()) == pytest.approx(sum(expected.values()), rel=0.05)
     assert [line["step"] for line in metrics] == list(range(1, 21))
+    # What a tutorial prints.
+    loss, top1 = (statistics.mean(line[name] for line in metrics) for name in ("loss", "top1"))
+    assert summary["train_top1"] == pytest.approx(top1)
+    tested = summary["eval"]
+    epoch = f"epoch 1/1: training loss {loss:.4f}, accuracy {top1:.2%}; test loss {tested['loss']:.4f}, "
+    epoch += f"accuracy {tested['top1']:.2%} (top-5 {tested['top5']:.2%}) on 10000 unique images\n"
+    speed = f"{summary['images_per_second']:.1f} images/s"
+    assert epoch in run.output and f"done in {summary['total_seconds']:.1f} s: {speed}, " in run.output
     # The summary's figures are those of the steps, warm-up left out.
     counted = metrics[summary["warm_up_steps"] :]
     assert summary["step_seconds"]["median"] == pytest.approx(statistics.median(line["seconds"] for line in counted))
@@ -50,8 +57,11 @@ def test_ddp_is_the_default_on_two_ranks_and_leaves_a_whole_record(train: Train)
     assert [row["_step"] for row in curve] == [5, 10, 15, 20]
     window = metrics[-5:]
     assert curve[-1]["loss"] == pytest.approx(sum(line["loss"] for line in window) / 5)
+    assert curve[-1]["top1"] == pytest.approx(sum(line["top1"] for line in window) / 5)
+    assert curve[-1]["lr"] == metrics[-1]["lr"] > 0
     assert all(row["images_per_second"] > 0 for row in curve)
-    assert logged["summary"]["world_size"] == 2
+    same = ("world_size", "train_loss", "train_top1", "images_per_second", "total_seconds")
+    assert {name: logged["summary"][name] for name in same} == {name: summary[name] for name in same}
     assert [row["eval/top1"] for row in logged["history"] if "eval/top1" in row] == [summary["eval"]["top1"]]
 
 
@@ -75,7 +85,8 @@ def test_a_short_last_batch_is_trained_on_and_weighted_by_its_samples(train: Tra
         assert run.summary()["eval"]["unique_samples"] == 1003
         assert [line["samples"] for line in run.metrics()].count(43) == 2
     for ours, theirs in zip(pair.metrics(), alone.metrics(), strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-12)
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-12) and ours["top1"] == theirs["top1"]
+    assert pair.summary()["train_top1"] == alone.summary()["train_top1"] > 0
     assert pair.summary()["eval"]["loss"] == pytest.approx(alone.summary()["eval"]["loss"], rel=1e-12)
 
 
@@ -95,7 +106,8 @@ def test_ddp_and_split_learn_the_same(train: Train) -> None:
     runs = [train(2, [*flags, "--strategy.name", name], name=name) for name in ("ddp", "split")]
     ddp, split = ([line["loss"] for line in run.metrics()] for run in runs)
     assert max(abs(a - b) for a, b in zip(ddp[:20], split[:20], strict=True)) < 1e-4
-    assert abs(statistics.mean(ddp[180:]) - statistics.mean(split[180:])) < 0.03
+    # How far they drift is the processor's affair: over a hundred steps, 0.01 has been seen.
+    assert abs(statistics.mean(ddp[100:]) - statistics.mean(split[100:])) < 0.05
     assert statistics.mean(split[180:]) < 1.5 < split[0]
     assert all(run.summary()["eval"]["top1"] > 0.6 for run in runs)
 
@@ -133,11 +145,3 @@ def test_a_profile_of_three_steps(train: Train) -> None:
     events = json.loads((run.folder / "trace.json").read_text())["traceEvents"]
     names = [event.get("name") for event in events]
     assert names.count("aten::cross_entropy_loss") == 3 and "aten::convolution" in names
-
-
-def test_wandb_out_of_reach_neither_hangs_nor_fails_a_run(train: Train) -> None:
-    """Somebody is logged in, but the server does not answer."""
-    away = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
-    run = train(1, [*SMOKE, "--train.evaluate", "false"], launcher=[sys.executable], environment=away)
-    assert run.code == 0, run.output
-    assert run.output.count("warning: W&B stopped") == 1 and len(run.metrics()) == 20
