@@ -131,7 +131,7 @@ class AlexNet(nn.Module):
         """
         x = images
         for name, layer in self.named_children():
-            x = layer(x, masks[name] if masks else None) if isinstance(layer, Dropout) else layer(x)
+            x = layer(x, None if masks is None else masks[name]) if isinstance(layer, Dropout) else layer(x)
         return x
 
 
