@@ -13,6 +13,13 @@ import torch.distributed as dist
 import alexnet_dist as ad
 
 
+def join_again() -> None:
+    """A group after the example's own has ended, under keys that the store does not have yet."""
+    host, port, size = (os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE"))
+    store = dist.PrefixStore("again", dist.TCPStore(host, int(port), is_master=False))
+    dist.init_process_group("gloo", store=store, rank=int(os.environ["RANK"]), world_size=int(size))
+
+
 def refused() -> None:
     """Say what a net that cannot be cut and ranks with different images lead to."""
     try:
@@ -29,7 +36,7 @@ def refused() -> None:
 runpy.run_path(sys.argv[1], run_name="__main__")
 print(f"{ad.__file__}\n", end="")
 if "RANK" in os.environ:
-    dist.init_process_group("gloo")  # the example's own ended with it
+    join_again()
     refused()
     dist.barrier()
     dist.destroy_process_group()
