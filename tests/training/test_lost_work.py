@@ -60,7 +60,7 @@ def failed(run: Launched, *words: str) -> None:
     (line,) = [line for line in lines if line.startswith("error: ")]
     assert line == lines[-1] and all(word in line for word in words), line
     if (run.folder / "exit.json").exists():
-        assert run.exit() == {"code": FAILED, "reason": line.removeprefix("error: ")}
+        assert run.exit()["code"] == FAILED and all(word in run.exit()["reason"] for word in words)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -167,3 +167,13 @@ def test_an_older_checkpoint_that_is_reached_again_is_replaced_or_left(tmp_path:
     again = start(tmp_path / "run", 1, more)
     assert again.end()[0] == DONE, again.output.read_text()
     assert [path.name for path in files.list_checkpoints(folder)] == [files.directory_name(n) for n in (4, 6)]
+
+
+def test_what_wandb_could_not_write_is_told(tmp_path: Path) -> None:
+    """W&B says so in its own log alone."""
+    flags = [*SMOKE, *QUIET[2:6], "--train.epochs", "20", "--train.max_steps", "200", "--train.evaluate", "false"]
+    for curves in mounted(tmp_path / "disk", "24k"):
+        environment = {"WANDB_MODE": "offline", "WANDB_DIR": str(curves)}
+        run = start_alone(tmp_path / "run", [*flags, "--tracking.log_every", "1"], environment)
+        failed(run, "W&B: its file in ", "is not whole: No space left on device")
+        assert run.steps() == 200 and (run.folder / "summary.json").exists()

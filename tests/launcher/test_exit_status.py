@@ -1,0 +1,38 @@
+"""How a refusal comes out of plain `accelerate launch`, which adds a report of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ACCELERATE, ROOT, SMOKE
+
+
+def test_the_reason_is_the_first_and_the_last_that_is_told(tmp_path: Path) -> None:
+    line = [
+        *ACCELERATE,
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+        str(ROOT / "launch/train.py"),
+    ]
+    flags = [*SMOKE, "--strategy.name", "single", "--run.dir", str(tmp_path / "run")]
+    done = subprocess.run([*line, *flags], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1  # whatever the rank's own code
+    lines = [line for line in done.stderr.splitlines() if line.strip("= ")]
+    reason = "error: strategy.name: single: takes one rank, 2 were launched: use ddp or split"
+    assert lines.count(reason) == 1 and lines[-1] == f"  traceback : {reason}"
+    assert "  <NO_OTHER_FAILURES>" in lines  # the other rank waited, and knew no more
+
+
+def test_an_exit_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
+    """exit.json is the last file of a run: here it is in its own way."""
+    program = (
+        "import sys; from pathlib import Path; from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of\n"
+        "status = ExitStatus(); folder = Path(sys.argv[1])\n"
+        "status.own(folder); (folder / 'exit.json').mkdir()\n"
+        "sys.exit(exit_code_of(lambda _: None, status))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("error: exit.json could not be written: Is a directory")
