@@ -84,6 +84,7 @@ class WandbTracker(Tracker):
             NotWritten: nor has the disk.
         """
         run = self._tracker.tracker
+        self._tracker.log({}, commit=True)  # else the last window's figures come after the summary's, and replace them
         run.summary.update(dict(summary))
         try:
             run.finish()

@@ -12,4 +12,4 @@ for folder, *flags in json.loads(sys.argv[1]):
     tracking = Tracking(Tracked(load(flags), Path(folder)), print)
     for step in (1, 2, 3):
         tracking.log({"loss": 1 / step}, step)
-    tracking.finish({"steps": 3})
+    tracking.finish({"steps": 3, "loss": 9})

@@ -55,6 +55,7 @@ def test_without_variables_a_run_has_the_projects_name_and_its_folders(tmp_path:
     run = logged(Path("run"))
     assert (run["project"], run["name"], run["group"]) == ("alexnet-dist", "run", "")
     assert [row["loss"] for row in run["history"]] == [1, 1 / 2, 1 / 3] and run["summary"]["steps"] == 3
+    assert run["summary"]["loss"] == 9  # the summary's own, not the last step's
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,9 @@ def test_a_server_that_answers_gets_the_run(tmp_path: Path) -> None:
     assert any(path.endswith("file_stream") and b"0.5" in body for path, body in server.sent)
 
 
-@pytest.mark.parametrize("silent_from, why", [("connect", "http"), ("graphql", "Timed out initializing run: POST http")])
+@pytest.mark.parametrize(
+    "silent_from, why", [("connect", "http"), ("graphql", "Timed out initializing run: POST http")]
+)
 def test_a_server_that_does_not_answer_is_left_for_offline(tmp_path: Path, silent_from: str, why: str) -> None:
     """Also by the runs that follow in the same process, which do not wait again."""
     with WandbServer(silent_from) as server:
