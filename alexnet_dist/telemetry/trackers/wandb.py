@@ -74,7 +74,8 @@ class WandbTracker(Tracker):
         import wandb
 
         table = wandb.Table(columns=list(columns), data=[list(cells) for cells in rows])
-        self._tracker.log({title: table, **{name: wandb.Image(str(path)) for name, path in pictures.items()}})
+        shown = {title: table, **{name: wandb.Image(str(path)) for name, path in pictures.items()}}
+        self._tracker.log(shown, step=0)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Waits for the upload, for the limit at most.
