@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Sets a bare Debian or Ubuntu machine up and runs every test. Arguments go through to pytest:
 #   launch/test.sh                          everything
+#   launch/test.sh --fast                   what starts no processes: two minutes
+#   launch/test.sh --long                   long forms, too: hours
 #   launch/test.sh tests/nets -k norm       a part
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,4 +17,11 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy
+case ${1:-} in
+--fast) set -- -m "not processes" "${@:2}" ;;
+--long)
+  export ALEXNET_DIST_LONG=true
+  shift
+  ;;
+esac
 exec .venv/bin/python -m pytest "$@"

@@ -29,8 +29,6 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
-# Minutes each: run with ALEXNET_DIST_BED=full.
-LONG_FORM = pytest.mark.skipif(os.environ.get("ALEXNET_DIST_BED") != "full", reason="long form: ALEXNET_DIST_BED=full")
 SMOKE = ["--config", str(ROOT / "configs/smoke.yaml")]
 
 
@@ -57,6 +55,19 @@ class Finished:
 
 
 Train = Callable[..., Finished]
+
+# What a test module has in its namespace, or a test among its fixtures, where it starts processes.
+_STARTERS = {"subprocess", "launched", "launch", "start", "hold", "measure", "Bed", "Train", "Launcher"}
+_STARTING_FIXTURES = {"train", "bed", "smoke_run"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes: `launch/test.sh --fast` leaves it out."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        names = set(vars(item.module)) & _STARTERS | set(item.fixturenames) & _STARTING_FIXTURES
+        if names:
+            item.add_marker("processes")
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """What parity tests cover (nets, optimisers, numbers of ranks), and how they check it."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alexnet_dist.parity.measure import TraceRequest, measure, read_differences
 from alexnet_dist.parity.verdict import judge
 
-FULL = os.environ.get("ALEXNET_DIST_PARITY") == "full"
 NETS = {
     "2012": ["--net.name", "alexnet_2012"],
     "2012, one tower": ["--net.name", "alexnet_2012", "--net.towers", "1", "--net.norm", "false"],

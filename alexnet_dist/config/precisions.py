@@ -35,8 +35,8 @@ class Precision:
         name: in settings.
         parameters: dtype of weights, gradients and optimizer state, by torch's name.
         compute: dtype of activations, and so of what crosses between towers.
-        tolerance: largest ||a - b|| / ||b|| of a tensor at which parity calls two trainings the same, for batches of up to
-            `TOLERANCE_SAMPLES` (see `tolerance_of`).
+        tolerance: largest ||a - b|| / ||b|| of a tensor at which parity calls two trainings the same, for batches of up
+            to `TOLERANCE_SAMPLES` (see `tolerance_of`).
         compared: what must be within the tolerance. Coarser arithmetic is judged by the first step's gradients alone:
             later steps drift apart in any correct program.
         autocast: Accelerate's `mixed_precision`.

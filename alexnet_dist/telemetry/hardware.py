@@ -11,7 +11,6 @@ import torch
 from alexnet_dist.distributed.agreement import gather_objects
 from alexnet_dist.distributed.mesh import World
 
-
 LOAD_SECONDS, BUSY_CORES = 1.0, 0.5
 
 

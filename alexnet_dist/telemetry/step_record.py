@@ -79,8 +79,8 @@ def window_figures(window: Sequence[StepRecord]) -> dict[str, float]:
 
     Returns:
         loss, top1: means over the samples; lr: of the last step; images_per_second: see `throughput`; step_seconds:
-        mean; data_wait_fraction: the share of the window that was spent waiting for data; and the mean of every registered metric that is no field
-        of StepRecord, where it is a number.
+        mean; data_wait_fraction: the share of the window that was spent waiting for data; and the mean of every
+        registered metric that is no field of StepRecord, where it is a number.
     """
     samples = [record.samples for record in window]
     rank_seconds = [record.rank_seconds for record in window]

@@ -1,6 +1,6 @@
 """Every strategy is the same training as one process: all nets, towers, optimisers and accumulations, dropout on.
 
-The long form (every large net, ten steps, four ranks too) runs with ALEXNET_DIST_PARITY=full.
+The long form (every large net, ten steps, four ranks too) runs with `launch/test.sh --long`.
 """
 
 from itertools import product
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
-from parity_cases import ADAM, CALM_ADAM, FULL, NETS, SGD, SMALL, TRAINING, hold, worlds
+from long_forms import LONG
+from parity_cases import ADAM, CALM_ADAM, NETS, SGD, SMALL, TRAINING, hold, worlds
 
 from alexnet_dist.cli import main
 from alexnet_dist.parity.trace import TrainingTrace, differences
@@ -35,17 +36,17 @@ def test_three_and_four_replicas(tmp_path: Path) -> None:
     hold(cases, tmp_path, worlds(4, {3: ["ddp"], 4: ["ddp", "split"]}))
 
 
-@pytest.mark.parametrize("name", NETS if FULL else ["2012"])
+@pytest.mark.parametrize("name", NETS if LONG else ["2012"])
 def test_a_large_net(name: str, tmp_path: Path) -> None:
     # In the full form each optimiser and accumulation; the small net meets every combination.
-    chosen = [(SGD, "2"), (CALM_ADAM, "1")] if FULL else [(SGD, "2")]
+    chosen = [(SGD, "2"), (CALM_ADAM, "1")] if LONG else [(SGD, "2")]
     cases = {
         f"{name}, {optimizer[1]}, {accumulate} micro-batches": [
             *NETS[name], *optimizer, "--train.accumulate", accumulate, "--train.global_batch", "4",
         ]
         for optimizer, accumulate in chosen
     }  # fmt: skip
-    hold(cases, tmp_path, worlds(10) if FULL else worlds(3, {2: ["ddp", "split"]}))
+    hold(cases, tmp_path, worlds(10) if LONG else worlds(3, {2: ["ddp", "split"]}))
 
 
 def test_a_wrong_gradient_is_seen() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LONG_FORM, SMOKE
+from conftest import SMOKE
+from long_forms import LONG_FORM
 from slurm_bed import ROOT, Bed
 from wandb_file import contents
 

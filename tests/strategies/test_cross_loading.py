@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from parity_cases import FULL, SMALL
+from long_forms import LONG
+from parity_cases import SMALL
 
 from alexnet_dist.launcher.line import free_port, launch_line
 
@@ -31,7 +32,7 @@ def cross(folder: Path, ranks: int, savers: list[str], loaders: list[str], sourc
 def test_every_pair(tmp_path: Path) -> None:
     everyone = [*MODULES, *SHARDED]
     cross(tmp_path, 1, ["single"], [], [])
-    if FULL:
+    if LONG:
         cross(tmp_path, 2, everyone, everyone, ["single", *everyone])
     else:
         cross(tmp_path, 2, everyone, SHARDED, ["single", "split"])

@@ -1,13 +1,14 @@
 """ZeRO and FSDP are the same training as one process, and send what the layer table says.
 
 DeepSpeed computes in fp32 at most: its gradients are held to that tolerance; FSDP also to fp64's, over ten steps. The
-long form, every large net, runs with ALEXNET_DIST_PARITY=full.
+long form, every large net, runs with `launch/test.sh --long`.
 """
 
 from pathlib import Path
 
 import pytest
-from parity_cases import ADAM, FULL, NETS, SGD, SMALL, Kinds, exactly, hold
+from long_forms import LONG
+from parity_cases import ADAM, NETS, SGD, SMALL, Kinds, exactly, hold
 
 ZERO = ["zero1", "zero2", "zero3"]
 SHARDED = [*ZERO, "fsdp"]
@@ -43,7 +44,7 @@ def test_updating_on_the_host(tmp_path: Path) -> None:
     hold(cases, tmp_path, {2: dict.fromkeys(ZERO, FP32)})
 
 
-@pytest.mark.skipif(not FULL, reason="minutes; ALEXNET_DIST_PARITY=full runs it")
+@pytest.mark.skipif(not LONG, reason="long form: launch/test.sh --long")
 @pytest.mark.parametrize("name", NETS)
 def test_a_large_net(name: str, tmp_path: Path) -> None:
     case = [*NETS[name], *SGD, "--train.global_batch", "4"]

@@ -1,11 +1,10 @@
 """Ranks that are killed, die, or hang: the job ends soon with the first cause, and nothing of it is lost.
 
-The long form of the kill test runs with ALEXNET_DIST_KILLS=50: so many over single, ddp and split, and some for each
+The long form of the kill test makes 50: so many over single, ddp and split, and some for each
 engine.
 """
 
 import json
-import os
 import random
 import re
 import signal
@@ -17,12 +16,12 @@ import pytest
 import torch
 from conftest import ROOT, SMOKE
 from launched import Launched, checkpoint, same_bits, start, start_line
+from long_forms import LONG, LONG_FORM
 
 from alexnet_dist.data.order import fingerprint
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
-KILLS = int(os.environ.get("ALEXNET_DIST_KILLS", "3"))
-LONG_FORM = pytest.mark.skipif(KILLS < 50, reason="long form: ALEXNET_DIST_KILLS=50")
+KILLS = 50 if LONG else 3
 OWN, ENGINES = (("single", 1), ("ddp", 2), ("split", 2)), ("zero1", "zero2", "zero3", "fsdp")
 CASES = [
     *((strategy, ranks, -(-KILLS // len(OWN))) for strategy, ranks in OWN),
