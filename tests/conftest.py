@@ -22,7 +22,7 @@ from alexnet_dist.launcher.line import free_port, launch_line
 # Nothing of this machine's or its user's counts: a GPU, plugins, W&B, what `accelerate config` has written.
 for _name in [name for name in os.environ if name.startswith(("ACCELERATE_", "ALEXNET_DIST_PLUGINS", "WANDB_"))]:
     del os.environ[_name]
-os.environ |= {"CUDA_VISIBLE_DEVICES": "", "WANDB_MODE": "offline", "HF_HOME": "/nowhere"}
+os.environ |= {"CUDA_VISIBLE_DEVICES": "", "WANDB_MODE": "offline", "HF_HOME": "/proc/nowhere"}
 
 # A loaded machine is no defect of a property.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

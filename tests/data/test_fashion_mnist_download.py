@@ -57,7 +57,7 @@ def mirror(fashion_mnist: Path) -> Iterator[str]:
 @pytest.fixture
 def no_debian(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which neither apt-get nor dpkg-deb is found."""
-    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("PATH", "/proc/nowhere")
 
 
 def whole(folder: Path) -> bool:

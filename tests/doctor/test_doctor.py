@@ -61,11 +61,11 @@ def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> No
 
 
 def test_every_problem_is_one_line() -> None:
-    code, lines = finished(doctor("--ranks", "2", "--run.dir", "/proc/run", "--data.root", "/nowhere"))
+    code, lines = finished(doctor("--ranks", "2", "--run.dir", "/proc/run", "--data.root", "/proc/nowhere"))
     folder, data = errors(lines)
     assert code == 2
     assert folder.startswith("error: run.dir: /proc/run: cannot be written")
-    assert data.startswith("error: data.root: /nowhere: no Fashion-MNIST there: run alexnet-dist data fetch")
+    assert data.startswith("error: data.root: /proc/nowhere: no Fashion-MNIST there: run alexnet-dist data fetch")
 
 
 def test_ranks_that_are_there_twice_or_not_at_all() -> None:

@@ -61,7 +61,7 @@ def test_with_nowhere_to_keep_it_it_is_there_all_the_same(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "compiler, problem",
     [
-        ("/nowhere/c++", "no C++ compiler (c++, or what CXX names)"),
+        ("/proc/nowhere/c++", "no C++ compiler (c++, or what CXX names)"),
         ("c++ 'and", "no C++ compiler (c++, or what CXX names)"),
         ("false", "false failed: without a word"),
     ],

@@ -67,7 +67,7 @@ def test_on_macos_as_far_as_it_can_be_simulated(train: Train, ranks: int) -> Non
 
 
 def test_a_home_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    environment = {"TMPDIR": "/nowhere", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
+    environment = {"TMPDIR": "/proc/nowhere", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
     line = [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB, "--run.dir", str(tmp_path / "run")]
     done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
@@ -77,7 +77,11 @@ def test_a_home_folder_that_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("nobody")
 def test_without_a_folder_for_temporary_files() -> None:
     """A container whose file system is read-only."""
-    read_only = "for folder in /tmp /var/tmp /usr/tmp; do mount -t tmpfs -o ro none $folder; done 2>/dev/null; cd /proc"
+    # Mounted over themselves: this checkout may lie in one of them.
+    read_only = (
+        "for folder in /tmp /var/tmp /usr/tmp; do "
+        "mount --bind $folder $folder && mount -o remount,ro,bind $folder; done 2>/dev/null; cd /proc"
+    )
     train = [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB]
     line = ["unshare", "--mount", "sh", "-c", f'{read_only}; exec "$@"', "read-only", *train]
     assert output(line, 2).startswith("error: TMPDIR: empty: No usable temporary directory found")

@@ -66,8 +66,8 @@ def test_a_command_of_the_users_starts_the_ranks(tmp_path: Path) -> None:
     assert launcher.line(3, ["program", "flag"]) == [sys.executable, STARTER, "3", "program", "flag"]
     launcher.launch(3, [PROGRAM, str(tmp_path)])
     assert len(ranks(tmp_path)) == 3 and (tmp_path / "logs/log").read_text() == "starting 3 ranks\n"
-    with pytest.raises(UsageError, match="--start-with: /nowhere: No such file"):
-        Launcher("/nowhere").launch(1, [PROGRAM])
+    with pytest.raises(UsageError, match="--start-with: /proc/nowhere: No such file"):
+        Launcher("/proc/nowhere").launch(1, [PROGRAM])
 
 
 def test_ranks_that_take_too_long_are_ended(tmp_path: Path) -> None:

@@ -98,4 +98,4 @@ def test_what_agrees_and_what_is_nobodys_passes(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="No such file"):
-        configured({FILE: "/nowhere.json"})
+        configured({FILE: "/proc/nowhere.json"})

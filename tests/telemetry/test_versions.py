@@ -15,7 +15,7 @@ PRINT = "import json; from alexnet_dist.telemetry.versions import versions; prin
 
 
 def versions(checkout: Path) -> dict[str, str]:
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "GIT_DIR": "/nowhere"}  # as in a git hook
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "GIT_DIR": "/proc/nowhere"}  # as in a git hook
     line = [sys.executable, "-P", "-c", PRINT]
     return json.loads(subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout)
 

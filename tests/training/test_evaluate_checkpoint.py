@@ -42,7 +42,7 @@ def test_three_ranks_evaluate_a_run_whose_batch_was_64(smoke_run: Path) -> None:
     "flags, words",
     [
         (["--net.dropout", "0.1"], ("net.dropout", "0.1", "trained with 0.5")),
-        (["--data.root", "/nowhere"], ("data.root", "/nowhere")),
+        (["--data.root", "/proc/nowhere"], ("data.root", "/proc/nowhere")),
         (["--config", "x.yaml"], ("--config", "the checkpoint has its own experiment")),
         (["--batch", "0"], ("--batch", "0")),
     ],

@@ -97,7 +97,7 @@ def test_a_checkpoint_of_another_training_is_refused(train: Train, finished: Fin
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--run.resume", "/nowhere"], ("/nowhere", "neither a checkpoint")),
+        (["--run.resume", "/proc/nowhere"], ("/proc/nowhere", "neither a checkpoint")),
         (["--run.resume", "auto", "--run.overwrite", "true"], ("run.overwrite", "would delete")),
     ],
 )

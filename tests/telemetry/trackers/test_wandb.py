@@ -50,7 +50,7 @@ def test_the_users_variables_hold_where_no_field_says_otherwise(tmp_path: Path) 
 
 def test_without_variables_a_run_has_the_projects_name_and_its_folders(tmp_path: Path) -> None:
     """Empty variables are as good as none; nobody is logged in."""
-    lines = follow(["run"], WANDB_MODE="", WANDB_PROJECT="", WANDB_ENTITY="", NETRC="/nowhere")
+    lines = follow(["run"], WANDB_MODE="", WANDB_PROJECT="", WANDB_ENTITY="", NETRC="/proc/nowhere")
     assert lines == ["W&B: offline, since nobody is logged in; upload with: wandb sync run/wandb/offline-run-*"]
     run = logged(Path("run"))
     assert (run["project"], run["name"], run["group"]) == ("alexnet-dist", "run", "")
