@@ -59,7 +59,7 @@ class Rng:
 
         Args:
             layer: the dropout layer's name.
-            step: the optimiser step.
+            step: the optimizer step.
             rate: probability that a unit is dropped.
             batch, units: extent of the whole mask: samples of the global batch, units over all towers.
             rows, columns: the part that the caller needs.

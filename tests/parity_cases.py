@@ -1,4 +1,4 @@
-"""What parity tests cover (nets, optimisers, numbers of ranks), and how they check it."""
+"""What parity tests cover (nets, optimizers, numbers of ranks), and how they check it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -59,7 +59,7 @@ def _memory(fields: list[str], ranks: int) -> Table:
     experiment = resolve(load(fields), ranks)
     settings = f"{experiment.net.name}, {experiment.optim.name}, {experiment.train.precision}"
     table = Table(title=f"MB on the fullest rank between backward and update: {settings}")
-    for column in ("strategy", "ranks", "weights", "gradients", "optimiser", "together"):
+    for column in ("strategy", "ranks", "weights", "gradients", "optimizer", "together"):
         table.add_column(column, justify="left" if column == "strategy" else "right")
     for name in registry.strategies.names():
         table.add_row(name, *_memory_cells(experiment.replace("strategy", name=name), ranks))

@@ -27,7 +27,7 @@ class CompareConfig(Group):
         description="what to compare; NAME:bf16 sends gradients in that dtype (:fp32, too)",
     )
     ranks: list[Count] = Field([2], min_length=1, description="ranks of each; a strategy for one rank gets one")
-    global_batches: list[Count] = Field([128], min_length=1, description="samples of one optimiser step")
+    global_batches: list[Count] = Field([128], min_length=1, description="samples of one optimizer step")
     scaling: Literal["strong", "weak"] = Field(
         "strong", description="strong: the same global batch for all; weak: global_batches are per rank"
     )

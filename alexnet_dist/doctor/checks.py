@@ -20,7 +20,7 @@ from alexnet_dist.launcher.environment import launch_warnings
 from alexnet_dist.training.resuming import RunStart
 from alexnet_dist.training.wiring import check_launch
 
-# A checkpoint holds weights and at most two moments of the optimiser, in fp32. While one is replaced there are three.
+# A checkpoint holds weights and at most two moments of the optimizer, in fp32. While one is replaced there are three.
 CHECKPOINT_BYTES_PER_PARAMETER, CHECKPOINTS, LOG_BYTES = 12, 3, 100_000_000
 
 

@@ -49,7 +49,7 @@ class Meter:
         return batch
 
     def applies(self) -> None:
-        """Mark that the step's gradients are complete and the optimiser's part begins."""
+        """Mark that the step's gradients are complete and the optimizer's part begins."""
         self._clock.mark()
 
     def step(

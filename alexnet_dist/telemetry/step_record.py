@@ -1,4 +1,4 @@
-"""One optimiser step over all ranks, and what a window of steps comes to. Imports nothing heavy."""
+"""One optimizer step over all ranks, and what a window of steps comes to. Imports nothing heavy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields

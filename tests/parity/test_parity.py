@@ -1,4 +1,4 @@
-"""Every strategy is the same training as one process: all nets, towers, optimisers and accumulations, dropout on.
+"""Every strategy is the same training as one process: all nets, towers, optimizers and accumulations, dropout on.
 
 The long form (every large net, ten steps, four ranks too) runs with `launch/test.sh --long`.
 """
@@ -38,7 +38,7 @@ def test_three_and_four_replicas(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NETS if LONG else ["2012"])
 def test_a_large_net(name: str, tmp_path: Path) -> None:
-    # In the full form each optimiser and accumulation; the small net meets every combination.
+    # In the full form each optimizer and accumulation; the small net meets every combination.
     chosen = [(SGD, "2"), (CALM_ADAM, "1")] if LONG else [(SGD, "2")]
     cases = {
         f"{name}, {optimizer[1]}, {accumulate} micro-batches": [

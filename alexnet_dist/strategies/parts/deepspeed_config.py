@@ -30,7 +30,7 @@ _OURS: dict[str, Any] = {
     "zero_optimization.stage3_max_reuse_distance": 0,
     "zero_optimization.stage3_prefetch_bucket_size": 0,
     "zero_optimization.stage3_param_persistence_threshold": 0,
-    # The optimiser is the experiment's, on a GPU as on the host: DeepSpeed's own would have to be compiled.
+    # The optimizer is the experiment's, on a GPU as on the host: DeepSpeed's own would have to be compiled.
     "zero_allow_untested_optimizer": True,
     "zero_force_ds_cpu_optimizer": False,
 }
@@ -89,7 +89,7 @@ def engine_config(
             _agree(f"{path}: {key}", value, ours[key])
         elif key.split(".")[0] in ("optimizer", "scheduler"):
             raise UsageError(
-                f"{path}: {key}", value, "optimiser and learning rate are the experiment's (optim.*): remove it"
+                f"{path}: {key}", value, "optimizer and learning rate are the experiment's (optim.*): remove it"
             )
     flat = {**_OURS, **{key: value for key, value in given.items() if value != "auto"}}
     return _nested({**flat, **{key: own.value for key, own in ours.items()}})

@@ -1,4 +1,4 @@
-"""A strategy's state where parameters and optimiser are plain torch: under one-device names, as the live tensors."""
+"""A strategy's state where parameters and optimizer are plain torch: under one-device names, as the live tensors."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -14,10 +14,10 @@ from alexnet_dist.strategies.engines.base import OPTIMIZER, STEPS, WEIGHT
 def live_state(
     named: Iterable[tuple[str, Tensor]], optimizer: Optimizer, shown: Callable[[str, Tensor], Tensor]
 ) -> dict[str, Tensor]:
-    """Weights and what the optimiser keeps for each, as `Strategy.state` wants them.
+    """Weights and what the optimizer keeps for each, as `Strategy.state` wants them.
 
     Args:
-        named: what this rank holds of each parameter, and what the optimiser updates.
+        named: what this rank holds of each parameter, and what the optimizer updates.
         shown: of a parameter's name and a tensor of the held part's shape, what it is a part of.
     """
     state: dict[str, Tensor] = {}
@@ -30,7 +30,7 @@ def live_state(
 
 
 def steps_of(optimizer: Optimizer) -> dict[str, Tensor]:
-    """How often the optimiser has stepped, where it counts."""
+    """How often the optimizer has stepped, where it counts."""
     counts = [value["step"] for value in optimizer.state.values() if "step" in value]
     return {STEPS: counts[0].reshape(1).clone()} if counts else {}
 

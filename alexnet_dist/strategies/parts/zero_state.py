@@ -23,7 +23,7 @@ def groups_of(engine: Any) -> list[ProcessGroup]:
 
 
 def flat_copies(engine: Any) -> list[Tensor]:
-    """This rank's part of the weights that the optimiser updates, end to end; one for each parameter group."""
+    """This rank's part of the weights that the optimizer updates, end to end; one for each parameter group."""
     optimizer = engine.optimizer
     if engine.zero_optimization_stage() == 3:
         return list(optimizer.fp32_partitioned_groups_flat)
@@ -31,10 +31,10 @@ def flat_copies(engine: Any) -> list[Tensor]:
 
 
 def fill(engine: Any, made: Mapping[str, Tensor]) -> None:
-    """Give the optimiser the state that it would make in its first step, so that there is one to show and to load.
+    """Give the optimizer the state that it would make in its first step, so that there is one to show and to load.
 
     Args:
-        made: the state that the experiment's optimiser has for a whole parameter.
+        made: the state that the experiment's optimizer has for a whole parameter.
     """
     for flat in flat_copies(engine):
         engine.optimizer.optimizer.state[flat] = {
@@ -68,7 +68,7 @@ def take(net: nn.Module, engine: Any, state: Mapping[str, Tensor]) -> None:
 
 
 def _entries(net: nn.Module, engine: Any) -> Iterator[tuple[str, nn.Parameter, str | None]]:
-    """Names in the state, and what they are: a parameter and the kind of its optimiser state, None for itself."""
+    """Names in the state, and what they are: a parameter and the kind of its optimizer state, None for itself."""
     states = engine.optimizer.optimizer.state
     kinds = [kind for kind, value in states[flat_copies(engine)[0]].items() if value.dim()]
     for name, parameter in net.named_parameters():

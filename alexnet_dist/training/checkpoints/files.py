@@ -34,7 +34,7 @@ class Manifest:
     """What a checkpoint holds.
 
     Attributes:
-        step: optimiser steps done.
+        step: optimizer steps done.
         experiment: the resolved experiment that wrote it, as plain values.
         world_size, mesh: of the ranks that wrote it.
         versions: of the packages that wrote it.
