@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alexnet_dist.compare import statistics as statistics
     from alexnet_dist.config.layer_table import layer_table as layer_table
-    from alexnet_dist.distributed.traffic import traffic_counter as traffic_counter
+    from alexnet_dist.distributed.traffic_counter import traffic_counter as traffic_counter
     from alexnet_dist.errors import UsageError as UsageError
     from alexnet_dist.kernels.response_norm import response_norm as response_norm
     from alexnet_dist.nets.alexnet import AlexNet as AlexNet

@@ -17,7 +17,7 @@ from slurm_bed import Bed, missing
 
 from alexnet_dist.data.sets.fashion_mnist import find_folder
 from alexnet_dist.errors import UsageError
-from alexnet_dist.launcher.line import free_port, launch_line
+from alexnet_dist.launcher.launch_line import free_port, launch_line
 
 # Nothing of this machine's or its user's counts: a GPU, plugins, W&B, what `accelerate config` has written.
 for _name in [name for name in os.environ if name.startswith(("ACCELERATE_", "ALEXNET_DIST_PLUGINS", "WANDB_"))]:

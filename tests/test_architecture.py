@@ -17,7 +17,7 @@ LIGHT = (
     "launcher/*.py", "compare/columns.py", "commands/*.py",
 )  # fmt: skip
 # Runs `accelerate launch` in its own process.
-PROGRAM = "accelerate_launch.py"
+PROGRAM = "first_failure.py"
 HEAVY = ("torch", "accelerate", "deepspeed", "wandb", "torchvision")
 
 

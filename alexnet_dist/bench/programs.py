@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexnet_dist.launcher.line import TRAIN
+from alexnet_dist.launcher.launch_line import TRAIN
 from alexnet_dist.launcher.processes import launch
 from alexnet_dist.telemetry.run_files import read_metrics
 from alexnet_dist.telemetry.throughput import images_per_second

@@ -12,7 +12,7 @@ from alexnet_dist.config.load import load
 from alexnet_dist.config.schema import Experiment, FilePath, Group
 from alexnet_dist.imports import quick_imports
 from alexnet_dist.launcher.environment import enter_world
-from alexnet_dist.launcher.line import CLI
+from alexnet_dist.launcher.launch_line import CLI
 from alexnet_dist.registry import commands
 
 ABOUT = """Say what would go wrong in a training run, and how fast its ranks reach each other.

@@ -61,7 +61,7 @@ def _verdicts(
     """Every strategy on every number of ranks, against one process; all are checked before any is started."""
     from alexnet_dist.parity.measure import TraceRequest, measure, read_differences
     from alexnet_dist.parity.verdict import judge
-    from alexnet_dist.strategies.base import check_experiment
+    from alexnet_dist.strategies.check import check_experiment
 
     under = {strategy: [*flags, "--strategy.name", strategy] for strategy in ["single", *strategies]}
     for ranks in rank_counts:

@@ -9,7 +9,7 @@ from alexnet_dist.config.load import as_flags, load
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
-from alexnet_dist.strategies.base import check_experiment
+from alexnet_dist.strategies.check import check_experiment
 
 
 @dataclass(frozen=True)

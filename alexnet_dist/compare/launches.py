@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from alexnet_dist.compare.cases import Run, run_flags
 from alexnet_dist.compare.config import Comparison
-from alexnet_dist.launcher.line import TRAIN
+from alexnet_dist.launcher.launch_line import TRAIN
 from alexnet_dist.launcher.processes import Launcher
 
 

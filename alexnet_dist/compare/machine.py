@@ -9,7 +9,7 @@ from alexnet_dist.compare.cases import Case, Run, case_flags
 from alexnet_dist.compare.config import Comparison
 from alexnet_dist.compare.launches import launcher_of
 from alexnet_dist.compare.records import read_run
-from alexnet_dist.launcher.line import CLI
+from alexnet_dist.launcher.launch_line import CLI
 from alexnet_dist.telemetry.run_files import read_json
 
 

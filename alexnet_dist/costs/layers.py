@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from alexnet_dist.costs.traffic import sent_once
+from alexnet_dist.costs.collectives import sent_once
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Conv, Exchange, Flatten, Linear, Norm, Pool, Shape, ShapedLayer, Table
 

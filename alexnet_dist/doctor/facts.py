@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import torch
 
-from alexnet_dist.distributed.init import wants_cpu
+from alexnet_dist.distributed.bring_up import wants_cpu
 from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.distributed.network_interface import choose_interface
 from alexnet_dist.telemetry.hardware import cpu_name

@@ -8,7 +8,8 @@ from alexnet_dist import registry
 from alexnet_dist.config.resolve import table_of, warnings
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
-from alexnet_dist.strategies.base import Strategy, check_batch
+from alexnet_dist.strategies.base import Strategy
+from alexnet_dist.strategies.check import check_batch
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import IO
 import psutil
 
 from alexnet_dist.errors import RunFailed, UsageError
-from alexnet_dist.launcher.line import free_port, launch_environment, launch_line
+from alexnet_dist.launcher.launch_line import free_port, launch_environment, launch_line
 
 # From SIGTERM to SIGKILL: the launcher gives its ranks 30 s.
 GRACE_SECONDS = 40.0

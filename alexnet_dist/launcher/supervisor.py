@@ -24,11 +24,11 @@ from alexnet_dist.launcher.control_folder import (
     read_reports,
 )
 from alexnet_dist.launcher.exit_status import print_reason
-from alexnet_dist.launcher.line import Nodes, launch_environment, launch_line
+from alexnet_dist.launcher.launch_line import Nodes, launch_environment, launch_line
 from alexnet_dist.launcher.processes import process_tree
 from alexnet_dist.launcher.signals import asks_again, stop_signals
 
-LAUNCHER = "alexnet_dist.launcher.accelerate_launch"
+LAUNCHER = "alexnet_dist.launcher.first_failure"
 ORPHAN_SECONDS = 60.0
 
 

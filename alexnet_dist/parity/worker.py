@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.distributed.init import shut_down
+from alexnet_dist.distributed.bring_up import shut_down
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of
 from alexnet_dist.parity.trace import TrainingTrace, differences

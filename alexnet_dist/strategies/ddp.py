@@ -5,7 +5,7 @@ from typing import final
 from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import needs_several_ranks
+from alexnet_dist.strategies.check import needs_several_ranks
 from alexnet_dist.strategies.parts.module_strategy import ModuleStrategy
 
 

@@ -8,12 +8,13 @@ from typing import final
 
 from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.collectives import added, sent_by_all_reduce, sent_once
 from alexnet_dist.costs.memory import Memory, even_memory
-from alexnet_dist.costs.sharding import values_by_rows
-from alexnet_dist.costs.traffic import added, sent_by_all_reduce, sent_once
+from alexnet_dist.costs.shard_sizes import values_by_rows
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, check_sharded, precision_of, wire_bytes, without_effect
+from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes, without_effect
+from alexnet_dist.strategies.check import check_sharded
 
 
 @final

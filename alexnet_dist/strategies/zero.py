@@ -5,12 +5,13 @@ from typing import ClassVar, final
 
 from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.collectives import added, sent_by_all_reduce, sent_once
 from alexnet_dist.costs.memory import Memory, state_values
-from alexnet_dist.costs.sharding import parameter_groups, values_by_parameter, values_flat, values_touched
-from alexnet_dist.costs.traffic import added, sent_by_all_reduce, sent_once
+from alexnet_dist.costs.shard_sizes import parameter_groups, values_by_parameter, values_flat, values_touched
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, check_sharded, wire_bytes, without_effect
+from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes, without_effect
+from alexnet_dist.strategies.check import check_sharded
 
 _FP32 = 4  # bytes: DeepSpeed keeps the weights that it updates in fp32
 _FP64 = 8
@@ -26,9 +27,9 @@ class ZeroStrategy(Strategy):
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
         check_sharded(experiment, world_size)
-        if experiment.train.precision == "fp64":
+        if precision_of(experiment).parameters != "float32":
             remedy = "DeepSpeed updates weights in fp32: use fp32, or another strategy"
-            raise UsageError("train.precision", "fp64", remedy)
+            raise UsageError("train.precision", experiment.train.precision, remedy)
 
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
         return without_effect(experiment, self.heeds)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from alexnet_dist.distributed.agreement import on_first_rank
-from alexnet_dist.distributed.init import limit_waiting
+from alexnet_dist.distributed.bring_up import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.telemetry.step_record import StepRecord, window_figures

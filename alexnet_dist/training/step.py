@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import fingerprint
-from alexnet_dist.distributed.traffic import traffic_counter
+from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.strategies.engines.base import Masks
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.optimizers import WEIGHTS

@@ -10,7 +10,7 @@ from alexnet_dist import registry
 from alexnet_dist.config.resolve import length_warnings, warnings
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.agreement import all_or_none, gather_objects, on_first_rank
-from alexnet_dist.distributed.traffic import traffic_counter
+from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.errors import RunFailed
 from alexnet_dist.kernels.build import kernel_warnings
 from alexnet_dist.launcher.environment import launch_warnings

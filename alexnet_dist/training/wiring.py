@@ -18,19 +18,20 @@ from alexnet_dist.data.order import Order
 from alexnet_dist.data.sharding_check import check_samples
 from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.agreement import all_or_none
-from alexnet_dist.distributed.init import AcceleratorOptions, init_distributed
+from alexnet_dist.distributed.bring_up import AcceleratorOptions, init_distributed
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.launcher.environment import enter_world, refuse_other_engines
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.nets.table import Dropout, Table
 from alexnet_dist.rng import Rng
-from alexnet_dist.strategies.base import Strategy, check_experiment
+from alexnet_dist.strategies.base import Strategy
+from alexnet_dist.strategies.check import check_experiment
 from alexnet_dist.strategies.engines.base import Dtypes, Engine
 from alexnet_dist.telemetry.trackers import check_trackers
 from alexnet_dist.training.initial_weights import load_initial_weights
 from alexnet_dist.training.optimizers import make_optimizer
-from alexnet_dist.training.precision import set_switches
 from alexnet_dist.training.schedules import Position
+from alexnet_dist.training.torch_switches import set_switches
 
 
 @dataclass(frozen=True)

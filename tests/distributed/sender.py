@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from alexnet_dist.distributed.traffic import traffic_counter
+from alexnet_dist.distributed.traffic_counter import traffic_counter
 
 
 def send_all() -> dict[str, dict[str, int]]:

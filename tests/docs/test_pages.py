@@ -3,11 +3,16 @@
 docs/teaching.md and docs/python.md have tests of their own, which run everything on them.
 """
 
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 
 from alexnet_dist import cli
@@ -28,6 +33,7 @@ ELSEWHERE = {
     "torchrun": "tests/launcher/test_places.py",
     "apptainer": "is not on the machines of the tests; tests/slurm has another container",
 }
+PLUGINS = ("--optim.schedule", "linear", "--data.name=my_images")  # the pages' own, which have a test below
 QUICK = ("strategies", "layers", "completion", "--help", "--print_config", "--for-ranks")
 
 
@@ -83,7 +89,7 @@ def test_the_commands_of_a_page(
     assert lines
     for words in lines:
         name, *flags = as_ours(words)
-        flags = [flag for flag in flags if flag not in ("--optim.schedule", "linear")]  # the page's own plugin
+        flags = [flag for flag in flags if flag not in PLUGINS]
         if name in QUICK or set(flags) & set(QUICK):
             assert cli.main([name, *flags]) in (0, 2 if "--for-ranks" in flags else 0), words
         else:
@@ -98,9 +104,21 @@ def test_every_other_program_is_run_somewhere() -> None:
             assert known or not first, f"{page.name}: {line}"
 
 
-def test_the_plugin_of_extending_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = blocks(ROOT / "docs/extending.md", "python")
-    (tmp_path / "my_schedule_of_the_page.py").write_text(block)
-    monkeypatch.syspath_prepend(tmp_path)
-    __import__("my_schedule_of_the_page")
-    assert load(["--optim.schedule", "linear"]).optim.schedule == "linear"
+def test_the_plugins_of_the_pages_train(tmp_path: Path) -> None:
+    """Each is one file; both at once, on a data set of the test's own."""
+    for page, name in (("extending", "my_schedule"), ("data", "my_images")):
+        (block,) = blocks(ROOT / f"docs/{page}.md", "python")
+        (tmp_path / f"{name}.py").write_text(block)
+    for part in ("train", "test"):
+        torch.save(
+            (torch.randint(256, (8, 3, 40, 30), dtype=torch.uint8), torch.arange(8) % 5), tmp_path / f"{part}.pt"
+        )
+    flags = ["--data.name=my_images", "--data.root", str(tmp_path), "--optim.schedule", "linear", "--net.name"]
+    flags += ["alexnet_small", "--train.global_batch", "4", "--tracking.wandb", "false"]
+    line = [sys.executable, "-m", "alexnet_dist.cli", "train", *flags, "--run.dir", str(tmp_path / "run")]
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "ALEXNET_DIST_PLUGINS": "my_schedule,my_images", "PYTHONPATH": path}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["lr"] for line in metrics] == pytest.approx([1e-3, 5e-4])

@@ -13,7 +13,7 @@ import pytest
 from alexnet_dist.doctor.checks import world_problems
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.links import links
-from alexnet_dist.launcher.line import free_port
+from alexnet_dist.launcher.launch_line import free_port
 
 DOCTOR = [sys.executable, "-m", "alexnet_dist.cli", "doctor"]
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from alexnet_dist.errors import USAGE
 from alexnet_dist.launcher.environment import launch_warnings
-from alexnet_dist.launcher.line import free_port
+from alexnet_dist.launcher.launch_line import free_port
 
 TRAIN = [sys.executable, str(ROOT / "launch/train.py"), "--config", str(ROOT / "configs/smoke.yaml")]
 WORLD = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "2000"}

@@ -11,12 +11,13 @@ import torch.distributed as dist
 from torch.nn import functional
 
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.collectives import added, sent_by_all_reduce
 from alexnet_dist.costs.memory import Memory, even_memory
-from alexnet_dist.costs.traffic import added, sent_by_all_reduce
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.nets.table import Table
 from alexnet_dist.registry import strategies
-from alexnet_dist.strategies.base import Strategy, needs_several_ranks, precision_of, without_effect
+from alexnet_dist.strategies.base import Strategy, precision_of, without_effect
+from alexnet_dist.strategies.check import needs_several_ranks
 from alexnet_dist.strategies.engines.base import Masks, StepSums
 from alexnet_dist.strategies.engines.module import ModuleEngine
 

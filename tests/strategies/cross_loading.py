@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.schema import CheckpointConfig
-from alexnet_dist.distributed.init import shut_down
+from alexnet_dist.distributed.bring_up import shut_down
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.parity.trace import relative_difference
 from alexnet_dist.telemetry.meters import Meter

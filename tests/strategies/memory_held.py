@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.load import load
 from alexnet_dist.distributed.agreement import gather_objects
-from alexnet_dist.distributed.init import shut_down
+from alexnet_dist.distributed.bring_up import shut_down
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.step import training_step

@@ -8,7 +8,7 @@ from pathlib import Path
 from long_forms import LONG
 from parity_cases import SMALL
 
-from alexnet_dist.launcher.line import free_port, launch_line
+from alexnet_dist.launcher.launch_line import free_port, launch_line
 
 PROGRAM = Path(__file__).with_name("cross_loading.py")
 FLAGS = [*SMALL["small"], "--data.name", "synthetic", "--data.samples", "64", "--train.global_batch", "12"]

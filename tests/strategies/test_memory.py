@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_dist.launcher.line import free_port, launch_line
+from alexnet_dist.launcher.launch_line import free_port, launch_line
 
 PROGRAM, UNSHARDED = (str(Path(__file__).with_name(name)) for name in ("memory_held.py", "unsharded.py"))
 # A net whose weights outweigh the activations of four images, and DeepSpeed's buckets.

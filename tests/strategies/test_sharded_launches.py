@@ -10,8 +10,8 @@ from conftest import ACCELERATE, ROOT, SMOKE, Train
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.errors import UsageError
-from alexnet_dist.launcher.line import free_port
-from alexnet_dist.strategies.base import check_experiment
+from alexnet_dist.launcher.launch_line import free_port
+from alexnet_dist.strategies.check import check_experiment
 
 SHORT = ["--data.name", "synthetic", "--train.max_steps", "4", "--train.evaluate", "false", "--tracking.wandb", "false"]
 

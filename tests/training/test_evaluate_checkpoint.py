@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import SMOKE, Train
 
-from alexnet_dist.launcher.line import free_port, launch_line
+from alexnet_dist.launcher.launch_line import free_port, launch_line
 
 ALONE = [sys.executable]
 

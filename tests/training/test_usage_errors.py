@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ACCELERATE, SMOKE, Finished, Train
 
-from alexnet_dist.launcher.line import free_port
+from alexnet_dist.launcher.launch_line import free_port
 
 ALONE = [sys.executable]
 Start = tuple[int, list[str], list[str] | None]  # ranks, flags, launcher

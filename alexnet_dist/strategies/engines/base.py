@@ -15,7 +15,7 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import Rows
-from alexnet_dist.distributed.init import AcceleratorOptions
+from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.mesh import SampleShard, World
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer

@@ -18,17 +18,17 @@ from torch.optim import Optimizer
 
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
-from alexnet_dist.costs.sharding import values_by_rows
+from alexnet_dist.costs.shard_sizes import values_by_rows
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import Rows
-from alexnet_dist.distributed.init import AcceleratorOptions
+from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.mesh import SampleShard, World
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer, Table
 from alexnet_dist.strategies.base import wire_dtype
 from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts.accumulation import accumulate
-from alexnet_dist.strategies.parts.evaluated import evaluated
+from alexnet_dist.strategies.parts.evaluation_mode import evaluated
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.strategies.parts.state import live_state, part_of, set_steps
 

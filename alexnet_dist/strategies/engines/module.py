@@ -21,14 +21,14 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import Rows
-from alexnet_dist.distributed.init import AcceleratorOptions
+from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
 from alexnet_dist.strategies.base import wire_dtype
 from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts.accumulation import accumulate
-from alexnet_dist.strategies.parts.evaluated import evaluated
+from alexnet_dist.strategies.parts.evaluation_mode import evaluated
 from alexnet_dist.strategies.parts.loss_scale import LossScale
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.strategies.parts.replicas import replicate

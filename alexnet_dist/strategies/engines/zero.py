@@ -19,7 +19,7 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import Rows
-from alexnet_dist.distributed.init import AcceleratorOptions
+from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.errors import UsageError
@@ -29,7 +29,7 @@ from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, 
 from alexnet_dist.strategies.parts import zero_state
 from alexnet_dist.strategies.parts.accumulation import accumulate
 from alexnet_dist.strategies.parts.deepspeed_config import engine_config
-from alexnet_dist.strategies.parts.evaluated import evaluated
+from alexnet_dist.strategies.parts.evaluation_mode import evaluated
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 
 _CPU_WANTED = "ACCELERATE_USE_CPU"

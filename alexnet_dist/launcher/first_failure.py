@@ -1,6 +1,6 @@
 """`accelerate launch` that records which rank failed first, and leaves it to the supervisor to print why.
 
-    python -m alexnet_dist.launcher.accelerate_launch [flags of accelerate launch]
+    python -m alexnet_dist.launcher.first_failure [flags of accelerate launch]
 
 Started by `alexnet-dist launch`.
 """

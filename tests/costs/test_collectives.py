@@ -5,7 +5,7 @@ import pytest
 from alexnet_dist import registry
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.costs.traffic import added, exchanged, sent_by_all_reduce, sent_once
+from alexnet_dist.costs.collectives import added, exchanged, sent_by_all_reduce, sent_once
 
 
 def sent(strategy: str, ranks: int, samples: int, *flags: str, backend: str = "gloo") -> dict[str, int]:

@@ -1,0 +1,68 @@
+"""Checks of an experiment for a number of ranks, before anything is started."""
+
+from alexnet_dist import registry
+from alexnet_dist.config.resolve import table_of
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import UsageError
+from alexnet_dist.strategies.base import Strategy, precision_of
+
+
+def check_experiment(experiment: Experiment, world_size: int) -> None:
+    """Refuse an experiment that cannot work with so many ranks, before anything is started.
+
+    Args:
+        experiment: resolved.
+
+    Raises:
+        UsageError: with field, value and remedy.
+    """
+    strategy: Strategy = registry.strategies[experiment.strategy.name]
+    strategy.check(experiment, table_of(experiment.net), world_size)
+    check_batch(experiment, world_size)
+
+
+def check_batch(experiment: Experiment, world_size: int) -> None:
+    """Refuse a global batch that ranks cannot share evenly.
+
+    Raises:
+        UsageError: with the next that they can.
+    """
+    strategy: Strategy = registry.strategies[experiment.strategy.name]
+    train = experiment.train
+    shards = strategy.sample_shards(world_size)
+    if train.global_batch % (shards * train.accumulate):
+        raise UsageError(
+            "train.global_batch",
+            train.global_batch,
+            f"does not divide into {shards} replicas x "
+            f"{train.accumulate} micro-batches: choose a multiple of {shards * train.accumulate}",
+        )
+
+
+def needs_several_ranks(name: str, world_size: int) -> None:
+    """
+    Raises:
+        UsageError: there is one rank, and so nothing to share.
+    """
+    if world_size < 2:
+        raise UsageError(
+            "strategy.name",
+            name,
+            "needs two ranks or more, one was launched: "
+            "accelerate launch --multi_gpu --num_processes 2, or strategy.name single",
+        )
+
+
+def check_sharded(experiment: Experiment, world_size: int) -> None:
+    """Refuse what no strategy can whose parameters must travel before they are computed with.
+
+    Raises:
+        UsageError: with what can.
+    """
+    name = experiment.strategy.name
+    needs_several_ranks(name, world_size)
+    if not experiment.strategy.communicate:
+        raise UsageError("strategy.communicate", "false", f"{name} cannot compute without sending; ddp and split can")
+    if precision_of(experiment).compute == "float16":
+        remedy = f"{name} has no loss scale here: use bf16, or fp16 with ddp or split"
+        raise UsageError("train.precision", experiment.train.precision, remedy)
