@@ -1,4 +1,4 @@
-"""AlexNet on one or many accelerators: one readable loop, and strategies that can be put under it.
+"""AlexNet on one or many accelerators: one readable training loop, and interchangeable strategies beneath it.
 
 As a library, `import alexnet_dist as ad`: the names below, described in docs/python.md. Each is imported when it is
 first used; `import alexnet_dist` alone imports nothing else.

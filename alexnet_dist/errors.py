@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 
-# Of every command: finished; failed; not started, or given up, because of something that the user can mend; stopped on
+# Of every command: finished; failed; not started, or given up, because of something that the user can fix; stopped on
 # request, resumable (EX_TEMPFAIL of sysexits.h, which schedulers requeue); ended by Ctrl-C, with nothing to resume.
 DONE, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 
 
 class UsageError(Exception):
-    """Something that the user can mend: a setting, an environment variable, a file.
+    """Something that the user can fix: a setting, an environment variable, a file.
 
     Printed once, as one line; the exit code is `USAGE`.
 

@@ -1,8 +1,8 @@
 """What can be extended: each kind of extension is a registry of entries, found by name.
 
-An entry holds a name and light facts. Where its implementation is heavy, it names that by a dotted path, which `load`
-imports when it is needed; so listing names and checking settings import neither torch nor Accelerate. The package's own
-entries register themselves in the modules named below; others are registered by the modules that
+An entry holds a name and light facts. If its implementation is slow to import, the entry gives only a dotted path,
+which `load` imports when it is needed; so listing names and checking settings import neither torch nor Accelerate. The
+package's own entries register themselves in the modules named below; others are registered by the modules that
 ALEXNET_DIST_PLUGINS lists (separated by commas; every rank reads it) or that an installed distribution declares as an
 entry point of the group `alexnet_dist.plugins`.
 """

@@ -109,7 +109,8 @@ def bare(batch: int, steps: int, precision: str) -> float:
 
 
 def usual(batch: int, steps: int, precision: str) -> float:
-    """The usual Accelerate loop: everything prepared, torchvision's AlexNet, PIL transforms. Needs a launcher."""
+    """The usual Accelerate loop: torchvision's AlexNet, PIL transforms, and net, optimizer and loader all passed to
+    `Accelerator.prepare`. Needs a launcher."""
     accelerator = Accelerator(cpu=True, mixed_precision="bf16" if precision == "bf16" else "no")
     net = torchvision.models.alexnet(num_classes=10)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)

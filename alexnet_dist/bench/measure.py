@@ -15,7 +15,7 @@ class Result:
     """What a benchmark measured.
 
     Attributes:
-        ours, other: rates, round by round, in the other's unit.
+        ours, other: each program's rate in every round, both in the unit of the other program.
     """
 
     benchmark: Benchmark

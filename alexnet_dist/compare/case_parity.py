@@ -96,7 +96,7 @@ class ParityChecker:
     def _measure(
         self, wanted: Mapping[Key, Sequence[TraceRequest]], ranks: int, name: str
     ) -> dict[Key, list[Path] | str]:
-        """Trace what several keys want in one launch; where that fails, each key alone, to find which one failed.
+        """Trace the requests of all keys in one launch; if it fails, each key's alone, to find which of them failed.
 
         Returns:
             By key, the files of its requests, or the reason why there are none.

@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a case in a round; a control run sends nothing."""
+    """One run of a case in a round; in a control run, the ranks send each other nothing."""
 
     case: Case
     round: int

@@ -18,7 +18,7 @@ INTERRUPTED = 130  # as shells count: 128 and SIGINT
 
 
 def compare(comparison: Comparison) -> int:
-    """Run what is not there yet, and report.
+    """Run whatever has no result yet, and write the report.
 
     Returns:
         DONE where every case ran and is the same training, FAILED where one did not or is not, or INTERRUPTED.

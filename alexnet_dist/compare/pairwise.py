@@ -130,7 +130,7 @@ def _sentence(result: PairwiseResult) -> str:
 
 
 def _validity(rows: Sequence[Row]) -> str:
-    """How many cases are the same training, and how many failed."""
+    """Whether all judged cases are the same training, else which ones differ; and how many cases failed."""
     judged = [row for row in rows if row.verdict != "unknown"]
     wrong = [f"{row.case.variant} at batch {row.case.batch}" for row in judged if row.verdict == "differs"]
     failed = sum(row.reason is not None for row in rows)

@@ -123,7 +123,7 @@ def write_report(report: Report) -> dict[str, Path]:
 
 
 def _svg(figure: Figure) -> Markup:
-    """As it stands inside a page: without the XML header."""
+    """The figure as SVG that can be embedded in a page: without the XML header."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return Markup(text.getvalue()[text.getvalue().index("<svg") :])

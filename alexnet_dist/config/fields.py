@@ -58,7 +58,7 @@ def _outer(info: FieldInfo) -> set[Any]:
 
 
 def is_text(info: FieldInfo) -> bool:
-    """Whether it takes any word as it stands: a run may be called 2012, or no."""
+    """Whether it takes any word literally, as text: a run may be called 2012, or no."""
     return _outer(info) == {str}
 
 

@@ -71,7 +71,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Flags(Generic[Own]):
-    """What a command takes, beside `--help`.
+    """What a command takes, besides `--help`.
 
     Attributes:
         own: a field for each flag of its own.

@@ -25,7 +25,7 @@ def read_file(path: str, kind: type[Experiment] = Experiment) -> dict[str, Any]:
     """The groups of an experiment file, not yet validated.
 
     Args:
-        kind: whose groups and fields there may be.
+        kind: the class whose groups and fields are allowed.
     """
     try:
         with open(path, "rb") as file:
@@ -59,7 +59,7 @@ def read_flags(
     """Split `--config FILE` and `--group.field value` (or `--group.field=value`) flags.
 
     Args:
-        kind: whose groups and fields there may be.
+        kind: the class whose groups and fields are allowed.
 
     Returns:
         The config file, and the values by group and field.

@@ -33,7 +33,7 @@ class Precision:
 
     Attributes:
         name: in settings.
-        parameters: dtype of weights, gradients and optimizer state, by torch's name.
+        parameters: name in torch of the dtype of weights, gradients and optimizer state.
         compute: dtype of activations, and so of what crosses between towers.
         tolerance: largest ||a - b|| / ||b|| of a tensor at which parity calls two trainings the same, for batches of up
             to `TOLERANCE_SAMPLES` (see `tolerance_of`).
@@ -41,7 +41,7 @@ class Precision:
             later steps drift apart in any correct program.
         autocast: Accelerate's `mixed_precision`.
         tf32: whether fp32 products may be computed in TF32.
-        check: raises UsageError where a device does not have this arithmetic.
+        check: raises UsageError if a device does not support this precision.
         warnings: what is possible on a device but slow.
     """
 

@@ -8,7 +8,7 @@ from alexnet_dist.nets.table import Table
 
 
 def sent_once(full_bytes: int, ranks: int) -> int:
-    """By a gather, scatter, all-to-all, broadcast or reduce of a buffer."""
+    """Bytes that a rank sends in a gather, scatter, all-to-all, broadcast or reduce of a buffer."""
     return full_bytes * (ranks - 1) // ranks
 
 

@@ -56,12 +56,14 @@ def check_ranks(table: Table, ranks: int) -> None:
         UsageError: the net cannot be cut over so many ranks.
     """
     if table.towers > 1 and table.towers % ranks:
-        raise UsageError("--ranks", ranks, f"the {table.towers} towers cannot be shared evenly: take a divisor")
+        raise UsageError("--ranks", ranks, f"the {table.towers} towers cannot be shared evenly: use a divisor of that")
     if table.towers == 1 < ranks and any(isinstance(layer, Norm) for layer in table.layers):
         raise UsageError("net.norm", "true", "a tower with a norm cannot be cut: set net.norm false or net.towers 2")
     for shaped in table.shaped_layers:
         if shaped.weight and shaped.outputs[0] % ranks:
-            raise UsageError("--ranks", ranks, f"{shaped.layer.name} has {shaped.outputs[0]} outputs: take a divisor")
+            raise UsageError(
+                "--ranks", ranks, f"{shaped.layer.name} has {shaped.outputs[0]} outputs: use a divisor of that"
+            )
 
 
 def layer_rows(table: Table, ranks: int, itemsize: int) -> list[LayerRow]:

@@ -12,7 +12,7 @@ class Memory:
 
     Attributes:
         parameters: the weights that forward computes with.
-        gradients: summed ones, and those still to be summed.
+        gradients: those already summed over ranks, and those still to be summed.
         optimizer: its state, and its own copy of the weights where it has one.
     """
 

@@ -21,7 +21,7 @@ def values_by_rows(table: Table, ranks: int) -> int:
 
 
 def parameter_groups(table: Table) -> tuple[list[int], list[int]]:
-    """Values of each parameter in the optimizer's two groups: weights, biases."""
+    """How many values each parameter has, in the optimizer's two groups: weights, biases."""
     shapes = [shaped.weight for shaped in table.shaped_layers if shaped.weight]
     return [prod(shape) for shape in shapes], [shape[0] for shape in shapes]
 

@@ -72,7 +72,7 @@ class DataSet(ABC):
         name: in settings.
         classes, channels: what the data set fixes about the net; None leaves it to the net.
         unused: fields of `data` that have no effect.
-        class_names: in the order of labels; empty where nobody has named them.
+        class_names: in the order of labels; empty if the classes have no names.
     """
 
     name: ClassVar[str]

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What one rank computes at once.
+    """The samples of one forward and backward pass on one rank.
 
     Attributes:
         images: (rows, channels, size, size), channels last, as the net takes them.
@@ -46,7 +46,7 @@ class Loader:
         shard: which of them are this rank's.
         accumulate: micro-batches per step.
         transform: makes the net's input of uint8 images.
-        workers: threads that prepare ahead; 0 prepares in the caller's.
+        workers: threads that prepare batches ahead; with 0, the caller's own thread prepares them.
         device: of the batches.
     """
 

@@ -21,7 +21,8 @@ def gather_objects(world: World, value: Any) -> list[Any]:
 
 
 def all_or_none(world: World, action: Callable[[], T]) -> T:
-    """Call `action` on every rank; where it raises a UsageError on one, all ranks raise the first rank's. Collective.
+    """Call `action` on every rank; if it raises a UsageError on any, every rank raises the error of the lowest of them.
+    Collective.
 
     Otherwise the others would wait for that rank in the next collective.
     """

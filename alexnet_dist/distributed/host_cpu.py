@@ -16,9 +16,9 @@ def use_own_cores() -> None:
     """Let this rank compute with the threads of `threads_of_rank`; launchers set one, whatever there is.
 
     To be called by the thread that trains. Threads that start later (loader, checkpoint writer, callbacks of
-    collectives) compute on one core: OpenMP gives every computing thread a team of its own, and with more teams than
-    cores it stops waiting actively, so that each operation of the training thread first wakes its team, which can take
-    more than half of a step.
+    collectives) compute on one core. OpenMP gives every thread that computes a team of its own, and once the teams have
+    more threads than there are cores, idle threads go to sleep instead of spinning. Each operation of the training
+    thread must then wake its team first, which can take more than half of a step.
 
     Raises:
         UsageError: OMP_NUM_THREADS is no number of threads.

@@ -20,7 +20,7 @@ SECONDS = 5.0
 
 
 def matrix_rate(dtype: torch.dtype, size: int = SIZE, seconds: float = SECONDS) -> float:
-    """Operations per second of the fastest of the `size` x `size` products of a few seconds.
+    """Operations per second of the fastest `size` x `size` product among those computed in `seconds` seconds.
 
     The fastest, because it stands for what the machine can do: whatever disturbs a product makes it slower.
     """

@@ -36,7 +36,7 @@ class Findings:
 
 
 def experiment_findings(experiment: Experiment, world_size: int) -> Findings:
-    """What training would refuse or warn of with so many ranks, whatever their machines.
+    """What training on `world_size` ranks would refuse or warn about, whatever machines they run on.
 
     Args:
         experiment: resolved.

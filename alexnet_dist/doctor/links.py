@@ -38,7 +38,7 @@ class LinkSpeed:
 
     Attributes:
         latency: seconds of a call with next to no data.
-        bandwidth: bytes/s that each rank sends in a call with much data.
+        bandwidth: bytes/s that each rank sends in a call with a lot of data.
     """
 
     link: Link

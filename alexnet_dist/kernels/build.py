@@ -36,7 +36,7 @@ def kernel_of(dtype: torch.dtype) -> Kernel | None:
 
 
 def kernel_warnings(device: torch.device) -> list[str]:
-    """Why a net with response norms on `device` does without the kernel, as one line."""
+    """Why response norms on a CPU cannot use the compiled kernel, as one line; none if they can, or on a GPU."""
     problem = _library()[1] if device.type == "cpu" else None
     return [f"response norm: {problem}: computed with torch's operations, several times slower"] if problem else []
 

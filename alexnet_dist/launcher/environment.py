@@ -60,7 +60,7 @@ def refuse_other_engines(environment: Mapping[str, str], engines: Collection[str
     """Refuse a launcher that asks Accelerate for another engine or precision than the experiment.
 
     Args:
-        engines: variables that the experiment's strategy wants to be true.
+        engines: names of the variables that may be true, since they ask for the engine of the experiment's strategy.
         mixed_precision: Accelerate's name for the experiment's precision.
 
     Raises:

@@ -46,7 +46,7 @@ class ExitStatus:
         release: gives the folder up, when everything is written.
         where: what this rank is doing, in words.
         last_collective: names the collective that this rank began last.
-        memory_remedy: what the user can do where the memory does not suffice.
+        memory_remedy: what the user can do if memory runs out.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

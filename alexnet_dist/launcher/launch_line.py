@@ -22,7 +22,7 @@ class Nodes:
     Attributes:
         count: how many machines.
         rank: of this machine, from 0.
-        address: of machine 0, as all others reach it; None on one machine.
+        address: where the other machines reach machine 0; None if there is only one machine.
     """
 
     count: int = 1

@@ -154,8 +154,8 @@ def _end_tree(process: subprocess.Popen[str]) -> None:
 
 
 def _reason(output: str) -> str:
-    """Why ranks failed, in one line: the first error that one printed; else that one was killed; else the exception of
-    the first traceback, which is the cause of the others and of the launcher's own; else the last line.
+    """Why ranks failed, in one line: the first "error:" line of the output; without one, that a rank was killed; else
+    the exception of the first traceback, which caused those of the other ranks and of the launcher; else the last line.
     """
     lines = [re.sub(r"^\[rank\d+\]: ?", "", line).rstrip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]

@@ -11,6 +11,6 @@ def stop_signals() -> tuple[signal.Signals, ...]:
 
 
 def asks_again(number: int) -> bool:
-    """Whether a signal to a run that is stopping already asks it to end at once. A terminal that closes sends several,
-    the shell and the kernel one each, and also after a Ctrl-C."""
+    """Whether a signal to a run that is stopping already asks it to end at once. SIGHUP does not: when a terminal
+    closes, the shell and the kernel send one each, even if a Ctrl-C has already told the run to stop."""
     return number != signal.SIGHUP

@@ -45,7 +45,7 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
 
     Args:
         ranks, program, port, nodes: as of `launch_line`.
-        max_restarts: after so many faults, the next one is final.
+        max_restarts: how many faults are answered by a restart; the next one is final.
 
     Returns:
         The program's own exit code.

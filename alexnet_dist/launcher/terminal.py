@@ -1,5 +1,5 @@
-"""Output that can be lost: a terminal that closes, a pipe that nobody reads, a log on a full disk. Whatever is printed
-or cannot be printed, a program ends as if it had been."""
+"""Output that can be lost: a terminal that closes, a pipe that nobody reads, a log on a full disk. A program runs and
+ends in the same way whether or not its output could be written."""
 
 import errno
 import io

@@ -135,7 +135,7 @@ for _family in (
         size=32,
         convs=((16, 5, 2, 2, 2), (32, 3, 1, 1, 1), (48, 3, 1, 1, 1), (48, 3, 1, 1, 1), (32, 3, 1, 1, 1)),
         hidden=64,
-        # About sqrt(2 / fan-in): it learns within some dozens of steps.
+        # About sqrt(2 / fan-in), with which the net learns within a few dozen steps.
         inits=_inits((0.28, 0.17, 0.083, 0.096, 0.096, 0.25, 0.18, 0.18), biases=(0,) * 8),
         activation_last=(1, 5),
         defaults=replace(_TOWERS_OF_2012, classes=10, channels=1),

@@ -102,7 +102,7 @@ class Layout:
 
 
 def lay_out(table: Table, parts: int) -> Layout:
-    """Place a net that is cut into so many parts."""
+    """The layout of a net that is cut into `parts` parts."""
     columns = list(_columns(table))
     blocks = [_block(column.shape, columns) for column in columns]
     image_height = blocks[0].height - blocks[0].oblique[1] + 2 * BETWEEN

@@ -13,8 +13,8 @@ from alexnet_dist.nets.alexnet import AlexNet
 def export_onnx(net: AlexNet, path: Path | str, metadata: Mapping[str, str] | None = None) -> None:
     """Write a net without dropout as one ONNX file in fp32, weights included.
 
-    Its input `images` is (batch, channels, size, size) and its output `logits` (batch, classes); the batch is free. The
-    response norm becomes ONNX's own LRN.
+    Its input `images` is (batch, channels, size, size) and its output `logits` (batch, classes); the batch size is
+    dynamic. The response norm becomes ONNX's own LRN.
 
     Args:
         net: whole, on any device.

@@ -1,8 +1,8 @@
 """Layer tables: a net described once.
 
 The module, its parameter count, its operations and what crosses between towers are derived from the table. An
-`Exchange` is where towers see each other: on one device it does nothing, and the layer behind it sees every map; any
-other layer sees its own tower's maps only (a grouped convolution).
+`Exchange` is where towers see each other: the layer after it sees the maps of every tower, while any other layer sees
+only those of its own tower (a grouped convolution). On one device, which holds every map, an exchange does nothing.
 """
 
 from dataclasses import dataclass

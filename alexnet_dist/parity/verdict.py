@@ -1,7 +1,7 @@
 """Whether two trainings are the same: the worst relative difference, against the tolerance of the precision.
 
 The measure is ||a - b|| / ||b|| per tensor, b being the one process's. An elementwise comparison means nothing where a
-value is near zero. Tolerances are the precisions' own (config/precisions.py).
+value is near zero. Each precision defines its own tolerance (config/precisions.py).
 """
 
 import math

@@ -77,7 +77,7 @@ def precision_of(experiment: Experiment) -> Precision:
 
 
 def wire_dtype(experiment: Experiment) -> str:
-    """Dtype of gradients while they travel, by torch's name; the parameters' own by default."""
+    """Name in torch of the dtype in which gradients are sent; by default, that of the parameters."""
     chosen = experiment.strategy.gradient_dtype
     return precision_of(experiment).parameters if chosen is None else WIRE_DTYPES[chosen]
 

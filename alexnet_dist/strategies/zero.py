@@ -83,7 +83,7 @@ class Zero2(_Flat):
 
 @final
 class Zero3(ZeroStrategy):
-    """Each parameter is padded and cut by itself, and gathered for forward and again for backward."""
+    """Each parameter is padded and cut separately, and gathered for the forward pass and again for backward."""
 
     name = "zero3"
     stage = 3

@@ -85,7 +85,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def write_exit(folder: Path, code: int, reason: str) -> OSError | None:
-    """How a run ended, in its folder.
+    """Write down in a run's folder how the run ended.
 
     Returns:
         Why it could not be written, or None.
@@ -112,7 +112,7 @@ def names_in(folder: Path) -> set[str]:
 def is_run(folder: Path) -> bool:
     """Whether a run of this program was started there. A config.yaml does not say so: users write their own."""
     mark = read_json(folder / LAUNCHER)
-    # Without the program's name: of a run that is older than this mark.
+    # Older runs wrote this mark without the program's name.
     return mark is not None and (mark.get("program") == PROGRAM or set(mark) == {"host", "id"})
 
 

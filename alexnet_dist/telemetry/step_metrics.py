@@ -97,7 +97,7 @@ class StepMetric:
         name: its key in metrics.jsonl.
         measure: this rank's value: a number, or a scalar on the device, which is read when the window ends; None
             where there is no value, on every rank alike.
-        combine: one value a step, or one a step and rank, from the values of all ranks.
+        combine: turns the values of all ranks into one value per step, or one per step and rank.
         kind: the type of the result; fp64 in between, so integers are exact below 2**53.
     """
 

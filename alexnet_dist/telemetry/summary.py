@@ -24,7 +24,7 @@ _TIMES = ("warm_up_steps", "images_per_second", "step_seconds", "data_wait_fract
 
 @dataclass
 class EpochSums:
-    """Training loss and accuracy of an epoch so far, each sample as it was when it was trained on.
+    """Training loss and accuracy over an epoch so far, each sample measured in the step that trained on it.
 
     Attributes:
         number: of the epoch, from 0.
@@ -114,7 +114,7 @@ class RunMetrics:
     def sent(self, counted: dict[str, int], expected: dict[str, int], dtypes: dict[str, int]) -> None:
         """Note the bytes that this rank sent in a step; those of the fullest step are kept, the latest of equals.
 
-        Not the first step's: DDP's first steps also agree on their buckets.
+        Not those of the first step: in its first steps, DDP also communicates to agree on its gradient buckets.
 
         Args:
             counted, expected: by collective.

@@ -24,7 +24,7 @@ def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> N
         flags: dotted ones, which win over the checkpoint's own experiment.
 
     Raises:
-        UsageError: no undamaged checkpoint is there, or a flag makes it another net.
+        UsageError: there is no undamaged checkpoint, or a flag would make it a different net.
     """
     given, unused = _split(flags)
     launched = enter_world(os.environ)

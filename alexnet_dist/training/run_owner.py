@@ -59,7 +59,8 @@ def is_alive(owner: Owner, path: Path) -> bool | None:
     held = _is_locked(path)
     if held:
         return True
-    # Its lock is gone. On this kernel, and in the same job, locks are known to reach as far as from it to here.
+    # The owner's lock is not seen. One held on this kernel or within this job would be, so its owner is dead; one held
+    # elsewhere might not be.
     same_kernel = str(owner.get("place")).split()[:1] == _place().split()[:1]
     return False if held is False and owner.get("locked") and (own_job or same_kernel) else None
 

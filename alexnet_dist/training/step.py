@@ -29,7 +29,7 @@ class Traffic:
 
 
 class _StepBatches:
-    """Hands a step's micro-batches on, with their masks, and notes which samples they were."""
+    """Yields a step's micro-batches with their masks, and records how many samples they held, and which."""
 
     def __init__(self, components: Components, step: int, batches: Iterator[MicroBatch], meter: Meter) -> None:
         self._components, self._step, self._batches, self._meter = components, step, batches, meter

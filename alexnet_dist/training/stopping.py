@@ -44,7 +44,7 @@ class StopSignal:
         """Ask all ranks. Collective.
 
         Returns:
-            Whether a rank had been asked to stop at the poll before; with one rank, whether it is by now.
+            Whether any rank had been asked to stop by the previous poll; with one rank, by this one.
         """
         if self._world.control is None:
             return self._is_asked()

@@ -36,11 +36,11 @@ from alexnet_dist.training.wiring import Components, build, init_ranks
 
 
 def train(given: Experiment, status: ExitStatus) -> None:
-    """Train an experiment, in every rank that the launcher started.
+    """Train an experiment; every rank that the launcher started calls this.
 
     Args:
         given: as the user wrote it, unresolved.
-        status: learns the run's folder as soon as it is this run's, and what this rank is doing.
+        status: is told the run's folder as soon as this run owns it, and, all along, what this rank is doing.
 
     Raises:
         UsageError, Diverged, Stopped, RunFailed: see there.
@@ -182,7 +182,7 @@ def _finish(components: Components, start: ResumePoint, run: RunContext) -> None
 
 
 def _summary(components: Components, start: ResumePoint, run: RunContext) -> dict[str, Any]:
-    """The contents of summary.json; of a run that was finished before, what it measured itself. Collective."""
+    """The contents of summary.json; a run that had already finished keeps the figures it measured then. Collective."""
     experiment, world, strategy = components.experiment, components.world, components.strategy
     hardware, held = gather_hardware(world), gather_objects(world, run.metrics.memory)
     expected = strategy.memory(experiment, components.table, world.size)

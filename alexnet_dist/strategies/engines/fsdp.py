@@ -96,8 +96,8 @@ class FsdpEngine(Engine):
         return accumulate(self._module, batches, self._micro_batches, count, self._reducing, torch.Tensor.backward)
 
     def _reducing(self, last: bool) -> AbstractContextManager[None]:
-        # Gradients are scattered in every micro-batch, so that no rank ever holds them whole; replicas of a part add
-        # theirs up in the last one only.
+        # Gradients are scattered in every micro-batch, so that no rank ever holds them whole; the replicas of a part
+        # sum their gradients in the last micro-batch only.
         assert isinstance(self._net, FSDPModule)
         self._net.set_requires_all_reduce(last)
         return nullcontext()

@@ -60,7 +60,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def start(self, tracked: Tracked) -> str | None:
-        """Begin to follow, or go on with it.
+        """Begin to follow a run, or continue to follow one that is resumed.
 
         Returns:
             How it follows, to be printed after the label; None prints nothing.

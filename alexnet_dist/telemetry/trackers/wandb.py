@@ -128,7 +128,7 @@ def _check_written(folder: Path) -> None:
 
 
 def _settings() -> Any:
-    """W&B's settings in force: those of its file, then the user's variables, then ours where there is no variable."""
+    """W&B's settings in force: those in its settings file, overridden by ours, and these by the user's variables."""
     for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value]:
         del os.environ[name]  # empty as good as unset, which W&B does not know
     # Reports of errors to W&B's makers would keep the process from ending where no server answers.

@@ -1,4 +1,4 @@
-"""Checkpoints: what is in one, how it is written, how training is taken up from it."""
+"""Checkpoints: what is in one, how it is written, and how training resumes from it."""
 
 import warnings
 

@@ -17,7 +17,7 @@ from alexnet_dist.strategies.engines.base import WEIGHT
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Damaged, Manifest
 
-# With another value of these it would be another net, or another training; all others may change when a run is resumed.
+# Changing one of these would make it a different net or a different training; all others may change on resuming.
 NET = (*(f"net.{field}" for field in NetConfig.model_fields if field != "weights"), "data.normalise")
 TRAINING = (*NET, "data.name", "data.samples", "optim.name", "train.global_batch", "run.seed")
 
