@@ -45,18 +45,21 @@ def test_killed_again_and_again_a_run_ends_as_if_it_had_never_been(
     assert undisturbed.end()[0] == 0, undisturbed.output.read_text()
     chance = random.Random(strategy)
     run = start(tmp_path / "run", ranks, flags, ["--max-restarts", str(kills)])
-    for _ in range(kills):
-        kill_one(run, chance)
+    made = sum(kill_one(run, chance) for _ in range(kills))
     code, lines = run.end()
     assert code == 0, "\n".join(lines)
-    assert sum(line.startswith("restart ") for line in lines) == kills
+    assert sum(line.startswith("restart ") for line in lines) == made > kills // 2
     last = 10 * EPOCHS
     assert same_bits(checkpoint(run.folder, last), checkpoint(undisturbed.folder, last))
     assert every_sample_once_an_epoch(run.folder)
 
 
-def kill_one(run: Launched, chance: random.Random) -> None:
-    """SIGKILL for a random rank at a random moment of its training: in a step, in a write, in between."""
+def kill_one(run: Launched, chance: random.Random) -> bool:
+    """SIGKILL for a random rank at a random moment of its training: in a step, in a write, in between.
+
+    Returns:
+        Whether there was one to kill just then.
+    """
     before = run.steps()
     run.wait_until(lambda: len(run.ranks()) == len_of(run) and run.steps() > before)
     time.sleep(chance.random() * 0.5)
@@ -64,6 +67,7 @@ def kill_one(run: Launched, chance: random.Random) -> None:
     if victims:
         chance.choice(victims).kill()
     run.wait(lambda: not any(victim.is_running() for victim in victims))
+    return bool(victims)
 
 
 def len_of(run: Launched) -> int:
