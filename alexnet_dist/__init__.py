@@ -35,7 +35,7 @@ _PLACES = {
     "response_norm": "kernels.response_norm:response_norm",
     "split": "strategies.parts.towers:split",
     "gather_parts": "strategies.parts.towers:gather_parts",
-    "traffic_counter": "distributed.traffic:traffic_counter",
+    "traffic_counter": "distributed.traffic_counter:traffic_counter",
     "statistics": "compare.statistics:",
     "UsageError": "errors:UsageError",
 }
