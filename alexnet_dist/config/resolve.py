@@ -37,12 +37,13 @@ def resolve(experiment: Experiment, world_size: int) -> Experiment:
 
 
 def _resolve_net(experiment: Experiment) -> Experiment:
-    net, data = experiment.net, registry.data_sets[experiment.data.name]
+    net, name = experiment.net, experiment.data.name
+    data = registry.data_sets[name].facts(experiment.data)
     family = registry.nets[net.name]
     if net.classes is not None and data.classes is not None and net.classes < data.classes:
-        raise UsageError("net.classes", net.classes, f"{data.name} has {data.classes} classes")
+        raise UsageError("net.classes", net.classes, f"{name} has {data.classes} classes")
     if net.channels is not None and data.channels is not None and net.channels != data.channels:
-        raise UsageError("net.channels", net.channels, f"{data.name} has {data.channels}: leave it out")
+        raise UsageError("net.channels", net.channels, f"{name} has {data.channels}: leave it out")
     if net.follows is not None and net.follows not in family.follows:
         raise UsageError("net.follows", net.follows, "only alexnet_2012 has a paper and a code that differ")
     defaults = family.defaults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from alexnet_dist.nets.table import Table
     from alexnet_dist.rng import Rng
 
+# Takes int64 (rows, 2), heights and widths of images; gives int64 (rows, 4), top, left, height and width of a part of
+# each.
+Boxes = Callable[["Tensor"], "Tensor"]
+
 
 class Samples(ABC):
     """One part of a data set: images and labels by sample number, wherever they lie."""
@@ -26,11 +31,35 @@ class Samples(ABC):
     def batch(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Images and labels of samples, on the device that the data set was opened for.
 
+        A sample's image is the same each time, in training and evaluation alike, and all images of a set have one
+        size: those of ImageNet are 256 x 256, whole. May be called by several threads at once.
+
         Args:
             ids: int64 (rows,), on the CPU; sample numbers from 0.
 
         Returns:
-            uint8 (rows, channels, height, width) and int64 (rows,).
+            uint8 (rows, channels, height, width) and int64 (rows,); a label is -1 where the image cannot be read, which
+            the training part never gives.
+        """
+
+
+class LargeSamples(Samples):
+    """Samples whose stored images are larger than what `batch` gives of them, and not all of one size.
+
+    Random resized crops are taken from the stored image; what `batch` gives has lost its edges and its resolution.
+    """
+
+    @abstractmethod
+    def cropped(self, ids: Tensor, boxes: Boxes, size: int) -> tuple[Tensor, Tensor]:
+        """As `batch`, of a part of each stored image, which is resized.
+
+        Args:
+            ids: int64 (rows,), on the CPU.
+            boxes: called once, with the sizes of these samples' stored images.
+            size: height and width wanted.
+
+        Returns:
+            uint8 (rows, channels, size, size) and int64 (rows,).
         """
 
 
@@ -65,21 +94,34 @@ class Parts:
     test: Samples
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a data set fixes about the net.
+
+    Attributes:
+        classes, channels: None leaves it to the net.
+        class_names: in the order of labels; empty if the classes have no names.
+    """
+
+    classes: int | None
+    channels: int | None
+    class_names: tuple[str, ...] = ()
+
+
 class DataSet(ABC):
     """One value of `data.name`.
 
     Attributes:
         name: in settings.
-        classes, channels: what the data set fixes about the net; None leaves it to the net.
         unused: fields of `data` that have no effect.
-        class_names: in the order of labels; empty if the classes have no names.
     """
 
     name: ClassVar[str]
-    classes: ClassVar[int | None]
-    channels: ClassVar[int | None]
     unused: ClassVar[tuple[str, ...]]
-    class_names: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def facts(self, settings: DataConfig) -> Facts:
+        """What is known without torch; reads at most a list of classes, and leaves open what lies in missing files."""
 
     @abstractmethod
     def check(self, settings: DataConfig) -> str | None:

@@ -36,7 +36,7 @@ class Predictor:
             )
         self._net, self._mode = trained.net, _MODES[table.channels]
         self._transform = InputTransform.of(data, table.size, torch.float32)
-        names = registry.data_sets[data.name].class_names
+        names = registry.data_sets[data.name].facts(data).class_names
         self._names = names if len(names) == table.classes else tuple(f"class {i}" for i in range(table.classes))
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alexnet_dist.config.schema import DataConfig
-from alexnet_dist.data.dataset import DataSet, Parts, Samples
+from alexnet_dist.data.dataset import DataSet, Facts, Parts, Samples
 from alexnet_dist.registry import data_sets
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ class Stripes(Samples):
 
 class ToyData(DataSet):
     name = "toy_data"
-    classes = 10
-    channels = 1
     unused = ("root",)
+
+    def facts(self, settings: DataConfig) -> Facts:
+        return Facts(classes=10, channels=1)
 
     def check(self, settings: DataConfig) -> None:
         """There is nothing to miss."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from alexnet_dist.data.sets.fashion_mnist import FashionMnist, read_fashion_mnist
+from alexnet_dist.data.sets.fashion_mnist import CLASS_NAMES, read_fashion_mnist
 from alexnet_dist.data.transforms import to_input
 from alexnet_dist.training.trained_net import load_trained_net
 
@@ -38,5 +38,5 @@ def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
         best = row.topk(5)
         expected.append(name)
         for probability, i in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            expected.append(f"  {probability:8.2%}  {FashionMnist.class_names[i]}")
+            expected.append(f"  {probability:8.2%}  {CLASS_NAMES[i]}")
     assert done.stdout.splitlines() == expected

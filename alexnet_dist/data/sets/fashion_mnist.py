@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, final
 
 from alexnet_dist import registry
 from alexnet_dist.config.schema import DataConfig
-from alexnet_dist.data.dataset import DataSet, InMemory, Parts
+from alexnet_dist.data.dataset import DataSet, Facts, InMemory, Parts
 from alexnet_dist.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from alexnet_dist.nets.table import Table
     from alexnet_dist.rng import Rng
 
+CLASS_NAMES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
 USUAL_PLACES = ("~/Datasets/FashionMNIST", "/usr/share/datasets/fashion-mnist")
 
 # Of the unpacked files, so that it does not matter who packed them. Debian's packed files differ from the
@@ -39,12 +42,10 @@ FILES = {
 @final
 class FashionMnist(DataSet):
     name = "fashion_mnist"
-    classes = 10
-    channels = 1
     unused = ("samples",)
-    class_names = (
-        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-    )  # fmt: skip
+
+    def facts(self, settings: DataConfig) -> Facts:
+        return Facts(classes=10, channels=1, class_names=CLASS_NAMES)
 
     def check(self, settings: DataConfig) -> str | None:
         try:

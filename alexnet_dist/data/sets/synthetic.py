@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from alexnet_dist import registry
 from alexnet_dist.config.schema import DataConfig
-from alexnet_dist.data.dataset import DataSet, InMemory, Parts
+from alexnet_dist.data.dataset import DataSet, Facts, InMemory, Parts
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @final
 class Synthetic(DataSet):
     name = "synthetic"
-    classes = None
-    channels = None
     unused = ("root",)
+
+    def facts(self, settings: DataConfig) -> Facts:
+        return Facts(classes=None, channels=None)
 
     def check(self, settings: DataConfig) -> None:
         """There is nothing to miss."""
