@@ -3,12 +3,24 @@
 Each is a pure function of the seed and of its purpose, never of the rank, of the number of ranks or of what was drawn
 before. So every strategy starts from the same weights and drops the same units, and a resumed run draws what an
 uninterrupted one would have drawn.
+
+Initial weights and sample orders come from torch's generator on the CPU. What a step or a sample needs is a hash of its
+position, in integer arithmetic alone: a rank draws its own rows and units and no others, with the same bits on every
+device.
 """
 
 from hashlib import blake2b
+from math import ceil
 
 import torch
 from torch import Tensor
+
+GENERATOR = 2  # in checkpoints; 1 drew masks and synthetic images from torch's generator
+
+# splitmix64: G. L. Steele, D. Lea and C. H. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
+_GAMMA = 0x9E3779B97F4A7C15
+_MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_DRAWS_PER_WORD = 4  # 16-bit draws in a 64-bit word
 
 
 class Rng:
@@ -21,53 +33,90 @@ class Rng:
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def _generator(self, device: torch.device | str, *purpose: object) -> torch.Generator:
-        digest = blake2b(repr((self.seed, *purpose)).encode(), digest_size=8).digest()
-        return torch.Generator(device).manual_seed(int.from_bytes(digest, "big") >> 1)
+    def _key(self, *purpose: object) -> int:
+        return int.from_bytes(blake2b(repr((self.seed, *purpose)).encode(), digest_size=8).digest(), "big")
+
+    def _generator(self, *purpose: object) -> torch.Generator:
+        return torch.Generator().manual_seed(self._key(*purpose) >> 1)
 
     def normal(self, name: str, shape: tuple[int, ...], std: float) -> Tensor:
         """Initial weights from N(0, std), fp32, on the CPU."""
-        return torch.empty(shape).normal_(0.0, std, generator=self._generator("cpu", "weights", name))
+        return torch.empty(shape).normal_(0.0, std, generator=self._generator("weights", name))
 
     def uniform(self, name: str, shape: tuple[int, ...], bound: float) -> Tensor:
         """Initial weights from U(-bound, bound), fp32, on the CPU."""
-        return torch.empty(shape).uniform_(-bound, bound, generator=self._generator("cpu", "weights", name))
+        return torch.empty(shape).uniform_(-bound, bound, generator=self._generator("weights", name))
 
     def permutation(self, epoch: int, count: int) -> Tensor:
         """The order of an epoch's samples: int64, each of 0 … count - 1 once."""
-        return torch.randperm(count, generator=self._generator("cpu", "order", epoch))
+        return torch.randperm(count, generator=self._generator("order", epoch))
 
-    def integers(self, name: str, shape: tuple[int, ...], stop: int, dtype: torch.dtype) -> Tensor:
-        """Uniform integers below `stop`, on the CPU: the pixels and labels of synthetic images."""
-        return torch.randint(stop, shape, generator=self._generator("cpu", name), dtype=dtype)
+    def words(self, purpose: str, time: int | Tensor, rows: Tensor, columns: range) -> Tensor:
+        """Random 64-bit words by position.
+
+        Args:
+            purpose: what they are for; each purpose has numbers of its own.
+            time: step or epoch; as an int64 scalar on the device it may change under a captured graph.
+            rows: int64 (rows,), on the device wanted.
+            columns: which words of each row.
+
+        Returns:
+            int64 (rows, columns), every bit random.
+        """
+        if not isinstance(time, Tensor):  # filled on the device: a copy from the host would wait for it
+            time = torch.full((), time, dtype=torch.int64, device=rows.device)
+        row_keys = _mix_(_mix_(time * _signed(_GAMMA) + _signed(self._key(purpose))) + (rows + 1) * _signed(_GAMMA))
+        counters = torch.arange(columns.start + 1, columns.stop + 1, device=rows.device) * _signed(_GAMMA)
+        words = torch.empty(len(rows), len(columns), dtype=torch.int64, device=rows.device)
+        return _mix_(torch.add(row_keys[:, None], counters, out=words))
+
+    def fractions(self, purpose: str, epoch: int, samples: Tensor, count: int) -> Tensor:
+        """Uniform draws from [0, 1) for each sample of an epoch: fp64 (samples, count), multiples of 2^-53.
+
+        Args:
+            samples: int64 (samples,), sample numbers, on the device wanted.
+        """
+        words = self.words(purpose, epoch, samples, range(count))
+        return (words >> 11 & (1 << 53) - 1).double() * 2.0**-53
+
+    def random_bytes(self, purpose: str, samples: Tensor, count: int) -> Tensor:
+        """Uniform bytes for each sample: uint8 (samples, count)."""
+        return self.words(purpose, 0, samples, range(ceil(count / 8))).view(torch.uint8)[:, :count]
 
     def dropout_mask(
-        self,
-        layer: str,
-        step: int,
-        rate: float,
-        batch: int,
-        units: int,
-        rows: slice,
-        columns: slice,
-        device: torch.device,
+        self, layer: str, step: int | Tensor, rate: float, rows: slice, columns: slice, device: torch.device
     ) -> Tensor:
         """Rows and columns of the mask of one layer for one step.
-
-        The whole global batch's mask is drawn and cut: about 2 ms for 128 x 4096 on one core, a
-        thousandth of the step, and the simplest way to be independent of how the batch lies on the ranks.
 
         Args:
             layer: the dropout layer's name.
             step: the optimizer step.
-            rate: probability that a unit is dropped.
-            batch, units: extent of the whole mask: samples of the global batch, units over all towers.
-            rows, columns: the part that the caller needs.
-            device: where to draw. CPU and GPU generators differ; devices of one kind draw alike.
+            rate: probability that a unit is dropped; rounded to a multiple of 2^-16, below 1.
+            rows: samples, as positions in the global batch.
+            columns: units, counted over all towers.
+            device: where to draw.
 
         Returns:
             fp32 (rows, columns): 0 where dropped, else 1 / (1 - rate).
         """
-        generator = self._generator(device, "dropout", layer, step)
-        draw = torch.rand((batch, units), generator=generator, device=device)
-        return (draw[rows, columns] >= rate).float().mul_(1.0 / (1.0 - rate))
+        first, last = columns.start // _DRAWS_PER_WORD, ceil(columns.stop / _DRAWS_PER_WORD)
+        positions = torch.arange(rows.start, rows.stop, device=device)
+        draws = self.words(f"dropout {layer}", step, positions, range(first, last)).view(torch.int16)
+        offset = first * _DRAWS_PER_WORD
+        draws = draws[:, columns.start - offset : columns.stop - offset]
+        dropped = min(round(rate * 2**16), 2**16 - 1)  # of 2^16 equally likely draws
+        return (draws >= dropped - 2**15).float().mul_(2**16 / (2**16 - dropped))
+
+
+def _signed(word: int) -> int:
+    """The int64 with the bits of an unsigned word."""
+    return word - (1 << 64) if word >> 63 else word
+
+
+def _mix_(words: Tensor) -> Tensor:
+    """splitmix64's finaliser, a bijection, in place; int64 products wrap."""
+    for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
+        words ^= words >> shift & (1 << 64 - shift) - 1
+        words *= _signed(multiplier)
+    words ^= words >> 31 & (1 << 33) - 1
+    return words

@@ -95,8 +95,6 @@ class Components:
                 shaped.layer.name,
                 step,
                 shaped.layer.rate,
-                self.order.count(step),
-                shaped.outputs[0],
                 *self.engine.mask_part(shaped, batch.rows),
                 self.world.device,
             )

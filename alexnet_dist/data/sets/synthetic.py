@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, final
 
 from alexnet_dist import registry
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from alexnet_dist.nets.table import Table
     from alexnet_dist.rng import Rng
+
+_AT_ONCE = 32  # images made together: their random words fit a cache
 
 
 @final
@@ -33,11 +36,15 @@ class Synthetic(DataSet):
 def _part(part: str, samples: int, table: Table, rng: Rng, device: torch.device) -> InMemory:
     import torch
 
-    shape = (samples, table.channels, table.size, table.size)
-    pixels = rng.integers(f"synthetic {part} pixels", shape, 256, torch.uint8)
-    labels = rng.integers(f"synthetic {part} labels", (samples,), table.classes, torch.int64)
+    shape = (table.channels, table.size, table.size)
     # Channels last, as batches will be.
-    return InMemory(pixels.to(device, memory_format=torch.channels_last), labels.to(device))
+    pixels = torch.empty((samples, *shape), dtype=torch.uint8, memory_format=torch.channels_last)
+    numbers = torch.arange(samples)
+    for some in numbers.split(_AT_ONCE):
+        drawn = rng.random_bytes(f"synthetic {part} pixels", some, prod(shape))
+        pixels[some[0] : some[-1] + 1] = drawn.view(-1, *shape)
+    labels = (rng.fractions(f"synthetic {part} labels", 0, numbers, 1)[:, 0] * table.classes).long()
+    return InMemory(pixels.to(device), labels.to(device))
 
 
 registry.data_sets.register(Synthetic())

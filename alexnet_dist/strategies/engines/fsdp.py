@@ -61,7 +61,7 @@ class FsdpEngine(Engine):
         return self._mesh.get_all_groups()
 
     def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
-        return rows.slice(), slice(dropout.outputs[0])
+        return rows.slice(), slice(0, dropout.outputs[0])
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
         policy = MixedPrecisionPolicy(param_dtype=self._dtypes.compute, reduce_dtype=self._wire)

@@ -97,7 +97,7 @@ class ZeroEngine(Engine):
         return [*self._layout.groups, *zero_state.groups_of(self._engine)]
 
     def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
-        return rows.slice(), slice(dropout.outputs[0])
+        return rows.slice(), slice(0, dropout.outputs[0])
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
         device = self.world.device
