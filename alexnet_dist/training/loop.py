@@ -10,6 +10,7 @@ from typing import Any
 from alexnet_dist.distributed.agreement import on_first_rank
 from alexnet_dist.distributed.bring_up import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
+from alexnet_dist.rng import GENERATOR
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.telemetry.step_record import StepRecord, window_figures
 from alexnet_dist.telemetry.versions import versions
@@ -82,6 +83,7 @@ def save(components: Components, run: RunContext, done: int) -> None:
         "world_size": world.size,
         "mesh": dict(components.strategy.mesh(world.size)),
         "versions": versions() if world.rank == 0 else {},
+        "generator": GENERATOR,
     }
     run.checkpoints.save(components.engine.state(), done, facts)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
+from alexnet_dist.rng import GENERATOR
 from alexnet_dist.telemetry.run_files import is_run
 from alexnet_dist.training.checkpoints import files, reader
 from alexnet_dist.training.run_directory import (
@@ -50,7 +51,7 @@ class RunStart:
     def __init__(self, experiment: Experiment, say: Callable[[str], None]) -> None:
         """
         Args:
-            say: prints a line for each damaged checkpoint.
+            say: prints a line for each damaged checkpoint, and where random numbers change.
         """
         self._experiment, self._say = experiment, say
         self._folder, self._field = named_by_user(experiment)
@@ -133,6 +134,11 @@ class RunStart:
     def _at(self, found: list[Path], folder: Path | None) -> ResumePoint:
         path, manifest = reader.first_undamaged(found, self._say)
         reader.check_same(manifest, self._experiment)
+        if manifest.generator != GENERATOR:
+            self._say(
+                f"warning: {path} was trained with random numbers of generator {manifest.generator}, this is "
+                f"{GENERATOR}: its dropout masks and synthetic images change from here"
+            )
         source = path.parent.parent
         earlier = source if folder is None and is_run(source) else None
         return ResumePoint(folder, path, manifest.step, earlier, tuple(found[: found.index(path)]))

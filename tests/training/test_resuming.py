@@ -1,8 +1,10 @@
 """A run goes on where it stopped, as if it never had; what is damaged or foreign is told."""
 
+import json
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from conftest import SMOKE, Finished, Train
 from launched import checkpoint, same_bits
 from wandb_file import contents
 
+from alexnet_dist.rng import GENERATOR
 from alexnet_dist.training.checkpoints import files
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
@@ -42,7 +45,7 @@ def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(t
     parts = [contents(file) for file in again.folder.glob("wandb/offline-run-*/run-*.wandb")]
     assert len(parts) == 2 and len({file.name for file in again.folder.glob("wandb/*/run-*.wandb")}) == 1
     # At 13 again, the evaluation that the first part ended with is known, and not repeated.
-    assert again.output.count("unique images") == 1
+    assert again.output.count("unique images") == 1 and "random numbers" not in again.output
 
 
 @pytest.fixture
@@ -59,15 +62,26 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(raw)
 
 
+def forget_generator(checkpoint: Path) -> None:
+    """As an older version wrote its manifest."""
+    values = json.loads((checkpoint / files.MANIFEST).read_text())
+    del values["sha256"], values["generator"]
+    values["sha256"] = sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    (checkpoint / files.MANIFEST).write_text(json.dumps(values))
+
+
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train, finished: Finished) -> None:
+    """The one before it is of an older version, whose random numbers were others."""
     (shard,) = checkpoint(finished.folder, 6).glob("*.safetensors")
     more = [*QUICK, "--strategy.name", "single", "--train.max_steps", "8", "--run.resume", "auto"]
     flip_a_byte(shard)
+    forget_generator(checkpoint(finished.folder, 4))
     run = train(1, more, launcher=ALONE)
     assert run.code == 0 and [line["step"] for line in run.metrics()] == list(range(1, 9))
     assert f"{files.directory_name(6)} is damaged: {shard.name} was changed" in run.output
     assert "going on after step 4" in run.output
-
+    assert run.output.count("its dropout masks and synthetic images change from here") == 1
+    assert files.read_manifest(checkpoint(run.folder, 8)).generator == GENERATOR
     next(checkpoint(run.folder, 8).glob("*.safetensors")).unlink()
     flip_a_byte(checkpoint(run.folder, 4) / files.MANIFEST)
     left = train(1, [*more, "--train.max_steps", "9"], launcher=ALONE)

@@ -39,6 +39,7 @@ class Manifest:
         world_size, mesh: of the ranks that wrote it.
         versions: of the packages that wrote it.
         files: by name: SHA-256 in hex.
+        generator: of the random numbers that it was trained with (`rng.GENERATOR`); older checkpoints do not say.
     """
 
     step: int
@@ -47,6 +48,7 @@ class Manifest:
     mesh: Mapping[str, int]
     versions: Mapping[str, str]
     files: Mapping[str, str]
+    generator: int = 1
 
 
 def directory_name(step: int) -> str:
