@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from alexnet_dist.data.statistics import Statistics
     from alexnet_dist.nets.table import Table
     from alexnet_dist.rng import Rng
 
@@ -41,6 +42,15 @@ class Samples(ABC):
             uint8 (rows, channels, height, width) and int64 (rows,); a label is -1 where the image cannot be read, which
             the training part never gives.
         """
+
+    def statistics(self) -> Statistics:
+        """Mean image and covariance of the colours: of at most 10,000 images, evenly spread, which are read now.
+
+        A data set that has those of all its images at hand gives them instead.
+        """
+        from alexnet_dist.data.statistics import measure
+
+        return measure(self, at_most=10_000)
 
 
 class LargeSamples(Samples):
@@ -84,6 +94,11 @@ class InMemory(Samples):
         # From pinned memory: an ordinary copy would wait for all work that the device has queued.
         index = ids.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else ids
         return self.pixels[index], self.labels[index]
+
+    def statistics(self) -> Statistics:
+        from alexnet_dist.data.statistics import measure
+
+        return measure(self)
 
 
 @dataclass(frozen=True)
