@@ -167,7 +167,8 @@ class OptimConfig(Group):
         [], description="steps: epochs from which the rate is divided by lr_divisor, once more at each"
     )
     lr_divisor: float = Field(10.0, gt=1, le=1e6, description="steps: see milestones")
-    momentum: float = Field(0.9, ge=0, lt=1, description="sgd: momentum")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd, lars: momentum")
+    trust: float = Field(1e-3, gt=0, le=10, description="lars: share of its norm that a layer moves at a rate of 1")
     weight_decay: float = Field(0.0, ge=0, le=10, description="decay of weights; biases never decay")
 
 

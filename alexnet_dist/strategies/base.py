@@ -87,6 +87,19 @@ def wire_bytes(experiment: Experiment) -> int:
     return BYTES[wire_dtype(experiment)]
 
 
+def norm_bytes(experiment: Experiment, table: Table) -> int:
+    """Bytes of the norms that the ranks which hold the parts of a net add up in a step.
+
+    The gradient's, to clip by it and in fp16 to see whether the step overflowed; and those of each layer's weights and
+    gradient, where the optimizer needs them.
+    """
+    precision = precision_of(experiment)
+    values = int(experiment.train.clip_norm is not None or precision.compute == "float16")
+    if registry.optimizers[experiment.optim.name].layer_norms:
+        values += 2 * sum(bool(shaped.weight) for shaped in table.shaped_layers)
+    return values * precision.parameter_bytes
+
+
 def without_effect(experiment: Experiment, heeds: Collection[str]) -> list[str]:
     """A line for each field of `strategy` that the user changed and that the strategy does not heed."""
     settings, defaults = experiment.strategy, StrategyConfig()

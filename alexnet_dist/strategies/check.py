@@ -18,6 +18,9 @@ def check_experiment(experiment: Experiment, world_size: int) -> None:
     """
     strategy: Strategy = registry.strategies[experiment.strategy.name]
     strategy.check(experiment, table_of(experiment.net), world_size)
+    if registry.optimizers[experiment.optim.name].layer_norms and precision_of(experiment).compute == "float16":
+        remedy = f"optim.name {experiment.optim.name} knows no loss scale: use bf16, or another optimizer"
+        raise UsageError("train.precision", experiment.train.precision, remedy)
     check_batch(experiment, world_size)
 
 

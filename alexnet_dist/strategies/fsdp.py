@@ -13,7 +13,7 @@ from alexnet_dist.costs.memory import Memory, even_memory
 from alexnet_dist.costs.shard_sizes import values_by_rows
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes, without_effect
+from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes, without_effect
 from alexnet_dist.strategies.check import check_sharded
 
 
@@ -46,8 +46,7 @@ class Fsdp(Strategy):
         whole = shards * own
         gathers = accumulate * (2 if experiment.strategy.reshard_after_forward else 1)
         reduced = sent_by_all_reduce(own * wire_bytes(experiment), world_size // shards)
-        if experiment.train.clip_norm is not None:
-            reduced += sent_by_all_reduce(precision.parameter_bytes, shards)
+        reduced += sent_by_all_reduce(norm_bytes(experiment, table), shards)
         return added(
             {
                 "all_gather": sent_once(gathers * whole * precision.compute_bytes, shards),

@@ -86,12 +86,12 @@ RULES: dict[str, dict[str, Valid]] = {
         "workers": whole(0, 64), "samples": whole(1, 10**7), "normalise": normalise,
     },
     "optim": {
-        "name": one_of("sgd", "adam"), "lr": number(0, 1e3, with_low=False),
+        "name": one_of("sgd", "adam", "lars"), "lr": number(0, 1e3, with_low=False),
         "bias_lr": optional(number(0, 1e3, with_low=False)), "schedule": one_of("steps", "cosine", "polynomial"),
         "warmup_steps": whole(0, 10**7), "final_lr": number(0, 1e3), "power": number(0, 100, with_low=False),
         "milestones": several(whole(1)), "lr_divisor": number(1, 1e6, with_low=False),
         "momentum": number(0, 1, with_high=False),
-        "weight_decay": number(0, 10),
+        "weight_decay": number(0, 10), "trust": number(0, 10, with_low=False),
     },
     "train": {
         "global_batch": whole(1, 10**6), "accumulate": whole(1, 10**5), "epochs": whole(1, 10**6),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import ROOT
 from long_forms import LONG
-from parity_cases import ADAM, CALM_ADAM, NETS, SGD, SMALL, TRAINING, hold, worlds
+from parity_cases import ADAM, CALM_ADAM, LARS, NETS, SGD, SMALL, TRAINING, hold, worlds
 
 from alexnet_dist.cli import main
 from alexnet_dist.parity.trace import TrainingTrace, differences
@@ -25,6 +25,7 @@ def test_the_small_net_in_every_combination(tmp_path: Path) -> None:
         for (name, net), (optimizer, accumulate) in product(SMALL.items(), TRAINING)
     }  # fmt: skip
     cases["clipped"] = [*SMALL["small"], *ADAM, "--train.clip_norm", "0.1", "--train.global_batch", "8"]
+    cases["lars"] = [*SMALL["small"], *LARS, "--train.clip_norm", "1", "--train.global_batch", "8"]
     cases["short batches"] = [*SMALL["small"], *SGD, "--train.accumulate", "3", "--train.global_batch", "12"]
     cases["tanh"] = [*SMALL["small"], *SGD, "--net.activation", "tanh", "--train.global_batch", "8"]
     hold(cases, tmp_path, worlds(10))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alexnet_dist.config.schema import OptimConfig
 from alexnet_dist.registry import optimizers
-from alexnet_dist.training.optimizers import Groups, OptimizerKind
+from alexnet_dist.training.optimizers import Groups, OptimizerKind, SumOverParts
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 class ToySgd(OptimizerKind):
     name = "toy_sgd"
-    unused = ("momentum",)
+    unused = ("momentum", "trust")
 
     def moments(self, settings: OptimConfig) -> tuple[str, ...]:
         return ()
 
-    def make(self, groups: Groups, settings: OptimConfig) -> Optimizer:
+    def make(self, groups: Groups, settings: OptimConfig, sum_over_parts: SumOverParts) -> Optimizer:
         from torch import optim
 
         return optim.SGD(groups, lr=settings.lr, fused=True)

@@ -70,6 +70,8 @@ def test_a_file_that_contradicts_the_experiment(train: Train, tmp_path: Path) ->
         (["--strategy.name", "zero3", "--train.precision", "fp16"], ("train.precision", "fp16", "bf16")),
         (["--strategy.name", "fsdp", "--train.precision", "fp16"], ("train.precision", "fp16", "bf16")),
         (["--strategy.name", "fsdp", "--strategy.shard_ranks", "3"], ("strategy.shard_ranks", "3", "2 ranks")),
+        (["--strategy.name", "zero1", "--optim.name", "lars"], ("optim.name", "lars", "another strategy")),
+        (["--strategy.name", "ddp", "--optim.name", "lars", "--train.precision", "fp16"], ("train.precision", "bf16")),
         (["--strategy.name", "zero2", "--strategy.communicate", "false"], ("strategy.communicate", "ddp and split")),
     ],
 )

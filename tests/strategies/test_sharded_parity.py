@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from long_forms import LONG
-from parity_cases import ADAM, NETS, SGD, SMALL, Kinds, exactly, hold
+from parity_cases import ADAM, LARS, NETS, SGD, SMALL, Kinds, exactly, hold
 
 ZERO = ["zero1", "zero2", "zero3"]
 SHARDED = [*ZERO, "fsdp"]
@@ -33,6 +33,7 @@ def test_two_sharded_copies_on_four_ranks(tmp_path: Path) -> None:
     cases = {
         "resharded": [*SMALL["small"], *ADAM, *hybrid, "--train.clip_norm", "0.1"],
         "kept": [*SMALL["small, columns"], *SGD, *hybrid, "--strategy.reshard_after_forward", "false"],
+        "lars": [*SMALL["small"], *LARS, *hybrid],
     }
     hold(cases, tmp_path, {4: {"fsdp": exactly(10)}})
 

@@ -1,5 +1,6 @@
 """The update rules, and the state that an optimizer starts with."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,3 +49,37 @@ def test_momentum_starts_at_zero_where_the_first_step_is_skipped() -> None:
     skipping.step()
     plain.step()
     assert torch.equal(weight, fresh)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_lars_is_the_published_rule(momentum: float) -> None:
+    """Algorithm 1 of You, Gitman and Ginsburg 2017, written in numpy; biases take plain momentum."""
+    settings = OptimConfig(name="lars", lr=0.5, momentum=momentum, weight_decay=5e-4, trust=0.01)
+    draws = np.random.default_rng(0)
+    expected = {name: draws.normal(size=shape) for name, shape in {"fc6.weight": (7, 5), "fc6.bias": (7,)}.items()}
+    parameters = {name: torch.nn.Parameter(torch.from_numpy(value.copy())) for name, value in expected.items()}
+    optimizer = make_optimizer(settings, parameters.items())
+    velocities = {name: np.zeros_like(value) for name, value in expected.items()}
+    for rate in (0.1, 0.5, 0.3):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        for name, w in expected.items():
+            gradient = draws.normal(size=w.shape)
+            parameters[name].grad = torch.from_numpy(gradient)
+            decay, local = 0.0, 1.0
+            if name.endswith("weight"):
+                decay = 5e-4
+                local = 0.01 * np.sqrt((w**2).sum()) / (np.sqrt((gradient**2).sum()) + decay * np.sqrt((w**2).sum()))
+            velocities[name] = momentum * velocities[name] + rate * local * (gradient + decay * w)
+            expected[name] = w - velocities[name]
+        optimizer.step()
+        for name, w in expected.items():
+            np.testing.assert_allclose(parameters[name].detach().numpy(), w, rtol=1e-13)
+
+
+def test_lars_moves_a_layer_that_is_all_zero() -> None:
+    weight = torch.nn.Parameter(torch.zeros(3))
+    optimizer = make_optimizer(OptimConfig(name="lars", lr=0.5, momentum=0.0), [("fc6.weight", weight)])
+    weight.grad = torch.ones(3)
+    optimizer.step()
+    assert torch.equal(weight, torch.full((3,), -0.5))

@@ -20,7 +20,9 @@ from alexnet_dist.distributed.mesh import SampleShard, World
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
 
-MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
+# Makes an optimizer of named parameters; the second argument sums a small tensor over the ranks that hold the others'
+# parts.
+MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]], Callable[[Tensor], Tensor]], Optimizer]
 Masks = Mapping[str, Tensor]  # dropout masks by layer
 
 # Names in a strategy's state: WEIGHT + "conv1.weight", OPTIMIZER + "exp_avg.conv1.weight".

@@ -79,7 +79,7 @@ class FsdpEngine(Engine):
                 layer.set_force_sum_reduction_for_comms(True)
         # The optimizer works on the local parts, as plain tensors: torch's fused SGD takes no DTensor.
         self._parts = {name: nn.Parameter(_local(sharded)) for name, sharded in self._sharded.items()}
-        self._optimizer = make_optimizer(self._parts.items())
+        self._optimizer = make_optimizer(self._parts.items(), self._sum_over_parts)
         self._module = accelerator.prepare_model(net, evaluation_mode=True)
 
     def _check_shards(self, table: Table) -> None:
@@ -117,10 +117,13 @@ class FsdpEngine(Engine):
         return StepResult(norm, None)
 
     def _norm(self) -> Tensor:
-        # Each rank of a copy holds other values: squares add up over them.
-        square = get_total_norm(part.grad for part in self._parts.values() if part.grad is not None).square()
-        dist.all_reduce(square, group=self._mesh[_SHARD].get_group())
-        return square.sqrt()
+        norm = get_total_norm(part.grad for part in self._parts.values() if part.grad is not None)
+        return self._sum_over_parts(norm.square()).sqrt()
+
+    def _sum_over_parts(self, own: Tensor) -> Tensor:
+        """Summed in place over the ranks of a copy, each of which holds other values."""
+        dist.all_reduce(own, group=self._mesh[_SHARD].get_group())
+        return own
 
     def _gradient(self, name: str) -> Tensor:
         gradient = self._sharded[name].grad

@@ -80,7 +80,7 @@ class ModuleEngine(Engine):
         module: nn.Module = net
         if self._layout.dp_size > 1:
             module = self._replicas = replicate(net, self._layout, self._wire)
-        self._optimizer = make_optimizer(net.named_parameters())
+        self._optimizer = make_optimizer(net.named_parameters(), self._sum_over_parts)
         # Accelerate adds autocast; "evaluation mode" keeps it from wrapping the whole world in a second DDP, which
         # would average different towers together.
         self.module = accelerator.prepare_model(module, evaluation_mode=True)
@@ -120,12 +120,13 @@ class ModuleEngine(Engine):
 
     def _norm(self) -> Tensor:
         norm = get_total_norm(self._gradient(name) for name, _ in self._net.named_parameters())
+        return self._sum_over_parts(norm.square()).sqrt()
+
+    def _sum_over_parts(self, own: Tensor) -> Tensor:
+        """Summed in place over the ranks of a replica, each of which holds other parameters."""
         if self._layout.split_size > 1 and self._communicates:
-            # Each rank of a replica holds other parameters: squares add up over them.
-            square = norm.square()
-            dist.all_reduce(square, group=self._layout.split_group)
-            norm = square.sqrt()
-        return norm
+            dist.all_reduce(own, group=self._layout.split_group)
+        return own
 
     def _gradient(self, name: str) -> Tensor:
         gradient = self._net.get_parameter(name).grad

@@ -6,7 +6,7 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.collectives import added, exchanged, sent_by_all_reduce
 from alexnet_dist.costs.memory import Memory, even_memory
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes, without_effect
+from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes, without_effect
 
 
 class ModuleStrategy(Strategy):
@@ -32,9 +32,7 @@ class ModuleStrategy(Strategy):
         precision, split = precision_of(experiment), self.split_size
         gradients = table.parameters // split * wire_bytes(experiment)
         reduced = sent_by_all_reduce(gradients, world_size // split)
-        # The gradient's norm is taken to clip by it, and in fp16 to see whether the step overflowed.
-        if experiment.train.clip_norm is not None or precision.compute == "float16":
-            reduced += sent_by_all_reduce(precision.parameter_bytes, split)
+        reduced += sent_by_all_reduce(norm_bytes(experiment, table), split)
         crossing = exchanged(table, split, samples, precision.compute_bytes, backend) if split > 1 else {}
         return added(crossing, {"all_reduce": reduced})
 
