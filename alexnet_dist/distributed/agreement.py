@@ -1,23 +1,29 @@
-"""Small host-side messages: every rank learns what the others hold, or that one of them refuses."""
+"""Small host-side messages: what the ranks hold together, or that one of them refuses."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
-
-import torch.distributed as dist
+from typing import TypeVar
 
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.errors import UsageError
 
 T = TypeVar("T")
 
 
-def gather_objects(world: World, value: Any) -> list[Any]:
-    """Every rank's value, by rank, on every rank. Collective; small values only."""
-    if world.control is None:
-        return [value]
-    values: list[Any] = [None] * world.size
-    dist.all_gather_object(values, value, group=world.control)
-    return values
+def combined(world: World, value: T, combine: Callable[[T, T], T]) -> T:
+    """All ranks' values combined, on every rank. Collective; small values only.
+
+    Args:
+        combine: associative; its arguments are in the order of the ranks.
+    """
+    tree = Tree(world.control)
+    return tree.broadcast(tree.reduce(value, combine))
+
+
+def gather_on_first(world: World, value: T) -> list[T]:
+    """Every rank's value, by rank, on the first rank; nothing elsewhere. Collective; small values only."""
+    values = Tree(world.control).gather(value)
+    return values if world.rank == 0 else []
 
 
 def all_or_none(world: World, action: Callable[[], T]) -> T:
@@ -27,15 +33,15 @@ def all_or_none(world: World, action: Callable[[], T]) -> T:
     Otherwise the others would wait for that rank in the next collective.
     """
     result: T | None = None
-    problem: UsageError | None = None
+    problem: tuple[int, UsageError] | None = None
     try:
         result = action()
     except UsageError as error:
-        problem = error
-    for rank, reason in enumerate(gather_objects(world, problem and problem.args)):
-        if reason is not None:
-            field, given, remedy = reason
-            raise UsageError(field, given, remedy if rank == 0 else f"{remedy} (rank {rank})")
+        problem = world.rank, error
+    problem = combined(world, problem, lambda lower, higher: lower or higher)
+    if problem is not None:
+        rank, refusal = problem
+        raise refusal if rank == 0 else UsageError(refusal.field, refusal.given, f"{refusal.remedy} (rank {rank})")
     return result  # type: ignore[return-value]  # no problem: the action returned
 
 
@@ -45,6 +51,13 @@ def on_first_rank(world: World, action: Callable[[], T]) -> T:
     Raises:
         UsageError: the first rank's.
     """
-    result = all_or_none(world, lambda: action() if world.rank == 0 else None)
-    first: T = gather_objects(world, result)[0]
-    return first
+    result: T | UsageError | None = None
+    if world.rank == 0:
+        try:
+            result = action()
+        except UsageError as error:
+            result = error
+    result = Tree(world.control).broadcast(result)
+    if isinstance(result, UsageError):
+        raise result
+    return result  # type: ignore[return-value]  # the first rank's

@@ -13,6 +13,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState, GradientState
 from torch.distributed import ProcessGroup
 
+from alexnet_dist.distributed.descriptors import LAZY_GLOO, raise_descriptor_limit
 from alexnet_dist.distributed.host_cpu import keep_freed_memory, use_own_cores
 from alexnet_dist.distributed.launched_rank import cpu_wanted, launched_rank
 from alexnet_dist.distributed.mesh import World
@@ -58,6 +59,8 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     if not on_cpu and local_ranks > gpus:
         raise UsageError("accelerate launch", f"{local_ranks} ranks", f"this machine shows {gpus} GPUs: one rank a GPU")
     choose_interface()
+    raise_descriptor_limit()
+    os.environ.setdefault(LAZY_GLOO, "1")
     # For several ranks only: told of a process group, Accelerate looks for one even where there is one rank.
     group = [InitProcessGroupKwargs(timeout=STARTUP_TIMEOUT, backend="gloo" if on_cpu else None)]
     settings = {

@@ -12,6 +12,7 @@ import torch
 from alexnet_dist import registry
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.distributed.descriptors import descriptor_limit, descriptors_needed
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.findings import Findings, experiment_findings
@@ -32,7 +33,7 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
     """
     found, device = experiment_findings(experiment, facts.world_size), torch.device(facts.device.split()[0])
     precision = registry.precisions[experiment.train.precision]
-    found.problems.extend([*_gpus(facts), *_run_folder(experiment)])
+    found.problems.extend([*_gpus(facts), *_descriptors(facts.world_size), *_run_folder(experiment)])
     found.ask(lambda: check_launch(experiment, facts.world_size))
     found.ask(lambda: precision.check(device))
     if facts.rank == 0:
@@ -75,6 +76,13 @@ def _gpus(facts: RankFacts) -> Iterator[UsageError]:
             f"torch {torch.__version__} cannot use them: install a build for this machine's driver (nvidia-smi names "
             "its CUDA version), or export ACCELERATE_USE_CPU=true to train on the CPU",
         )
+
+
+def _descriptors(world_size: int) -> Iterator[UsageError]:
+    limit, needed = descriptor_limit(), descriptors_needed(world_size)
+    if -1 < limit < needed:  # -1: none
+        remedy = f"{world_size} ranks need {needed} open files: raise the hard limit (limits.conf, LimitNOFILE)"
+        yield UsageError("ulimit -H -n", limit, remedy)
 
 
 def _run_folder(experiment: Experiment) -> Iterator[UsageError]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from alexnet_dist.distributed.agreement import gather_objects
+from alexnet_dist.distributed.agreement import gather_on_first
 from alexnet_dist.distributed.mesh import World
 
 LOAD_SECONDS, BUSY_CORES = 1.0, 0.5
@@ -29,15 +29,15 @@ class Hardware:
 
 
 def gather_hardware(world: World) -> Hardware:
-    """Every rank's hardware, with its peak memory up to now. Collective."""
+    """Every rank's hardware, with its peak memory up to now, on the first rank; elsewhere nobody's. Collective."""
     if world.device.type == "cuda":
         name, peak = torch.cuda.get_device_name(world.device), torch.cuda.max_memory_allocated(world.device)
     else:
         unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) of each
         name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    ranks = gather_objects(world, (name, peak, platform.node()))
-    names, peaks, hosts = (list(values) for values in zip(*ranks, strict=True))
-    return Hardware(world.device.type, names, peaks, hosts)
+    ranks = gather_on_first(world, (name, peak, platform.node()))
+    names, peaks, hosts = zip(*ranks, strict=True) if ranks else ((), (), ())
+    return Hardware(world.device.type, list(names), list(peaks), list(hosts))
 
 
 def load_warnings() -> list[str]:

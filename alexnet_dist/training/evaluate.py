@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from alexnet_dist.data.order import share
+from alexnet_dist.data.order import fingerprint, share
+from alexnet_dist.distributed.agreement import combined
 from alexnet_dist.training.wiring import Components
 
 
@@ -53,20 +55,20 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
     # Every rank runs as many batches as the one with most, an empty one if need be: forward may be collective.
     longest = -(-total // shard.count)
     sums = torch.zeros(3, dtype=torch.float64, device=components.world.device)
-    seen = torch.zeros(total, dtype=torch.int32)
+    count, seen = 0, 0  # of this rank's images: how many, and their fingerprint
     for start in range(mine.start, mine.start + longest, size):
         ids = torch.arange(min(start, mine.stop), min(start + size, mine.stop))
         pixels, labels = test.batch(ids)
         logits = components.engine.logits(transform(pixels))
         sums += _sums(logits.double(), labels)
-        seen[ids] += 1
+        count, seen = count + len(ids), seen + fingerprint(ids)
         if stops():
             return None
-    top1, top5, loss = (_over_shards(components, sums.cpu()) / total).tolist()
-    counts = _over_shards(components, seen)
-    if not bool((counts == 1).all()):
-        raise RuntimeError(f"{int((counts != 1).sum())} test images were not evaluated exactly once")
-    return Evaluation(top1, top5, loss, unique_samples=int((counts == 1).sum()))
+    *measured, evaluated, fingerprints = _over_shards(components, np.array([*sums.tolist(), count, seen])).tolist()
+    if (evaluated, fingerprints) != (total, fingerprint(torch.arange(total))):
+        raise RuntimeError(f"{evaluated:.0f} test images were evaluated, and not each of {total} exactly once")
+    top1, top5, loss = (value / total for value in measured)
+    return Evaluation(top1, top5, loss, unique_samples=total)
 
 
 def _sums(logits: Tensor, labels: Tensor) -> Tensor:
@@ -76,10 +78,8 @@ def _sums(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([best[:, 0].sum().double(), best.sum().double(), loss])
 
 
-def _over_shards(components: Components, values: Tensor) -> Tensor:
-    """The sum over shards; each is reported by one rank."""
+def _over_shards(components: Components, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum over shards; each is reported by one rank. Collective."""
     world, shard = components.world, components.engine.samples
-    if world.control is not None:
-        values = values if shard.speakers[shard.index] == world.rank else torch.zeros_like(values)
-        dist.all_reduce(values, group=world.control)
-    return values
+    speaks = shard.speakers[shard.index] == world.rank
+    return combined(world, values if speaks else np.zeros_like(values), np.add)

@@ -9,7 +9,7 @@ from typing import Any
 from alexnet_dist import registry
 from alexnet_dist.config.resolve import length_warnings, warnings
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.distributed.agreement import all_or_none, gather_objects, on_first_rank
+from alexnet_dist.distributed.agreement import all_or_none, gather_on_first, on_first_rank
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.errors import RunFailed
 from alexnet_dist.kernels.build import kernel_warnings
@@ -176,15 +176,19 @@ def _finish(components: Components, start: ResumePoint, run: RunContext) -> None
         missing = run.tracking.problem
     if missing is not None:
         raise RunFailed(f"trained to the end, but not all of it is on the disk: {missing}")
-    seconds, rate = summary["total_seconds"], summary["images_per_second"]
-    speed = "" if rate is None else f": {rate:.1f} images/s"
-    run.progress.say(f"done in {seconds:.1f} s{speed}, summary in {run.folder / SUMMARY}")
+    if run.record is not None:
+        seconds, rate = summary["total_seconds"], summary["images_per_second"]
+        speed = "" if rate is None else f": {rate:.1f} images/s"
+        run.progress.say(f"done in {seconds:.1f} s{speed}, summary in {run.folder / SUMMARY}")
 
 
 def _summary(components: Components, start: ResumePoint, run: RunContext) -> dict[str, Any]:
-    """The contents of summary.json; a run that had already finished keeps the figures it measured then. Collective."""
+    """The contents of summary.json, on the first rank; a run that had already finished keeps the figures it measured
+    then. Collective."""
     experiment, world, strategy = components.experiment, components.world, components.strategy
-    hardware, held = gather_hardware(world), gather_objects(world, run.metrics.memory)
+    hardware, held = gather_hardware(world), gather_on_first(world, run.metrics.memory)
+    if run.record is None:
+        return {}
     expected = strategy.memory(experiment, components.table, world.size)
     memory = ModelMemory(held, expected, components.dtypes.parameters.itemsize)
     constant = sum(components.expected_traffic(0).values())

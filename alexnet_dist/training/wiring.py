@@ -171,7 +171,7 @@ def build(experiment: Experiment, accelerator: Accelerator, world: World, resume
     engine.place(net, partial(make_optimizer, experiment.optim), accelerator)
     order = Order(rng, len(data.train), experiment.train.global_batch)
     components = Components(experiment, table, strategy, engine, rng, order, data, dtypes)
-    check_samples(world, engine.samples, components.micro_batches(0, 1), order.count(0))
+    check_samples(world, engine.samples, components.micro_batches(0, 1), order)
     return components
 
 

@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from alexnet_dist.distributed.descriptors import descriptors_needed
 from alexnet_dist.doctor.checks import world_problems
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.links import links
@@ -18,10 +20,10 @@ from alexnet_dist.launcher.launch_line import free_port
 DOCTOR = [sys.executable, "-m", "alexnet_dist.cli", "doctor"]
 
 
-def doctor(*flags: str, **environment: object) -> subprocess.Popen[str]:
+def doctor(*flags: str, prefix: Sequence[str] = (), **environment: object) -> subprocess.Popen[str]:
     settings = os.environ | {name: str(value) for name, value in environment.items()}
     return subprocess.Popen(
-        [*DOCTOR, *flags], env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*prefix, *DOCTOR, *flags], env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
@@ -61,9 +63,11 @@ def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> No
 
 
 def test_every_problem_is_one_line() -> None:
-    code, lines = finished(doctor("--ranks", "2", "--run.dir", "/proc/run", "--data.root", "/proc/nowhere"))
-    folder, data = errors(lines)
+    flags = ["--ranks", "2", "--run.dir", "/proc/run", "--data.root", "/proc/nowhere"]
+    code, lines = finished(doctor(*flags, prefix=["prlimit", f"--nofile={descriptors_needed(2) - 1}"]))
+    files, folder, data = errors(lines)
     assert code == 2
+    assert files.startswith(f"error: ulimit -H -n: {descriptors_needed(2) - 1}: 2 ranks need {descriptors_needed(2)}")
     assert folder.startswith("error: run.dir: /proc/run: cannot be written")
     assert data.startswith("error: data.root: /proc/nowhere: no Fashion-MNIST there: run alexnet-dist data fetch")
 

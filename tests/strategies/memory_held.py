@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.load import load
-from alexnet_dist.distributed.agreement import gather_objects
+from alexnet_dist.distributed.agreement import gather_on_first
 from alexnet_dist.distributed.bring_up import shut_down
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.telemetry.meters import Meter
@@ -50,7 +50,7 @@ def main(strategies: list[str], flags: list[str]) -> None:
         meter.start()
         for step in range(3):
             training_step(components, step, batches, meter, inspect=look)
-        ranks = gather_objects(world, held[-1])
+        ranks = gather_on_first(world, held[-1])
         expected = asdict(components.strategy.memory(experiment, components.table, world.size))
         if world.rank == 0:
             fullest = {kind: max(rank[kind] for rank in ranks) for kind in ranks[0]}

@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.schema import CheckpointConfig
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.errors import reason_of
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Manifest
@@ -159,19 +160,17 @@ class CheckpointWriter:
         """Call `action` on every rank. Collective.
 
         Returns:
-            The problem of the first rank that had one, and what the action returned on each rank.
+            The problem of the first rank that had one; and, on the first rank, what the action returned on each.
         """
         problem, result = None, None
         try:
             result = action()
         except (Exception, CheckpointException) as error:  # the latter is no Exception
             problem = f"{reason_of(_cause(error))} (rank {self._world.rank})"
-        outcomes: list[Any] = [(problem, result)]
-        if self._group is not None:
-            outcomes = [None] * self._world.size
-            dist.all_gather_object(outcomes, (problem, result), group=self._group)
-        problems = [problem for problem, _ in outcomes if problem is not None]
-        return (problems[0] if problems else None), [result for _, result in outcomes]
+        tree = Tree(self._group)
+        outcomes = tree.gather((problem, result))
+        problem = tree.broadcast(next((problem for problem, _ in outcomes if problem is not None), None))
+        return problem, [result for _, result in outcomes if result is not None]
 
 
 def _cause(error: BaseException) -> BaseException:
