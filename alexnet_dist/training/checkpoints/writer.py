@@ -58,6 +58,7 @@ class CheckpointWriter:
             group = dist.new_group(backend="gloo", timeout=WRITE_TIMEOUT)
             assert isinstance(group, dist.ProcessGroup), "every rank is a member"
             self._group = group
+            _connect(group)
         # Copies into the same memory each time.
         self._stager = DefaultStager(StagingOptions(False, False, False, False))
         self._thread: Thread | None = None
@@ -171,6 +172,17 @@ class CheckpointWriter:
         outcomes = tree.gather((problem, result))
         problem = tree.broadcast(next((problem for problem, _ in outcomes if problem is not None), None))
         return problem, [result for _, result in outcomes if result is not None]
+
+
+def _connect(group: dist.ProcessGroup) -> None:
+    """Make the connections that writing will take. They are made at first use, through the launcher's store; and the
+    last checkpoint may be written because the launcher is gone. Collective.
+    """
+    first, nothing = group.rank() == 0, [None] * group.size()
+    dist.gather_object(None, nothing if first else None, group=group, group_dst=0)
+    dist.scatter_object_list([None], nothing if first else None, group=group, group_src=0)
+    dist.broadcast_object_list([None], group=group, group_src=0)
+    Tree(group).broadcast(Tree(group).reduce(None, lambda a, _: a))
 
 
 def _cause(error: BaseException) -> BaseException:
