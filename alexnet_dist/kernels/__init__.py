@@ -1,1 +1,2 @@
-"""The response norm: its dispatch, and the CPU kernel with its build."""
+"""The response norm, alone and with what stands beside it: operators, kernels for CPU and GPU, the formula they are held
+against."""

@@ -35,10 +35,9 @@ def kernel_of(dtype: torch.dtype) -> Kernel | None:
     return kernel
 
 
-def kernel_warnings(device: torch.device) -> list[str]:
-    """Why response norms on a CPU cannot use the compiled kernel, as one line; none if they can, or on a GPU."""
-    problem = _library()[1] if device.type == "cpu" else None
-    return [f"response norm: {problem}: computed with torch's operations, several times slower"] if problem else []
+def build_problem() -> str | None:
+    """Why the compiled kernel is not there, as half a line."""
+    return _library()[1]
 
 
 @cache

@@ -12,7 +12,7 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.agreement import all_or_none, gather_on_first, on_first_rank
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.errors import RunFailed
-from alexnet_dist.kernels.build import kernel_warnings
+from alexnet_dist.kernels.availability import kernel_warnings
 from alexnet_dist.launcher.environment import launch_warnings
 from alexnet_dist.launcher.exit_status import ExitStatus
 from alexnet_dist.nets.table import Norm

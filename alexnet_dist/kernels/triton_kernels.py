@@ -1,0 +1,272 @@
+"""The response norm in Triton, alone or with the max pool behind it and the ReLUs beside: forward and backward.
+
+A program computes a tile of (pixels, channels): some pixels, all channels of one tower. The formulas are those of
+response_norm.cpp. Memory is read and written once, but for pixels that windows of the pool share, which neighbouring
+programs find in the cache. What backward must know of a pool and the ReLU behind it is one byte a pooled value: the
+position of the largest value in its window, or STOPPED where the ReLU lets no gradient through. Backward computes the
+norm's denominators again.
+
+Tensors may have any strides. Half precisions are computed in fp32; between norm and pool values are rounded to the
+tensor's dtype, as the layers would one by one.
+"""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from triton.language import constexpr
+
+from alexnet_dist.kernels.constants import Norm, NormPool
+
+_STOPPED = constexpr(255)
+_TILE = 2048  # values of a tile: 16 a thread, with which nothing spills on an H100 (compiled; never timed)
+_WARPS = 4
+
+
+def norm_pool(x: Tensor, layers: NormPool, pooled: Tensor, chosen: Tensor) -> None:
+    """Write the pooled values and, as uint8, what backward must know of each.
+
+    Args:
+        x: (batch, channels, height, width), on a device that Triton runs on.
+        pooled, chosen: (batch, channels, pooled height, pooled width), alike in strides.
+    """
+    _forward(x, layers, pooled, chosen)
+
+
+def norm_pool_backward(x: Tensor, chosen: Tensor, gradient: Tensor, layers: NormPool, out: Tensor) -> None:
+    """Write dL/dx, from the gradient of the pooled values."""
+    _backward(x, chosen, gradient, layers, out)
+
+
+def norm(x: Tensor, constants: Norm, out: Tensor) -> None:
+    """Write the norm of x."""
+    _forward(x, _alone(constants), out, out)
+
+
+def norm_backward(x: Tensor, gradient: Tensor, constants: Norm, out: Tensor) -> None:
+    """Write dL/dx, from the gradient of the norm of x."""
+    _backward(x, gradient, gradient, _alone(constants), out)
+
+
+def _alone(constants: Norm) -> NormPool:
+    """A norm is a norm in front of a pool whose windows have one pixel."""
+    return NormPool(constants, kernel=1, stride=1)
+
+
+def _forward(x: Tensor, layers: NormPool, pooled: Tensor, chosen: Tensor) -> None:
+    arguments = (x, pooled, chosen, x.stride(), pooled.stride(), pooled.numel() // pooled.shape[1], *pooled.shape[2:])
+    _launch(_norm_pool, pooled, layers, arguments)
+
+
+def _backward(x: Tensor, chosen: Tensor, gradient: Tensor, layers: NormPool, out: Tensor) -> None:
+    strides = (x.stride(), chosen.stride(), gradient.stride(), out.stride())
+    shapes = (x.numel() // x.shape[1], *x.shape[2:], *gradient.shape[2:])
+    _launch(_norm_pool_backward, out, layers, (x, chosen, gradient, out, *strides, *shapes))
+
+
+def _launch(kernel: Any, out: Tensor, layers: NormPool, arguments: tuple[Any, ...]) -> None:
+    """Run a kernel for every tile of what it writes."""
+    if out.numel() == 0:
+        return
+    constants = layers.norm
+    width = max(16, triton.next_power_of_2(constants.maps))
+    block = max(1, _TILE // width)
+    grid = triton.cdiv(out.numel() // out.shape[1], block), out.shape[1] // constants.maps
+    with torch.cuda.device_of(out):  # of several GPUs, Triton starts on the current one
+        kernel[grid](
+            *arguments,
+            *(constants.maps, constants.size, constants.alpha / constants.size, constants.beta, constants.k),
+            *(layers.kernel, layers.stride, layers.relu_first, layers.relu_last),
+            *(tl.float64 if out.dtype == torch.float64 else tl.float32, block, width),
+            num_warps=_WARPS,
+        )
+
+
+@triton.jit
+def _norm_pool(
+    x: tl.tensor,
+    pooled: tl.tensor,
+    chosen: tl.tensor,
+    x_strides: tl.tuple,
+    pooled_strides: tl.tuple,
+    pixels: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    MAPS: constexpr,
+    SIZE: constexpr,
+    SCALE: constexpr,
+    BETA: constexpr,
+    K: constexpr,
+    KERNEL: constexpr,
+    STRIDE: constexpr,
+    RELU_FIRST: constexpr,
+    RELU_LAST: constexpr,
+    WIDE: constexpr,
+    BLOCK: constexpr,
+    WIDTH: constexpr,
+) -> None:
+    """A tile of pooled pixels. `pixels`, `height` and `width` are those of the pooled images."""
+    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]
+    channel = tl.arange(0, WIDTH)[None, :]
+    inside = (pixel < pixels) & (channel < MAPS)
+    image = (pixel // (height * width)).to(tl.int64)
+    row = pixel // width % height
+    column = pixel % width
+    channel += tl.program_id(1) * MAPS
+    first = x + _offsets(x_strides, image, channel, row * STRIDE, column * STRIDE)
+    largest = tl.full((BLOCK, WIDTH), float("-inf"), WIDE)
+    position = tl.full((BLOCK, WIDTH), 0, tl.int32)
+    for step in tl.static_range(KERNEL * KERNEL):
+        down = step // KERNEL * x_strides[2] + step % KERNEL * x_strides[3]
+        values = tl.load(first + down, mask=inside, other=0.0).to(WIDE)
+        if RELU_FIRST:
+            values = _relu(values)
+        scale, _ = _powers(K + SCALE * _window(values * values, SIZE), BETA)
+        normed = (values * scale).to(pooled.dtype.element_ty).to(WIDE)
+        larger = (normed > largest) | (normed != normed)  # not a number stays that
+        largest = tl.where(larger, normed, largest)
+        position = tl.where(larger, step, position)
+    if RELU_LAST:
+        position = tl.where(largest <= 0, _STOPPED, position)
+        largest = _relu(largest)
+    target = _offsets(pooled_strides, image, channel, row, column)
+    tl.store(pooled + target, largest.to(pooled.dtype.element_ty), mask=inside)
+    if KERNEL > 1:
+        tl.store(chosen + target, position.to(tl.uint8), mask=inside)
+
+
+@triton.jit
+def _norm_pool_backward(
+    x: tl.tensor,
+    chosen: tl.tensor,
+    gradient: tl.tensor,
+    out: tl.tensor,
+    x_strides: tl.tuple,
+    chosen_strides: tl.tuple,
+    gradient_strides: tl.tuple,
+    out_strides: tl.tuple,
+    pixels: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    pooled_height: tl.tensor,
+    pooled_width: tl.tensor,
+    MAPS: constexpr,
+    SIZE: constexpr,
+    SCALE: constexpr,
+    BETA: constexpr,
+    K: constexpr,
+    KERNEL: constexpr,
+    STRIDE: constexpr,
+    RELU_FIRST: constexpr,
+    RELU_LAST: constexpr,
+    WIDE: constexpr,
+    BLOCK: constexpr,
+    WIDTH: constexpr,
+) -> None:
+    """A tile of x's pixels. `pixels`, `height` and `width` are those of x."""
+    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]
+    channel = tl.arange(0, WIDTH)[None, :]
+    inside = (pixel < pixels) & (channel < MAPS)
+    image = (pixel // (height * width)).to(tl.int64)
+    row = pixel // width % height
+    column = pixel % width
+    channel += tl.program_id(1) * MAPS
+    # Every window of the pool that this pixel lies in: the last that begins in front of it, and those before.
+    arriving = tl.full((BLOCK, WIDTH), 0.0, WIDE)
+    reach: constexpr = (KERNEL + STRIDE - 1) // STRIDE
+    for step in tl.static_range(reach * reach):
+        pooled_row = row // STRIDE - step // reach
+        pooled_column = column // STRIDE - step % reach
+        down = row - pooled_row * STRIDE
+        right = column - pooled_column * STRIDE
+        covers = inside & (pooled_row >= 0) & (pooled_row < pooled_height) & (down < KERNEL)
+        covers = covers & (pooled_column >= 0) & (pooled_column < pooled_width) & (right < KERNEL)
+        source = gradient + _offsets(gradient_strides, image, channel, pooled_row, pooled_column)
+        passed = tl.load(source, mask=covers, other=0.0).to(WIDE)
+        if KERNEL > 1:
+            source = chosen + _offsets(chosen_strides, image, channel, pooled_row, pooled_column)
+            position = tl.load(source, mask=covers, other=_STOPPED).to(tl.int32)
+            passed = tl.where(position == down * KERNEL + right, passed, 0.0)
+        arriving += passed
+    given = tl.load(x + _offsets(x_strides, image, channel, row, column), mask=inside, other=0.0).to(WIDE)
+    values = _relu(given) if RELU_FIRST else given
+    scale, inverse = _powers(K + SCALE * _window(values * values, SIZE), BETA)
+    scaled = arriving * scale
+    reached = _window(tl.where(inside, scaled * values * inverse, 0.0), SIZE)
+    result = scaled - 2 * BETA * SCALE * values * reached
+    if RELU_FIRST:
+        result = tl.where(given <= 0, 0.0, result)
+    tl.store(out + _offsets(out_strides, image, channel, row, column), result.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _offsets(strides: tl.tuple, image: tl.tensor, channel: tl.tensor, row: tl.tensor, column: tl.tensor) -> tl.tensor:
+    return image * strides[0] + channel * strides[1] + row * strides[2] + column * strides[3]
+
+
+@triton.jit
+def _relu(values: tl.tensor) -> tl.tensor:
+    return tl.maximum(values, 0.0, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def _powers(denominator: tl.tensor, BETA: constexpr) -> tl.tuple:
+    """denominator ^ -BETA, 1 / denominator"""
+    if BETA == 0.75:  # two square roots instead of a power and a division
+        root = tl.rsqrt(denominator)
+        scale = root * tl.sqrt(root)
+        inverse = root * root
+    else:
+        scale = tl.exp2(-BETA * tl.log2(denominator))
+        inverse = 1.0 / denominator
+    return scale, inverse
+
+
+@triton.jit
+def _window(values: tl.tensor, SIZE: constexpr) -> tl.tensor:
+    """The sum over each channel's window; values outside of the tile are zeros.
+
+    Channels are taken as groups of four, so that a thread holds most of a window itself: one value in four then has to
+    come from another thread for each neighbour, where one by one they all would.
+    """
+    even, odd = _halves(values)
+    first, third = _halves(even)
+    second, fourth = _halves(odd)
+    lanes = (first, second, third, fourth)
+    even = _joined(_lane_sum(lanes, 0, SIZE), _lane_sum(lanes, 2, SIZE))
+    odd = _joined(_lane_sum(lanes, 1, SIZE), _lane_sum(lanes, 3, SIZE))
+    return _joined(even, odd)
+
+
+@triton.jit
+def _lane_sum(lanes: tl.tuple, lane: constexpr, SIZE: constexpr) -> tl.tensor:
+    """The window sums of channel `lane` of each group."""
+    sums = lanes[lane]
+    for away in tl.static_range(1, SIZE // 2 + 1):
+        sums += _neighbour(lanes, lane - away) + _neighbour(lanes, lane + away)
+    return sums
+
+
+@triton.jit
+def _neighbour(lanes: tl.tuple, channel: constexpr) -> tl.tensor:
+    """For each group, the channel so many places behind its first; it may lie in another group."""
+    values = lanes[channel % 4]
+    if channel // 4 != 0:
+        group = tl.arange(0, values.shape[1])[None, :] + channel // 4
+        exists = (group >= 0) & (group < values.shape[1])
+        index = tl.broadcast_to(tl.where(exists, group, 0), values.shape)
+        values = tl.where(exists, tl.gather(values, index, 1), 0.0)
+    return values
+
+
+@triton.jit
+def _halves(values: tl.tensor) -> tl.tuple:
+    """Even channels, odd channels."""
+    return tl.split(tl.reshape(values, (values.shape[0], values.shape[1] // 2, 2)))
+
+
+@triton.jit
+def _joined(even: tl.tensor, odd: tl.tensor) -> tl.tensor:
+    return tl.reshape(tl.join(even, odd), (even.shape[0], even.shape[1] * 2))
