@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexnet_dist.kernels.norm_pool import norm_pool_runs_on
 from alexnet_dist.kernels.response_norm import response_norm
 from alexnet_dist.nets import table as t
+from alexnet_dist.nets.merging import merged_layers
 from alexnet_dist.rng import Rng
 
 
@@ -112,12 +114,14 @@ class Dropout(nn.Module):
 class AlexNet(nn.Module):
     """Layers in the table's order, under the table's names: `conv1.weight`, …, `fc8.bias`.
 
-    Parameters are created empty, for weights to be loaded into; `create_net` initialises them.
+    Parameters are created empty, for weights to be loaded into; `create_net` initialises them. On a device whose kernel
+    computes several consecutive layers at once (nets/merging.py), forward calls it in their place, not their hooks.
     """
 
     def __init__(self, table: t.Table) -> None:
         super().__init__()
         self.table = table
+        self._merged = merged_layers(table)
         for shaped in table.shaped_layers:
             self.add_module(shaped.layer.name, _module(shaped, table.towers))
 
@@ -129,9 +133,18 @@ class AlexNet(nn.Module):
             masks: by dropout layer's name, (batch, units): 0 where a unit is dropped, else 1 / (1 - rate). With None
                 dropout draws its own in training mode, and does nothing in evaluation mode.
         """
+        merged = self._merged if norm_pool_runs_on(images.device) else {}
+        computed: tuple[str, ...] = ()
         x = images
         for name, layer in self.named_children():
-            x = layer(x, None if masks is None else masks[name]) if isinstance(layer, Dropout) else layer(x)
+            if name in computed:
+                continue
+            if name in merged:
+                x, computed = merged[name](x), merged[name].names
+            elif isinstance(layer, Dropout):
+                x = layer(x, None if masks is None else masks[name])
+            else:
+                x = layer(x)
         return x
 
 
