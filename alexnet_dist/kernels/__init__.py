@@ -1,2 +1,1 @@
-"""The response norm, alone and with what stands beside it: operators, kernels for CPU and GPU, the formula they are held
-against."""
+"""The response norm, alone and with the layers beside it: operators, kernels for CPU and GPU, and the formula."""
