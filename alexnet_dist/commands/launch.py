@@ -66,9 +66,9 @@ def run(flags: Sequence[str]) -> int:
 
 
 def _local_devices() -> int:
-    import torch  # takes seconds, and most callers pass --ranks
+    from alexnet_dist.distributed.devices import gpu_count  # imports torch: seconds, and most callers pass --ranks
 
-    return max(1, torch.cuda.device_count())
+    return max(1, gpu_count())
 
 
 def _check(settings: LaunchFlags, ranks: int, rest: Sequence[str]) -> None:

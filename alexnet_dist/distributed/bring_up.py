@@ -7,21 +7,32 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState, GradientState
 from torch.distributed import ProcessGroup
 
+from alexnet_dist.distributed.agreement import gather_on_first, on_first_rank
 from alexnet_dist.distributed.descriptors import LAZY_GLOO, raise_descriptor_limit
+from alexnet_dist.distributed.devices import (
+    check_count,
+    check_not_shared,
+    gpu_count,
+    own_uuid,
+    tensor_backend,
+    wants_cpu,
+    with_index,
+)
 from alexnet_dist.distributed.host_cpu import keep_freed_memory, use_own_cores
-from alexnet_dist.distributed.launched_rank import cpu_wanted, launched_rank
+from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.distributed.network_interface import choose_interface
 from alexnet_dist.errors import UsageError
 
 # Until the first step is over, since ranks may start minutes apart; then `limit_waiting` applies.
 STARTUP_TIMEOUT = timedelta(minutes=10)
+# NCCL's own watchdog ends a process without a word. It comes later than gloo's error, which names the rank.
+NCCL_GRACE = timedelta(seconds=45)
 
 
 @dataclass(frozen=True)
@@ -39,11 +50,6 @@ class AcceleratorOptions:
     environment: frozenset[str] = frozenset()
 
 
-def wants_cpu() -> bool:
-    """Whether training runs on the CPU: there is no GPU, or the user asks for it."""
-    return cpu_wanted(os.environ) or not torch.cuda.is_available()
-
-
 def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_size: int) -> tuple[Accelerator, World]:
     """Initialise torch.distributed and check the world size against the launcher's. Collective.
 
@@ -52,17 +58,15 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
         world_size: what the launcher said.
 
     Raises:
-        UsageError: another number of ranks came up, or there are fewer GPUs than ranks.
+        UsageError: another number of ranks came up, or ranks would share a GPU.
     """
-    on_cpu = wants_cpu()
-    local_ranks, gpus = launched_rank(os.environ).local_world_size, torch.cuda.device_count()
-    if not on_cpu and local_ranks > gpus:
-        raise UsageError("accelerate launch", f"{local_ranks} ranks", f"this machine shows {gpus} GPUs: one rank a GPU")
+    on_cpu, backend = wants_cpu(), tensor_backend()
+    check_count(launched_rank(os.environ).local_world_size, gpu_count())
     choose_interface()
     raise_descriptor_limit()
     os.environ.setdefault(LAZY_GLOO, "1")
     # For several ranks only: told of a process group, Accelerate looks for one even where there is one rank.
-    group = [InitProcessGroupKwargs(timeout=STARTUP_TIMEOUT, backend="gloo" if on_cpu else None)]
+    group = [InitProcessGroupKwargs(timeout=STARTUP_TIMEOUT, backend=backend)]
     settings = {
         "cpu": on_cpu,
         "mixed_precision": mixed_precision,
@@ -78,7 +82,10 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
         keep_freed_memory()
         use_own_cores()
     control = _control_group() if world_size > 1 else None
-    return accelerator, World(accelerator.process_index, world_size, accelerator.device, control)
+    world = World(accelerator.process_index, world_size, with_index(accelerator.device), control, backend)
+    uuids = gather_on_first(world, own_uuid(world.device))
+    on_first_rank(world, lambda: check_not_shared(uuids))
+    return accelerator, world
 
 
 @cache
@@ -105,4 +112,4 @@ def limit_waiting(world: World, groups: Iterable[ProcessGroup], timeout: timedel
     # torch before 2.14 has the old name only.
     set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
     for group in {dist.group.WORLD, world.control, *groups} if world.size > 1 else ():
-        set_timeout(timeout, group)
+        set_timeout(timeout + NCCL_GRACE if dist.get_backend(group) == "nccl" else timeout, group)

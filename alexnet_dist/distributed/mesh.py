@@ -16,17 +16,14 @@ class World:
         rank, size: this process, and how many there are.
         device: of this rank.
         control: a gloo group over all ranks for small host-side messages; None for one rank.
+        backend: of the groups that carry tensors: "gloo" or "nccl".
     """
 
     rank: int
     size: int
     device: torch.device
     control: ProcessGroup | None
-
-    @property
-    def backend(self) -> str:
-        """Of the groups that carry tensors: "gloo" or "nccl"."""
-        return "nccl" if self.device.type == "cuda" else "gloo"
+    backend: str = "gloo"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from alexnet_dist import registry
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.descriptors import descriptor_limit, descriptors_needed
+from alexnet_dist.distributed.devices import check_count, check_not_shared, device_warnings
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.findings import Findings, experiment_findings
@@ -63,13 +64,12 @@ def _gpus(facts: RankFacts) -> Iterator[UsageError]:
     visible = len(facts.visible)
     if cpu_wanted(os.environ) or not visible:
         return
-    if facts.local_world_size > visible:
-        yield UsageError(
-            "GPUs",
-            f"{facts.local_world_size} ranks and {visible} visible",
-            "one rank a GPU: ask for more (--gpus-per-node, not --gpus-per-task), or start fewer ranks",
-        )
-    elif not torch.cuda.is_available():
+    try:
+        check_count(facts.local_world_size, visible)
+    except UsageError as error:
+        yield error
+        return
+    if not torch.cuda.is_available():
         yield UsageError(
             "GPUs",
             f"{visible} visible",
@@ -143,12 +143,13 @@ def _differences(ranks: Sequence[RankFacts]) -> Iterator[UsageError]:
 
 
 def _shared_gpus(ranks: Sequence[RankFacts]) -> Iterator[UsageError]:
-    devices = Counter(facts.device_id for facts in ranks if facts.device_id is not None)
-    for device, times in devices.items():
-        if times > 1:
-            sharing = [facts for facts in ranks if facts.device_id == device]
-            yield UsageError(
-                "GPUs",
-                f"ranks {', '.join(str(facts.rank) for facts in sharing)} share one ({sharing[0].device}, {device})",
-                "one rank a GPU: give each its own LOCAL_RANK, and make all of a node's GPUs visible to all its ranks",
-            )
+    by_rank = sorted(ranks, key=lambda facts: facts.rank)
+    try:
+        check_not_shared([facts.device_id for facts in by_rank])
+    except UsageError as error:
+        yield error
+
+
+def world_notes(ranks: Sequence[RankFacts]) -> list[str]:
+    """What a user should know of the ranks taken together, one line each."""
+    return device_warnings([facts.device.partition(" ")[2] for facts in ranks])

@@ -9,7 +9,7 @@ import torch.distributed as dist
 
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.doctor.checks import rank_findings, world_problems
+from alexnet_dist.doctor.checks import rank_findings, world_notes, world_problems
 from alexnet_dist.doctor.facts import RankFacts, own_facts
 from alexnet_dist.doctor.findings import Findings
 from alexnet_dist.doctor.links import LinkSpeed, links, measure
@@ -53,7 +53,7 @@ def _examine_world(facts: RankFacts, found: Findings, output: Path | None) -> li
     problems += world_problems(ranks)
     speeds = [] if problems else _measure_links(rendezvous, facts, ranks)
     if facts.rank == 0:
-        report(ranks, Findings(problems, found.notes), speeds)
+        report(ranks, Findings(problems, [*found.notes, *world_notes(ranks)]), speeds)
         if output is not None and not problems:
             write_json(output, {"links": [speed.as_json() for speed in speeds]})
     rendezvous.close()
@@ -61,9 +61,8 @@ def _examine_world(facts: RankFacts, found: Findings, output: Path | None) -> li
 
 
 def _measure_links(rendezvous: Rendezvous, facts: RankFacts, ranks: Sequence[RankFacts]) -> list[LinkSpeed]:
-    device = torch.device("cpu")
-    if facts.backend == "nccl":
-        device = torch.device("cuda", facts.local_rank)
+    device = torch.device(facts.device.split()[0])
+    if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
         dist.init_process_group(

@@ -9,10 +9,10 @@ from importlib.metadata import version
 
 import torch
 
-from alexnet_dist.distributed.bring_up import wants_cpu
+from alexnet_dist.distributed.devices import own_device, own_uuid, tensor_backend
 from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.distributed.network_interface import choose_interface
-from alexnet_dist.telemetry.hardware import cpu_name
+from alexnet_dist.telemetry.hardware import device_name
 
 PACKAGES = ("torch", "accelerate", "alexnet-dist")
 
@@ -47,21 +47,20 @@ def own_facts() -> RankFacts:
     """This rank's.
 
     Raises:
-        UsageError: the network interface cannot be found.
+        UsageError: the network interface cannot be found, or a variable makes no sense.
     """
     own = launched_rank(os.environ)
-    gpu = not wants_cpu() and own.local_rank < torch.cuda.device_count()
-    properties = torch.cuda.get_device_properties(own.local_rank) if gpu else None
+    device = own_device(own.local_rank)
     return RankFacts(
         own.rank, own.world_size, own.local_rank, own.local_world_size,
         socket.gethostname(),
-        f"cuda:{own.local_rank} {properties.name}" if properties else f"cpu {cpu_name()}",
-        str(properties.uuid) if properties else None,
+        f"{device} {device_name(device)}",
+        own_uuid(device),
         visible_gpus(),
-        "nccl" if gpu else "gloo",
+        tensor_backend(),
         choose_interface() if own.world_size > 1 else None,
         {"python": platform.python_version(), **{package: version(package) for package in PACKAGES},
-         **({"cuda": str(torch.version.cuda)} if gpu else {})},
+         **({"cuda": str(torch.version.cuda)} if device.type == "cuda" else {})},
     )  # fmt: skip
 
 

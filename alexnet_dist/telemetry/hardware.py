@@ -31,11 +31,11 @@ class Hardware:
 def gather_hardware(world: World) -> Hardware:
     """Every rank's hardware, with its peak memory up to now, on the first rank; elsewhere nobody's. Collective."""
     if world.device.type == "cuda":
-        name, peak = torch.cuda.get_device_name(world.device), torch.cuda.max_memory_allocated(world.device)
+        peak = torch.cuda.max_memory_allocated(world.device)
     else:
         unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) of each
-        name, peak = cpu_name(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    ranks = gather_on_first(world, (name, peak, platform.node()))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    ranks = gather_on_first(world, (device_name(world.device), peak, platform.node()))
     names, peaks, hosts = zip(*ranks, strict=True) if ranks else ((), (), ())
     return Hardware(world.device.type, list(names), list(peaks), list(hosts))
 
@@ -47,6 +47,11 @@ def load_warnings() -> list[str]:
     if busy < BUSY_CORES:
         return []
     return [f"other programs use {busy:.1f} of this machine's {cores} cores: what is measured now will be disturbed"]
+
+
+def device_name(device: torch.device) -> str:
+    """The model's name, as its maker or the kernel reports it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
 def cpu_name() -> str:

@@ -10,13 +10,14 @@ from alexnet_dist import registry
 from alexnet_dist.config.resolve import length_warnings, warnings
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.agreement import all_or_none, gather_on_first, on_first_rank
+from alexnet_dist.distributed.devices import device_warnings
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.errors import RunFailed
 from alexnet_dist.kernels.availability import kernel_warnings
 from alexnet_dist.launcher.environment import launch_warnings
 from alexnet_dist.launcher.exit_status import ExitStatus
 from alexnet_dist.nets.table import Norm
-from alexnet_dist.telemetry.hardware import gather_hardware
+from alexnet_dist.telemetry.hardware import device_name, gather_hardware
 from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord, read_evaluation
@@ -105,7 +106,7 @@ def _open_record(
 
 
 def _warnings(components: Components) -> list[str]:
-    """What this run does without effect, or slowly, one line each."""
+    """What this run does without effect, or slowly, one line each. Collective."""
     experiment, world, strategy = components.experiment, components.world, components.strategy
     normed = any(isinstance(layer, Norm) for layer in components.table.layers)
     found = [
@@ -115,6 +116,7 @@ def _warnings(components: Components) -> list[str]:
         *launch_warnings(os.environ, strategy.split_size),
         *registry.precisions[experiment.train.precision].warnings(world.device),
         *(kernel_warnings(world.device) if normed else []),
+        *device_warnings(gather_on_first(world, device_name(world.device))),
     ]
     return [f"warning: {line}" for line in found]
 

@@ -1,0 +1,109 @@
+"""The GPUs that this process sees, and which of them is a rank's own."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+
+from alexnet_dist.distributed.launched_rank import cpu_wanted
+from alexnet_dist.errors import UsageError
+
+# For tests on one GPU: ranks may share it, and send their tensors over the backend that it names.
+SHARED_GPU = "ALEXNET_DIST_SHARED_GPU"
+BACKENDS = ("gloo", "nccl")
+
+
+def wants_cpu() -> bool:
+    """Whether training runs on the CPU: there is no GPU that torch can use, or the user asks for the CPU."""
+    return cpu_wanted(os.environ) or not torch.cuda.is_available()
+
+
+def gpu_count() -> int:
+    """GPUs that training uses on this machine, a rank each; 0 where it runs on the CPU."""
+    return 0 if wants_cpu() else torch.cuda.device_count()
+
+
+def own_device(local_rank: int) -> torch.device:
+    """A rank's device, as Accelerate chooses it. A rank may see all GPUs of its machine, or its own alone."""
+    gpus = gpu_count()
+    return torch.device("cuda", local_rank % gpus) if gpus else torch.device("cpu")
+
+
+def own_uuid(device: torch.device) -> str | None:
+    """What tells a GPU from every other; None for a CPU, which ranks may share."""
+    return str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None
+
+
+def with_index(device: torch.device) -> torch.device:
+    """A device by its number: one process gets "cuda" from Accelerate, which other threads cannot make their own."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def tensor_backend() -> str:
+    """The backend of the process groups that carry tensors: "gloo" or "nccl".
+
+    Raises:
+        UsageError: `SHARED_GPU` names no backend.
+    """
+    given = os.environ.get(SHARED_GPU, "")
+    if given not in ("", *BACKENDS):
+        raise UsageError(SHARED_GPU, given, f"must be {' or '.join(BACKENDS)}")
+    return "gloo" if wants_cpu() else given or "nccl"
+
+
+def check_count(ranks: int, gpus: int) -> None:
+    """Refuse more ranks on a machine than it has GPUs.
+
+    A rank that sees one GPU may have it for itself: that shows when ranks compare theirs, see `check_not_shared`.
+
+    Args:
+        gpus: that each rank sees; 0 where training runs on the CPU.
+
+    Raises:
+        UsageError: with both numbers.
+    """
+    if 1 < gpus < ranks and not os.environ.get(SHARED_GPU):
+        remedy = "one rank a GPU: ask for more (--gpus-per-node), or start fewer ranks"
+        raise UsageError("GPUs", f"{ranks} ranks and {gpus} visible", remedy)
+
+
+def shared_gpus(uuids: Sequence[str | None]) -> list[list[int]]:
+    """Ranks that have the same GPU, GPU by GPU.
+
+    Args:
+        uuids: by rank; None for a CPU.
+    """
+    times = Counter(uuid for uuid in uuids if uuid is not None)
+    return [[rank for rank, uuid in enumerate(uuids) if uuid == shared] for shared in times if times[shared] > 1]
+
+
+def check_not_shared(uuids: Sequence[str | None]) -> None:
+    """Refuse ranks that share a GPU, unless `SHARED_GPU` lets them.
+
+    Args:
+        uuids: by rank; None for a CPU.
+
+    Raises:
+        UsageError: naming the ranks.
+    """
+    for ranks in shared_gpus(uuids) if not os.environ.get(SHARED_GPU) else ():
+        shown = f"ranks {', '.join(map(str, ranks))} share one ({uuids[ranks[0]]})"
+        raise UsageError(
+            "GPUs", shown, "one rank a GPU: start fewer, and let each see all GPUs of its machine or one of its own"
+        )
+
+
+def device_warnings(names: Sequence[str]) -> list[str]:
+    """A line where the ranks' devices are of several models.
+
+    Args:
+        names: by rank.
+    """
+    models = Counter(names)
+    if len(models) < 2:
+        return []
+    shown = ", ".join(f"{times} x {name}" for name, times in models.items())
+    return [f"devices: {shown}: the slowest sets the pace"]

@@ -1,0 +1,78 @@
+"""Which device a rank takes, and which ranks are refused, on machines with 0, 1, 2 and 8 GPUs."""
+
+import pytest
+import torch
+from replaced_gpus import A100, EIGHT, L4, NO_GPU, OLD_DRIVER, ONE, TWO, Machine
+
+from alexnet_dist.distributed import devices
+from alexnet_dist.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    "machine, environment, count, third, backend",
+    [
+        (NO_GPU, {}, 0, "cpu", "gloo"),
+        (ONE, {}, 1, "cuda:0", "nccl"),
+        (TWO, {}, 2, "cuda:0", "nccl"),
+        (EIGHT, {}, 8, "cuda:2", "nccl"),
+        (EIGHT, {"ACCELERATE_USE_CPU": "true"}, 0, "cpu", "gloo"),
+        (OLD_DRIVER, {}, 0, "cpu", "gloo"),
+        (ONE, {devices.SHARED_GPU: "gloo"}, 1, "cuda:0", "gloo"),
+    ],
+)
+def test_the_third_rank_of_a_machine(
+    machine: Machine,
+    environment: dict[str, str],
+    count: int,
+    third: str,
+    backend: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine.replace(monkeypatch)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert devices.gpu_count() == count
+    assert devices.own_device(2) == torch.device(third)
+    assert devices.tensor_backend() == backend
+
+
+def test_one_process_has_a_gpu_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accelerate gives it "cuda", which `torch.cuda.set_device` refuses in the loader's thread."""
+    ONE.replace(monkeypatch)
+    assert devices.with_index(torch.device("cuda")) == torch.device("cuda", 0)
+    assert devices.with_index(torch.device("cuda", 1)) == torch.device("cuda", 1)
+    assert devices.with_index(torch.device("cpu")) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("ranks, gpus", [(2, 0), (2, 1), (2, 2), (1, 8)])
+def test_ranks_that_may_each_have_a_gpu(ranks: int, gpus: int) -> None:
+    """With one visible, each may see its own: --gpus-per-task=1."""
+    devices.check_count(ranks, gpus)
+
+
+def test_more_ranks_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="GPUs: 3 ranks and 2 visible: one rank a GPU"):
+        devices.check_count(3, 2)
+    monkeypatch.setenv(devices.SHARED_GPU, "gloo")
+    devices.check_count(3, 2)
+
+
+def test_ranks_that_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices.check_not_shared([None, None])
+    devices.check_not_shared(["a", "b"])
+    with pytest.raises(UsageError, match=r"GPUs: ranks 1, 2 share one \(b\): one rank a GPU"):
+        devices.check_not_shared(["a", "b", "b"])
+    monkeypatch.setenv(devices.SHARED_GPU, "nccl")
+    devices.check_not_shared(["a", "a"])
+
+
+def test_a_backend_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(devices.SHARED_GPU, "true")
+    with pytest.raises(UsageError, match="must be gloo or nccl"):
+        devices.tensor_backend()
+
+
+def test_several_models_are_warned_about() -> None:
+    assert devices.device_warnings([A100, A100]) == []
+    (line,) = devices.device_warnings([A100, L4, A100])
+    assert line.startswith(f"devices: 2 x {A100}, 1 x {L4}: the slowest sets the pace")

@@ -1,0 +1,78 @@
+"""What the doctor finds on machines with GPUs: devices, too few of them, a driver that is too old, several models."""
+
+from pathlib import Path
+
+import pytest
+from conftest import SMOKE
+from replaced_gpus import A100, EIGHT, L4, MIXED, OLD_DRIVER, ONE, TWO, Machine
+
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve
+from alexnet_dist.doctor.checks import rank_findings, world_notes, world_problems
+from alexnet_dist.doctor.facts import RankFacts, own_facts
+
+
+@pytest.fixture(autouse=True)
+def second_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in {**variables, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def problems(facts: RankFacts) -> list[str]:
+    """About GPUs alone."""
+    flags = [*SMOKE, "--data.name", "synthetic", "--run.dir", str(Path.cwd() / "run")]
+    found = rank_findings(facts, resolve(load(flags), facts.world_size))
+    return [str(problem) for problem in found.problems if problem.field == "GPUs"]
+
+
+@pytest.mark.parametrize(
+    "machine, device, uuid, backend, visible",
+    [
+        (TWO, f"cuda:1 {A100}", "uuid-1", "nccl", 2),
+        (EIGHT, f"cuda:1 {A100}", "uuid-1", "nccl", 8),
+        (MIXED, f"cuda:1 {L4}", "uuid-1", "nccl", 2),
+        (ONE, f"cuda:0 {A100}", "uuid-0", "nccl", 1),
+    ],
+)
+def test_a_ranks_gpu(
+    machine: Machine, device: str, uuid: str, backend: str, visible: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.replace(monkeypatch)
+    facts = own_facts()
+    assert (facts.device, facts.device_id, facts.backend) == (device, uuid, backend)
+    assert len(facts.visible) == visible and "cuda" in facts.versions
+    assert problems(facts) == []
+
+
+def test_a_driver_that_torch_is_too_new_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    OLD_DRIVER.replace(monkeypatch)
+    facts = own_facts()
+    assert facts.device.startswith("cpu ") and facts.backend == "gloo" and len(facts.visible) == 2
+    (problem,) = problems(facts)
+    assert "2 visible: torch" in problem and "cannot use them" in problem
+
+
+def test_more_ranks_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    TWO.replace(monkeypatch)
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "4")
+    assert problems(own_facts())[0].startswith("GPUs: 4 ranks and 2 visible: one rank a GPU")
+
+
+def test_ranks_that_see_one_gpu_each_or_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both look alike to a rank: which it is shows when they are seen together."""
+    ONE.replace(monkeypatch)
+    second = own_facts()
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    (problem,) = world_problems([own_facts(), second])
+    assert str(problem).startswith("GPUs: ranks 0, 1 share one (uuid-0): one rank a GPU")
+
+
+def test_several_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    MIXED.replace(monkeypatch)
+    second = own_facts()
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    (note,) = world_notes([own_facts(), second])
+    assert note == f"devices: 1 x {A100}, 1 x {L4}: the slowest sets the pace"

@@ -1,0 +1,48 @@
+"""What torch says of GPUs, replaced: machines with other GPUs than the one that the tests run on."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+A100, L4, V100 = "NVIDIA A100-SXM4-80GB", "NVIDIA L4", "Tesla V100-SXM2-16GB"
+CAPABILITIES = {A100: (8, 0), L4: (8, 9), V100: (7, 0)}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Attributes:
+    gpus: models, by number, all of which this process sees.
+    usable: whether torch works with the driver.
+    """
+
+    gpus: tuple[str, ...] = ()
+    usable: bool = True
+
+    def replace(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let `torch.cuda` answer as it would there."""
+
+        def name(device: object = None) -> str:
+            return self.gpus[torch.device(device or 0).index or 0]  # type: ignore[call-overload]
+
+        def properties(device: object) -> SimpleNamespace:
+            number = torch.device(device).index  # type: ignore[call-overload]
+            return SimpleNamespace(name=self.gpus[number], uuid=f"uuid-{number}", total_memory=80 << 30)
+
+        answers = {
+            "is_available": lambda: self.usable and bool(self.gpus),
+            "device_count": lambda: len(self.gpus),  # NVML's count: it does not ask the driver whether it is too old
+            "current_device": lambda: 0,
+            "get_device_name": name,
+            "get_device_properties": properties,
+            "get_device_capability": lambda device: CAPABILITIES[name(device)],
+            "is_bf16_supported": lambda including_emulation: CAPABILITIES[name()] >= (8, 0),
+        }
+        for function, answer in answers.items():
+            monkeypatch.setattr(torch.cuda, function, answer)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+NO_GPU, ONE, TWO, EIGHT = Machine(), Machine((A100,)), Machine((A100,) * 2), Machine((A100,) * 8)
+MIXED, OLD_DRIVER = Machine((A100, L4)), Machine((A100,) * 2, usable=False)
