@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexnet_dist.distributed.cores import record_users_threads
+from alexnet_dist.distributed.launched_rank import cpu_wanted
 
 DEFAULTS = Path(__file__).with_name("accelerate_defaults.yaml")
 # This program as Python and launchers take it; a command's name follows.
@@ -50,6 +51,8 @@ def launch_line(
     line = [sys.executable, "-m", launcher, "--config_file", str(DEFAULTS)]
     if ranks > 1:
         line.append("--multi_gpu")
+    elif cpu_wanted(os.environ):
+        line.append("--cpu")  # for one rank, Accelerate replaces ACCELERATE_USE_CPU by what this flag says
     line += ["--num_processes", str(ranks), "--main_process_port", str(port or free_port())]
     if nodes.address is not None:
         line += ["--num_machines", str(nodes.count), "--machine_rank", str(nodes.rank)]

@@ -39,6 +39,13 @@ def test_accelerate_launch_starts_the_ranks(tmp_path: Path) -> None:
     assert [(rank["RANK"], rank["WORLD_SIZE"]) for rank in ranks(tmp_path)] == [("0", "2"), ("1", "2")]
 
 
+@pytest.mark.parametrize("wanted", ["true", "false"])
+def test_one_rank_is_told_which_device_is_wanted(wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", wanted)
+    launch(1, [PROGRAM, str(tmp_path)])
+    assert [rank["ACCELERATE_USE_CPU"].lower() for rank in ranks(tmp_path)] == [wanted]
+
+
 @pytest.mark.parametrize("deed, reason", [("fail", "rank 1 has a reason"), ("crash", "ValueError: a cause")])
 def test_the_reason_of_a_failure_is_the_ranks_own(deed: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(RunFailed) as failure:
