@@ -18,7 +18,12 @@ from alexnet_dist.data.order import Order
 from alexnet_dist.data.sharding_check import check_samples
 from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.agreement import all_or_none
-from alexnet_dist.distributed.bring_up import AcceleratorOptions, init_distributed
+from alexnet_dist.distributed.bring_up import (
+    STARTUP_TIMEOUT,
+    AcceleratorOptions,
+    init_distributed,
+    limit_waiting,
+)
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.launcher.environment import enter_world, refuse_other_engines
 from alexnet_dist.nets.alexnet import AlexNet, initialise
@@ -169,6 +174,7 @@ def build(experiment: Experiment, accelerator: Accelerator, world: World, resume
     strategy = registry.strategies[experiment.strategy.name]
     engine = engine_of(strategy)(experiment, world, dtypes)
     engine.place(net, partial(make_optimizer, experiment.optim), accelerator)
+    limit_waiting(world, engine.groups(), STARTUP_TIMEOUT)
     order = Order(rng, len(data.train), experiment.train.global_batch)
     components = Components(experiment, table, strategy, engine, rng, order, data, dtypes)
     check_samples(world, engine.samples, components.micro_batches(0, 1), order)

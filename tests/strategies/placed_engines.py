@@ -1,23 +1,27 @@
-"""Started on ranks by test_memory.py: what each strategy holds, by its own count and as tensors that Python can find.
+"""Started on ranks by test_placed_engines.py: what each strategy holds and the process groups that it makes.
 
-    python memory_held.py STRATEGIES FLAGS…
+    python placed_engines.py STRATEGIES FLAGS…
 
-Measured between backward and update of the third step. Rank 0 prints, for each strategy, the fullest rank's Memory, the
-prediction from the table, and the bytes behind all tensors of the process that were not there before.
+Memory is measured between backward and update of the third step. Rank 0 prints, for each strategy, the fullest rank's
+Memory, the prediction from the table, and the bytes behind all tensors of the process that were not there before; and
+the seconds that each new process group waits, after the engine is placed and after `limit_waiting`.
 """
 
 import gc
 import json
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import ProcessGroup
 from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.load import load
 from alexnet_dist.distributed.agreement import gather_on_first
-from alexnet_dist.distributed.bring_up import shut_down
+from alexnet_dist.distributed.bring_up import limit_waiting, shut_down
 from alexnet_dist.strategies.parts.memory_held import held_bytes
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.step import training_step
@@ -35,11 +39,26 @@ def real(tensor: Tensor) -> bool:
     return type(tensor) in (Tensor, torch.nn.Parameter, DTensor) and tensor.device.type != "meta"
 
 
+def groups() -> set[ProcessGroup]:
+    """All that this rank is in, as torch knows them."""
+    return set(dist.distributed_c10d._world.pg_map)
+
+
+def limits(found: set[ProcessGroup]) -> list[float]:
+    """How long each waits, in seconds."""
+    return sorted(group._get_backend(torch.device("cpu")).options._timeout.total_seconds() for group in found)
+
+
 def main(strategies: list[str], flags: list[str]) -> None:
-    for name in strategies:
+    earlier = set[ProcessGroup]()
+    for number, name in enumerate(strategies):
         before = everything()
         experiment, accelerator, world = init_ranks(load([*flags, "--strategy.name", name]))
         components = build(experiment, accelerator, world)
+        at_start = limits(groups() - earlier)
+        limit_waiting(world, components.engine.groups(), timedelta(seconds=300 + number))
+        after = limits((groups() - earlier) | {dist.group.WORLD, world.control})
+        earlier = groups()
         data = held_bytes([components.data.train.pixels, components.data.test.pixels])
         held = []
 
@@ -54,7 +73,7 @@ def main(strategies: list[str], flags: list[str]) -> None:
         expected = asdict(components.strategy.memory(experiment, components.table, world.size))
         if world.rank == 0:
             fullest = {kind: max(rank[kind] for rank in ranks) for kind in ranks[0]}
-            print("HELD " + json.dumps([name, fullest, expected]), flush=True)
+            print("PLACED " + json.dumps([name, fullest, expected, at_start, after]), flush=True)
         del components, batches, meter, look
         shut_down(accelerator)
 

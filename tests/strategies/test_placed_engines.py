@@ -1,4 +1,5 @@
-"""What a rank holds is what the layer table says, within 5 %; and FSDP that does not shard is noticed."""
+"""What a rank holds is what the layer table says, within 5 %; no process group keeps torch's own time limit; and FSDP
+that does not shard is noticed."""
 
 import json
 import subprocess
@@ -6,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from alexnet_dist.distributed.bring_up import STARTUP_TIMEOUT
 from alexnet_dist.launcher.launch_line import free_port, launch_line
 
-PROGRAM, UNSHARDED = (str(Path(__file__).with_name(name)) for name in ("memory_held.py", "unsharded.py"))
+PROGRAM, UNSHARDED = (str(Path(__file__).with_name(name)) for name in ("placed_engines.py", "unsharded.py"))
 # A net whose weights outweigh the activations of four images, and DeepSpeed's buckets.
 NET = ["--net.name", "alexnet_owt", "--net.towers", "2", "--data.name", "synthetic", "--data.samples", "32"]
 
@@ -17,15 +19,17 @@ NET = ["--net.name", "alexnet_owt", "--net.towers", "2", "--data.name", "synthet
     "ranks, strategies, flags",
     [(2, "ddp,split,zero1,zero2,zero3,fsdp", []), (4, "fsdp", ["--strategy.shard_ranks", "2"])],
 )
-def test_bytes_on_the_fullest_rank(ranks: int, strategies: str, flags: list[str]) -> None:
+def test_bytes_on_the_fullest_rank_and_limits_of_groups(ranks: int, strategies: str, flags: list[str]) -> None:
     program = [PROGRAM, strategies, *NET, "--train.global_batch", "4", *flags]
     done = subprocess.run(
         launch_line(ranks, program, free_port()), capture_output=True, text=True, timeout=1200, check=False
     )
     held = {}
     for text in done.stdout.splitlines():
-        if text.startswith("HELD "):
-            name, real, expected = json.loads(text[5:])
+        if text.startswith("PLACED "):
+            name, real, expected, at_start, after = json.loads(text[7:])
+            assert set(at_start) <= {STARTUP_TIMEOUT.total_seconds()}, name
+            assert len(after) >= 2 and set(after) == {300.0 + len(held)}, name
             found, held[name] = real.pop("found"), real
             assert real == pytest.approx(expected, rel=0.05), name
             assert found == pytest.approx(sum(expected.values()), rel=0.05), name
