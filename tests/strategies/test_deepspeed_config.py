@@ -96,6 +96,13 @@ def test_what_agrees_and_what_is_nobodys_passes(tmp_path: Path) -> None:
     assert config["train_batch_size"] == 128
 
 
+def test_its_timers_do_not_wait_for_the_device() -> None:
+    from deepspeed.utils.config import get_timers_config
+
+    timers = get_timers_config(configured({}))
+    assert not timers.enabled and not timers.synchronized
+
+
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="No such file"):
         configured({FILE: "/proc/nowhere.json"})

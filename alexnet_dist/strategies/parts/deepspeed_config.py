@@ -22,7 +22,8 @@ _FLAGS = {
     "ACCELERATE_GRADIENT_CLIPPING": "gradient_clipping",
 }
 # What we set where a user's file says nothing. By default DeepSpeed takes 2 GB for a bucket, reduces gradients of
-# different owners together (an all-reduce: twice the bytes), and in stage 3 keeps a net of this size whole after all.
+# different owners together (an all-reduce: twice the bytes), in stage 3 keeps a net of this size whole after all, and
+# waits for the device twice in each micro-batch to time it.
 _OURS: dict[str, Any] = {
     "zero_optimization.reduce_bucket_size": 4_194_304,
     "zero_optimization.use_multi_rank_bucket_allreduce": False,
@@ -33,6 +34,8 @@ _OURS: dict[str, Any] = {
     # The optimizer is the experiment's, on a GPU as on the host: DeepSpeed's own would have to be compiled.
     "zero_allow_untested_optimizer": True,
     "zero_force_ds_cpu_optimizer": False,
+    "timers.throughput.enabled": False,
+    "timers.throughput.synchronized": False,
 }
 
 
