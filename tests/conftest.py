@@ -22,7 +22,11 @@ from alexnet_dist.launcher.launch_line import free_port, launch_line
 # Nothing of this machine's or its user's counts: a GPU, plugins, W&B, what `accelerate config` has written.
 for _name in [name for name in os.environ if name.startswith(("ACCELERATE_", "ALEXNET_DIST_PLUGINS", "WANDB_"))]:
     del os.environ[_name]
-os.environ |= {"CUDA_VISIBLE_DEVICES": "", "WANDB_MODE": "offline", "HF_HOME": "/proc/nowhere"}
+os.environ |= {"WANDB_MODE": "offline", "HF_HOME": "/proc/nowhere"}
+# A process sees GPUs from its start or never: tests marked `gpu` have a run of pytest to themselves (launch/test.sh).
+ON_GPU = os.environ.get("ALEXNET_DIST_GPU_TESTS") == "true"
+if not ON_GPU:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 # A loaded machine is no defect of a property.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,19 +59,29 @@ class Finished:
 
 
 Train = Callable[..., Finished]
+_LEFT_OUT = pytest.StashKey[int]()
 
 # What a test module has in its namespace, or a test among its fixtures, where it starts processes.
 _STARTERS = {"subprocess", "launched", "launch", "start", "hold", "measure", "Bed", "Train", "Launcher"}
 _STARTING_FIXTURES = {"train", "bed", "smoke_run"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts processes: `launch/test.sh --fast` leaves it out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests out that need a GPU, or all others; mark what starts processes (`launch/test.sh --fast`)."""
+    left_out = [item for item in items if (item.get_closest_marker("gpu") is not None) != ON_GPU]
+    config.stash[_LEFT_OUT] = len(left_out)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         assert isinstance(item, pytest.Function)
         names = set(vars(item.module)) & _STARTERS | set(item.fixturenames) & _STARTING_FIXTURES
         if names:
             item.add_marker("processes")
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str:
+    which = "without the marker gpu" if ON_GPU else "marked gpu"
+    return f"{config.stash[_LEFT_OUT]} tests {which} are left out" if config.stash[_LEFT_OUT] else ""
 
 
 @pytest.fixture

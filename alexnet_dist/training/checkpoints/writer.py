@@ -7,14 +7,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
-from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_saver import save
-from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.schema import CheckpointConfig
 from alexnet_dist.distributed.mesh import World
@@ -22,6 +19,7 @@ from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.errors import reason_of
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Manifest
+from alexnet_dist.training.checkpoints.host_copies import HostCopies
 
 T = TypeVar("T")
 
@@ -59,15 +57,14 @@ class CheckpointWriter:
             assert isinstance(group, dist.ProcessGroup), "every rank is a member"
             self._group = group
             _connect(group)
-        # Copies into the same memory each time.
-        self._stager = DefaultStager(StagingOptions(False, False, False, False))
+        self._copies = HostCopies()
         self._thread: Thread | None = None
         self._saved: int | None = None
         self._problem: str | None = None
         self._missing: dict[int, str] = {}  # why there is no checkpoint of a step that there should be at the end
 
     def save(self, state: Mapping[str, Tensor], step: int, facts: Mapping[str, Any]) -> None:
-        """Write a checkpoint. Collective. Returns when the state is copied; a failure to write is a warning.
+        """Write a checkpoint. Collective. Returns when the state may change; a failure to write is a warning.
 
         Args:
             state: what `Engine.state` returned.
@@ -75,7 +72,7 @@ class CheckpointWriter:
             facts: the rest of the manifest.
         """
         self.wait()
-        copied = self._stager.stage({name: _row_major(value) for name, value in state.items()})
+        copied = self._copies.copy(state)
         self._thread = Thread(target=self._write, args=(copied, step, facts), name="checkpoint", daemon=True)
         self._thread.start()
         if not self._settings.background:
@@ -105,6 +102,7 @@ class CheckpointWriter:
     def _write(self, state: dict[str, Tensor], step: int, facts: Mapping[str, Any]) -> None:
         self._saved = step
         try:
+            self._copies.wait()
             for _ in range(ATTEMPTS):
                 self._problem = self._attempt(state, step, facts)
                 if self._problem is None:
@@ -190,12 +188,3 @@ def _cause(error: BaseException) -> BaseException:
     if isinstance(error, CheckpointException):
         return next((failure[0] for failure in error.failures.values()), error)
     return error
-
-
-def _row_major(value: Tensor) -> Tensor:
-    """The same values in the order that safetensors stores: convolutions train in channels-last memory."""
-    if not isinstance(value, DTensor):
-        return value.detach().contiguous()
-    local = value.to_local().detach().contiguous()
-    shape, stride = value.shape, torch.empty(value.shape, device="meta").stride()
-    return DTensor.from_local(local, value.device_mesh, value.placements, run_check=False, shape=shape, stride=stride)
