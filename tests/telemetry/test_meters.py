@@ -10,7 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.registry import step_metrics
 from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.step_metrics import Gathered, StepMetric
 from alexnet_dist.telemetry.step_record import StepRecord, window_figures
 from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
@@ -126,10 +125,3 @@ def test_traffic_is_that_of_the_fullest_latest_step() -> None:
     figures = metrics.figures()
     assert figures["comm_bytes_per_step"] == {"counted": {"all_reduce": 4}, "expected": {"all_reduce": 4}}
     assert figures["comm_dtypes"] == {"float32": 4}
-
-
-def test_utilisation_is_reported_only_where_every_peak_is_known() -> None:
-    h100 = "NVIDIA H100 80GB HBM3"
-    assert model_flops_utilisation(989.4e12, [h100, h100], "bf16") == pytest.approx(0.5)
-    assert model_flops_utilisation(1e12, [h100, "NVIDIA H100 NVL"], "bf16") is None
-    assert model_flops_utilisation(1e12, ["AMD EPYC"], "fp32") is None
