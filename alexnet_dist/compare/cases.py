@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alexnet_dist.compare.config import SET_BY_COMPARE, Comparison
 from alexnet_dist.config.load import as_flags, load
@@ -10,6 +11,9 @@ from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
 from alexnet_dist.strategies.check import check_experiment
+from alexnet_dist.telemetry.run_files import read_json, write_json
+
+LONGER_RUNS = "longer_runs.json"  # in the comparison's folder
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ def list_cases(comparison: Comparison) -> list[Case]:
     Raises:
         UsageError: none of them can run.
     """
-    settings = comparison.compare
-    cases = []
+    settings, cases = comparison.compare, list[Case]()
+    assert settings.global_batches is not None, "filled in by load_comparison"
     for batch in settings.global_batches:
         for ranks in settings.ranks:
             for variant in settings.strategies:
@@ -112,7 +116,7 @@ def run_flags(comparison: Comparison, run: Run) -> list[str]:
 
     Trackers are off: they would compete for the cores that are measured. The comparison logs afterwards.
     """
-    steps = comparison.compare.warm_up + comparison.compare.steps
+    steps = comparison.compare.warm_up + measured_steps(comparison, run.case)
     own = {
         "--train.max_steps": steps,
         "--train.epochs": steps,  # enough for a data set of any size
@@ -124,6 +128,23 @@ def run_flags(comparison: Comparison, run: Run) -> list[str]:
         **({"--strategy.communicate": "false"} if run.control else {}),
     }
     return [*case_flags(comparison, run.case), *(str(word) for pair in own.items() for word in pair)]
+
+
+def measured_steps(comparison: Comparison, case: Case) -> int:
+    """Steps of a case's runs after the warm-up: as many as the settings name, or more where those pass quickly."""
+    longer = _longer_runs(comparison).get(case.label, {})
+    is_same = longer.get("flags") == case_flags(comparison, case)
+    return max(comparison.compare.steps, longer["steps"] if is_same and comparison.compare.seconds else 0)
+
+
+def set_measured_steps(comparison: Comparison, case: Case, steps: int) -> None:
+    """Let a case's runs have so many from now on."""
+    longer = {"flags": case_flags(comparison, case), "steps": steps}
+    write_json(comparison.folder / LONGER_RUNS, {**_longer_runs(comparison), case.label: longer})
+
+
+def _longer_runs(comparison: Comparison) -> dict[str, Any]:
+    return read_json(comparison.folder / LONGER_RUNS) or {}
 
 
 def run_folder(comparison: Comparison, run: Run) -> Path:

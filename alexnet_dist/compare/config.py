@@ -27,12 +27,17 @@ class CompareConfig(Group):
         description="what to compare; NAME:bf16 sends gradients in that dtype (:fp32, too)",
     )
     ranks: list[Count] = Field([2], min_length=1, description="ranks of each; a strategy for one rank gets one")
-    global_batches: list[Count] = Field([128], min_length=1, description="samples of one optimizer step")
+    global_batches: list[Count] | None = Field(
+        None, min_length=1, description="samples of one optimizer step; default: 128, on GPUs 256 and 1024"
+    )
     scaling: Literal["strong", "weak"] = Field(
         "strong", description="strong: the same global batch for all; weak: global_batches are per rank"
     )
     rounds: int = Field(3, ge=1, le=1000, description="times that all cases run, in alternating order")
-    steps: int = Field(10, ge=2, le=100_000, description="measured steps of each run")
+    steps: int = Field(10, ge=2, le=100_000, description="measured steps of each run, at least")
+    seconds: float = Field(
+        5.0, ge=0, le=86_400, description="a case whose steps last for less takes more of them; 0: no more than steps"
+    )
     warm_up: int = Field(3, ge=2, le=100_000, description="steps before them; DDP sets up its buckets in the first two")
     control_rounds: int = Field(
         1, ge=0, le=1000, description="rounds in which each case also runs without communication, to see its cost"
@@ -85,10 +90,18 @@ def load_comparison(flags: Sequence[str]) -> Comparison:
     """
     _, words = FLAGS.split(flags)
     given = load_as(Comparison, words)
+    if given.compare.global_batches is None:
+        given = given.replace("compare", global_batches=_batches_of_this_machine())
     if given.compare.dir is None:
         config, _ = read_flags(words, Comparison)
         given = given.replace("compare", dir=f"runs/compare/{Path(config).stem if config else given.net.name}")
     return given
+
+
+def _batches_of_this_machine() -> list[int]:
+    from alexnet_dist.distributed.devices import gpu_count  # imports torch, which takes seconds
+
+    return [256, 1024] if gpu_count() else [128]
 
 
 def store_settings(comparison: Comparison) -> None:

@@ -2,17 +2,21 @@
 
 import json
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
 
-from alexnet_dist.compare.cases import Case, Run, experiment_of, run_folder
+from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps, run_folder
 from alexnet_dist.compare.config import Comparison
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.telemetry.run_files import CONFIG, EXIT, SUMMARY, read_json, read_metrics, write_json
+from alexnet_dist.telemetry.throughput import slowest_rank_seconds
 
 FAILURES = "failures.json"
+MOST_STEPS = 100_000  # of a run
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,23 @@ def read_rounds(comparison: Comparison, case: Case, control: bool = False) -> li
             break
         found.append(run)
     return found
+
+
+def steps_wanted(comparison: Comparison, run: Run) -> int | None:
+    """How many steps last for `compare.seconds`, where those of a case's first run did not.
+
+    Returns:
+        None where they did, or where the case has been given more steps already.
+    """
+    found, wanted = read_run(comparison, run), comparison.compare
+    decided = run.control or run.round > 1 or measured_steps(comparison, run.case) > wanted.steps
+    if decided or found is None or not found.steps:
+        return None
+    seconds = [step["rank_seconds"] for step in found.steps]
+    if slowest_rank_seconds(seconds) >= wanted.seconds:
+        return None
+    # By the median step: the first ones on a GPU may be slow, while kernels are chosen.
+    return min(MOST_STEPS, max(wanted.steps + 1, ceil(wanted.seconds / median(map(max, seconds)))))
 
 
 def has_finished(folder: Path) -> bool:

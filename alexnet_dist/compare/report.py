@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from alexnet_dist.compare.case_parity import WIRE_TOLERANCE
-from alexnet_dist.compare.cases import Case, Run, experiment_of
+from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps
 from alexnet_dist.compare.config import Comparison
 from alexnet_dist.compare.launches import launcher_of, run_program
 from alexnet_dist.compare.machine import read_links
@@ -72,7 +72,7 @@ def _facts(comparison: Comparison, cases: Sequence[Case]) -> dict[str, str]:
     facts = {
         "date": str(date.today()),
         "rounds": f"{settings.rounds}, in alternating order; {settings.control_rounds} with control runs",
-        "steps": f"{settings.steps} measured after {settings.warm_up} of warm-up, in each run",
+        "steps": f"{_steps(comparison, cases)} measured after {settings.warm_up} of warm-up, in each run",
         "scaling": settings.scaling,
         "tie": f"a ratio whose 95 % interval includes 1, or that lies within {settings.noise:.0%} of it",
         "seed": str(comparison.run.seed),
@@ -83,6 +83,12 @@ def _facts(comparison: Comparison, cases: Sequence[Case]) -> dict[str, str]:
         facts["hosts"] = ", ".join(sorted({host for summary in summaries for host in summary["hosts"]}))
         facts["versions"] = ", ".join(f"{name} {number}" for name, number in summaries[0]["versions"].items())
     return facts
+
+
+def _steps(comparison: Comparison, cases: Sequence[Case]) -> str:
+    """As 10, or as 10-240 where cases differ."""
+    counts = {measured_steps(comparison, case) for case in cases if case.error is None}
+    return "-".join(str(count) for count in sorted({min(counts), max(counts)}))
 
 
 def command_of(comparison: Comparison, run: Run) -> str:

@@ -1,17 +1,18 @@
 """Carries a comparison out: parity first, then every run that is not there yet, then what the machine can do."""
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
 from alexnet_dist.compare.case_parity import ParityChecker, is_judged
-from alexnet_dist.compare.cases import Case, Run, run_folder, schedule
+from alexnet_dist.compare.cases import Case, Run, run_folder, schedule, set_measured_steps
 from alexnet_dist.compare.config import Comparison, store_settings
 from alexnet_dist.compare.launches import launcher_of, run_program
 from alexnet_dist.compare.machine import pending_measurements
 from alexnet_dist.compare.progress import ComparisonProgress
-from alexnet_dist.compare.records import changed_setting, has_finished, record_failure
+from alexnet_dist.compare.records import changed_setting, has_finished, record_failure, steps_wanted
 from alexnet_dist.errors import RunFailed, UsageError
 
 
@@ -80,10 +81,26 @@ def _carry_out_runs(comparison: Comparison, runs: Sequence[Run], progress: Compa
         if case in failed:
             continue  # it would fail again, after as long a wait
         try:
-            launcher_of(comparison, run.name).launch(case.ranks, run_program(comparison, run))
+            _carry_out(comparison, run, progress.say)
             record_failure(comparison, run, None)
         except RunFailed as failure:
             record_failure(comparison, run, str(failure))
             progress.say(f"failed: {run.name}: {failure}; the others continue")
             if not run.control:
                 failed.add(case)
+
+
+def _carry_out(comparison: Comparison, run: Run, say: Callable[[str], None]) -> None:
+    """Carry a run out; one that was too short is repeated, as are the later ones of its case, with more steps.
+
+    Raises:
+        RunFailed: with the ranks' own reason.
+    """
+    launcher = launcher_of(comparison, run.name)
+    launcher.launch(run.case.ranks, run_program(comparison, run))
+    steps = steps_wanted(comparison, run)
+    if steps is not None:
+        say(f"{run.case.variant} x{run.case.ranks}, global batch {run.case.global_batch}: {steps} steps from now on")
+        shutil.rmtree(run_folder(comparison, run))  # first: a run of other settings must not be found beside them
+        set_measured_steps(comparison, run.case, steps)
+        launcher.launch(run.case.ranks, run_program(comparison, run))

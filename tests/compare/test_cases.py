@@ -1,13 +1,26 @@
 """Which cases a comparison has, in which order they run, and which mistakes are refused."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
+from replaced_gpus import NO_GPU, OLD_DRIVER, ONE, Machine
 
 from alexnet_dist.cli import main
-from alexnet_dist.compare.cases import experiment_of, list_cases, run_flags, schedule
+from alexnet_dist.compare.cases import (
+    Run,
+    experiment_of,
+    list_cases,
+    measured_steps,
+    run_flags,
+    run_folder,
+    schedule,
+    set_measured_steps,
+)
 from alexnet_dist.compare.config import Comparison, load_comparison, overridden
+from alexnet_dist.compare.records import changed_setting, steps_wanted
 from alexnet_dist.config.load import load
 from alexnet_dist.errors import UsageError
 
@@ -62,6 +75,48 @@ def test_cases_differ_in_nothing_but_what_is_compared() -> None:
     assert kept[0] == kept[1] == kept[2] and kept[0].run.seed == 7 and kept[0].optim.lr == 0.02
     assert {e.strategy.name for e in experiments} == {"single", "ddp", "split"}
     assert load(run_flags(wanted, runs[0])).train.max_steps == wanted.compare.warm_up + wanted.compare.steps
+
+
+def finished(wanted: Comparison, run: Run, step_seconds: float) -> None:
+    """A run's folder as training leaves it, on one rank."""
+    folder = run_folder(wanted, run)
+    folder.mkdir(parents=True)
+    steps = range(1, 1 + wanted.compare.warm_up + wanted.compare.steps)
+    lines = [{"step": i, "samples": run.case.global_batch, "loss": 2, "rank_seconds": [step_seconds]} for i in steps]
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (folder / "config.yaml").write_text(yaml.safe_dump(experiment_of(wanted, run.case, run).model_dump()))
+    for name, content in {"summary.json": {}, "exit.json": {"code": 0}}.items():
+        (folder / name).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("step_seconds, steps", [(0.002, 1000), (0.1, 20), (0.25, None), (9.0, None)])
+def test_a_case_whose_steps_pass_quickly_takes_more(step_seconds: float, steps: int | None, tmp_path: Path) -> None:
+    wanted = comparison("--strategies", "single", "--steps", "8", "--seconds", "2", "--dir", str(tmp_path))
+    runs = schedule(wanted, list_cases(wanted))
+    finished(wanted, runs[0], step_seconds)
+    assert steps_wanted(wanted, runs[0]) == steps
+    if steps is not None:
+        set_measured_steps(wanted, runs[0].case, steps)
+        assert "was 11 and is" in str(changed_setting(wanted, runs[0]))
+        assert [load(run_flags(wanted, run)).train.max_steps for run in runs] == [3 + steps] * 3
+        assert steps_wanted(wanted, runs[0]) is None
+        other = comparison("--strategies", "single", "--steps", "8", "--run.seed", "7", "--dir", str(tmp_path))
+        assert measured_steps(other, runs[0].case) == 8
+
+
+def test_rounds_after_the_first_are_as_long_as_it(tmp_path: Path) -> None:
+    wanted = comparison("--strategies", "single", "--seconds", "2", "--dir", str(tmp_path))
+    first, second, _ = schedule(wanted, list_cases(wanted))
+    finished(wanted, first, 0.25)
+    finished(wanted, second, 0.125)
+    assert steps_wanted(wanted, first) is None and steps_wanted(wanted, second) is None
+
+
+@pytest.mark.parametrize("machine, batches", [(NO_GPU, [128]), (ONE, [256, 1024]), (OLD_DRIVER, [128])])
+def test_batches_that_fit_the_device(machine: Machine, batches: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.replace(monkeypatch)
+    assert comparison().compare.global_batches == batches
+    assert comparison("--global-batches", "8").compare.global_batches == [8]
 
 
 def test_an_experiment_file_serves_and_fields_without_effect_are_named() -> None:

@@ -31,7 +31,7 @@ ENVIRONMENT = {
 }
 FLAGS = [
     *("--strategies", "ddp,wrong:bf16,slow,killed", "--global-batches", "16", "--rounds", "1", "--steps", "6"),
-    *("--warm-up", "2", "--peak", "false", "--net.name", "alexnet_small", "--data.name", "synthetic"),
+    *("--seconds", "0", "--warm-up", "2", "--peak", "false", "--net.name", "alexnet_small", "--data.name", "synthetic"),
     *("--tracking.with", "wandb,tensorboard"),
 ]
 PATIENCE = 600.0

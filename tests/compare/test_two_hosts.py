@@ -42,7 +42,18 @@ def test_the_interface_sends_what_was_counted(hosts: str, tmp_path: Path) -> Non
     """A run in which nothing is sent tells what starting up costs; TCP's headers and acknowledgements are the rest."""
     log, folder = tmp_path / "sent", tmp_path / "link"
     flags = [
-        *("--strategies", "ddp,split", "--global-batches", "512", "--rounds", "1", "--steps", str(STEPS)),
+        *(
+            "--strategies",
+            "ddp,split",
+            "--global-batches",
+            "512",
+            "--rounds",
+            "1",
+            "--steps",
+            str(STEPS),
+            "--seconds",
+            "0",
+        ),
         *("--warm-up", str(WARM_UP), "--peak", "false", "--net.name", "alexnet_small", "--data.name", "synthetic"),
         *("--data.samples", str(512 * (STEPS + WARM_UP)), "--tracking.wandb", "false"),
         *("--start-with", f"{SCRIPT} launch {hosts}", "--dir", str(folder)),

@@ -18,7 +18,7 @@ SHORT = {
     "launch": _QUICK_RUN,
     "parity": ["--steps", "2"],
     "compare": shlex.split(
-        "--strategies single --global-batches 16 --rounds 1 --control-rounds 0 --steps 2 --warm-up 2"
+        "--strategies single --global-batches 16 --rounds 1 --control-rounds 0 --steps 2 --warm-up 2 --seconds 0"
     ),
 }
 LEFT_BEHIND = ["figure-2.svg", "columns.svg", "cut.svg", *(f"{run}/summary.json" for run in ("whole", "columns"))]

@@ -123,7 +123,7 @@ def test_a_sweep_is_an_array_of_runs_in_one_group(bed: Bed, tmp_path: Path) -> N
 
 def test_a_comparison_runs_outside_the_container_and_its_ranks_inside(bed: Bed, tmp_path: Path) -> None:
     flags = [*SMOKE, "--ranks", "1", "--strategies", "single", "--rounds", "1", "--control-rounds", "0", "--steps", "2"]
-    flags += ["--warm-up", "2", "--peak", "false", "--global-batches", "16", *QUIET]
+    flags += ["--seconds", "0", "--warm-up", "2", "--peak", "false", "--global-batches", "16", *QUIET]
     container = ROOT / "tests/slurm/container.sh"
     environment = {"RUN_DIR": tmp_path / "compared", "CONTAINER": container, "RANKS_PER_NODE": 1}
     job = bed.submit(tmp_path / "log", "--nodes=1", "slurm/compare.sbatch", *flags, environment=environment)
@@ -147,7 +147,8 @@ def test_one_of_several_tasks_that_were_allocated_warns(bed: Bed, tmp_path: Path
 @LONG_FORM
 def test_a_comparison_inside_one_job_is_reported_as_on_one_machine(bed: Bed, tmp_path: Path) -> None:
     flags = ["--config", "configs/compare/smoke.yaml", "--ranks", "2,4", "--strategies", "ddp", "--rounds", "1"]
-    flags += ["--control-rounds", "0", "--steps", "2", "--warm-up", "2", "--peak", "false", "--global-batches", "16"]
+    flags += ["--control-rounds", "0", "--steps", "2", "--seconds", "0", "--warm-up", "2", "--peak", "false"]
+    flags += ["--global-batches", "16"]
     job = bed.submit(tmp_path / "log", "slurm/compare.sbatch", *flags, environment={"RUN_DIR": tmp_path / "compared"})
     assert bed.wait(job) == "COMPLETED", (tmp_path / "log").read_text()
     assert "│ pair exchange │ between nodes │" in (tmp_path / "log").read_text()
