@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from alexnet_dist.rng import Rng
@@ -12,15 +13,20 @@ def share(length: int, parts: int, index: int) -> slice:
     return slice(index * length // parts, (index + 1) * length // parts)
 
 
+def sample_hashes(ids: Tensor) -> Tensor:
+    """A 32-bit hash of each sample number, int64 of the same shape."""
+    mixed = (ids + 1) * 0x9E3779B1 & 0xFFFFFFFF
+    mixed = (mixed ^ mixed >> 15) * 0x85EBCA77 & 0xFFFFFFFF
+    return mixed ^ mixed >> 13
+
+
 def fingerprint(ids: Tensor) -> int:
     """A checksum of sample numbers that does not depend on their order: checksums of parts add up.
 
-    The sum of a 32-bit hash of each number, exact in fp64 for up to two million of them. The steps of an epoch add up
-    to the fingerprint of all its samples if each was seen exactly once, and otherwise with a chance of one in billions.
+    The sum of their hashes, exact in fp64 for up to two million of them. The steps of an epoch add up to the
+    fingerprint of all its samples if each was seen exactly once, and otherwise with a chance of one in billions.
     """
-    mixed = (ids + 1) * 0x9E3779B1 & 0xFFFFFFFF
-    mixed = (mixed ^ mixed >> 15) * 0x85EBCA77 & 0xFFFFFFFF
-    return int((mixed ^ mixed >> 13).sum())
+    return int(sample_hashes(ids).sum())
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Order:
         self.samples = samples
         self.global_batch = global_batch
         self.steps_per_epoch = -(-samples // global_batch)
+        self._hashes = sample_hashes(torch.arange(samples))
         self._epoch = -1
         self._permutation: Tensor | None = None
 
@@ -69,6 +76,10 @@ class Order:
             self._epoch, self._permutation = epoch, self.draws.permutation(epoch, self.samples)
         first = step % self.steps_per_epoch * self.global_batch
         return self._permutation[first + rows.start : first + rows.stop]
+
+    def fingerprint(self, ids: Tensor) -> int:
+        """As the function of this name, of samples in the training set; looked up, since every step asks."""
+        return int(self._hashes[ids].sum())
 
     def rows(self, step: int, shards: int, shard: int, accumulate: int) -> list[Rows]:
         """The positions of each micro-batch of one shard. Some are empty where the batch is very short."""

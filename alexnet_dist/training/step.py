@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from alexnet_dist.data.loader import MicroBatch
-from alexnet_dist.data.order import fingerprint
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.strategies.engines.base import Masks
 from alexnet_dist.telemetry.meters import Meter
@@ -40,7 +39,7 @@ class _StepBatches:
         for _ in range(self._components.experiment.train.accumulate):
             batch = self._meter.wait(self._batches)
             self.samples += len(batch.rows)
-            self.fingerprint += fingerprint(batch.ids)
+            self.fingerprint += self._components.order.fingerprint(batch.ids)
             yield batch, self._components.masks(self._step, batch)
 
 

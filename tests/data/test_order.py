@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet_dist.data.order import Order, share
+from alexnet_dist.data.order import Order, fingerprint, share
 from alexnet_dist.rng import Rng
 
 
@@ -40,3 +40,8 @@ def test_shares_are_disjoint_and_even(length: int, parts: int) -> None:
     assert [i for s in shares for i in range(s.start, s.stop)] == list(range(length))
     sizes = [s.stop - s.start for s in shares]
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_steps_fingerprint_is_that_of_its_samples() -> None:
+    ids = Rng(0).permutation(0, 100)
+    assert Order(Rng(0), 100, 8).fingerprint(ids[:30]) == fingerprint(ids[:30]) != fingerprint(ids[1:31])

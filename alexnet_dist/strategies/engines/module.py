@@ -45,7 +45,7 @@ class ModuleEngine(Engine):
     """
 
     module: nn.Module
-    _net: AlexNet
+    _parameters: dict[str, nn.Parameter]
     _optimizer: Optimizer
     _replicas: DistributedDataParallel | None = None
 
@@ -76,7 +76,7 @@ class ModuleEngine(Engine):
         if self._layout.split_size > 1:
             cut(net, self._layout.split_group, self._dtypes.compute, self._communicates)
         net.to(device=self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._net = net
+        self._parameters = dict(net.named_parameters())
         module: nn.Module = net
         if self._layout.dp_size > 1:
             module = self._replicas = replicate(net, self._layout, self._wire)
@@ -111,7 +111,7 @@ class ModuleEngine(Engine):
         elif max_norm is not None:
             norm = self._norm()
         if norm is not None and max_norm is not None:
-            clip_grads_with_norm_(self._net.parameters(), max_norm, norm)
+            clip_grads_with_norm_(self._parameters.values(), max_norm, norm)
         for group in self._optimizer.param_groups:
             group["lr"] = rates[group["name"]]
         self._optimizer.step()
@@ -119,7 +119,7 @@ class ModuleEngine(Engine):
         return StepResult(norm, skipped)
 
     def _norm(self) -> Tensor:
-        norm = get_total_norm(self._gradient(name) for name, _ in self._net.named_parameters())
+        norm = get_total_norm([self._gradient(name) for name in self._parameters])
         return self._sum_over_parts(norm.square()).sqrt()
 
     def _sum_over_parts(self, own: Tensor) -> Tensor:
@@ -129,19 +129,19 @@ class ModuleEngine(Engine):
         return own
 
     def _gradient(self, name: str) -> Tensor:
-        gradient = self._net.get_parameter(name).grad
+        gradient = self._parameters[name].grad
         assert gradient is not None, f"{name} took no part in backward"
         return gradient
 
     def gradients(self) -> dict[str, Tensor]:
         factor = 1.0 if self._scale is None else self._scale.factor
-        return {name: self._whole(self._gradient(name)) / factor for name, _ in self._net.named_parameters()}
+        return {name: self._whole(self._gradient(name)) / factor for name in self._parameters}
 
     def weights(self) -> dict[str, Tensor]:
-        return {name: self._whole(parameter.detach()) for name, parameter in self._net.named_parameters()}
+        return {name: self._whole(parameter.detach()) for name, parameter in self._parameters.items()}
 
     def state(self) -> dict[str, Tensor]:
-        state = live_state(self._net.named_parameters(), self._optimizer, self._shown)
+        state = live_state(self._parameters.items(), self._optimizer, self._shown)
         return state if self._scale is None else {**state, **self._scale.state()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -162,8 +162,8 @@ class ModuleEngine(Engine):
 
     def held_memory(self) -> Memory:
         return Memory(
-            held_bytes(self._net.parameters()),
-            held_bytes(parameter.grad for parameter in self._net.parameters()),
+            held_bytes(self._parameters.values()),
+            held_bytes(parameter.grad for parameter in self._parameters.values()),
             held_bytes(value for state in self._optimizer.state.values() for value in state.values()),
         )
 
