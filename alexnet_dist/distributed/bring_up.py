@@ -25,7 +25,7 @@ from alexnet_dist.distributed.devices import (
 )
 from alexnet_dist.distributed.host_cpu import keep_freed_memory, use_own_cores
 from alexnet_dist.distributed.launched_rank import launched_rank
-from alexnet_dist.distributed.mesh import World
+from alexnet_dist.distributed.mesh import World, new_host_group
 from alexnet_dist.distributed.network_interface import choose_interface
 from alexnet_dist.errors import UsageError
 
@@ -81,7 +81,9 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     if on_cpu:
         keep_freed_memory()
         use_own_cores()
-    control = _control_group() if world_size > 1 else None
+    control = None
+    if world_size > 1:
+        control, backend = _control_group(), dist.get_backend()
     world = World(accelerator.process_index, world_size, with_index(accelerator.device), control, backend)
     uuids = gather_on_first(world, own_uuid(world.device))
     on_first_rank(world, lambda: check_not_shared(uuids))
@@ -90,9 +92,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
 
 @cache
 def _control_group() -> ProcessGroup:
-    group = dist.new_group(backend="gloo", timeout=STARTUP_TIMEOUT)
-    assert isinstance(group, ProcessGroup), "every rank is a member"
-    return group
+    return new_host_group(STARTUP_TIMEOUT)
 
 
 def shut_down(accelerator: Accelerator) -> None:

@@ -1,11 +1,15 @@
 """Ranks: who came up, how they are arranged, and which of them share samples."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 
 import torch
+import torch.distributed as dist
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+SIMULATED = "fake"  # torch's backend for a rank whose peers are not there
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class World:
         rank, size: this process, and how many there are.
         device: of this rank.
         control: a gloo group over all ranks for small host-side messages; None for one rank.
-        backend: of the groups that carry tensors: "gloo" or "nccl".
+        backend: of the groups that carry tensors: "gloo" or "nccl"; SIMULATED where the other ranks are not there.
     """
 
     rank: int
@@ -24,6 +28,14 @@ class World:
     device: torch.device
     control: ProcessGroup | None
     backend: str = "gloo"
+
+
+def new_host_group(timeout: timedelta) -> ProcessGroup:
+    """A group over all ranks for messages between hosts, whatever carries tensors. Collective."""
+    simulated = dist.get_backend() == SIMULATED
+    group = dist.new_group(backend=SIMULATED if simulated else "gloo", timeout=timeout)
+    assert isinstance(group, ProcessGroup), "every rank is a member"
+    return group
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ strategy what it expected.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -40,7 +41,32 @@ _OPS: dict[str, tuple[str, int, int]] = {
     "alltoall_": ("all_to_all", 1, 1),
     "broadcast_": ("broadcast", 1, 0),
     "reduce_": ("reduce", 1, 0),
+    "barrier": ("barrier", 0, 0),
 }
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Attributes:
+    group: the process group's name in torch.
+    collective: by name, such as "all_reduce".
+    ranks: of the group.
+    """
+
+    group: str
+    collective: str
+    ranks: int
+
+
+@dataclass
+class Sent:
+    """Attributes:
+    calls: how often the collective was called.
+    bytes: sent by this rank, rounded down.
+    """
+
+    calls: int = 0
+    bytes: int = 0
 
 
 class TrafficCounter:
@@ -51,6 +77,7 @@ class TrafficCounter:
 
     Attributes:
         last: the name of the collective that was begun last, for the last words of a rank that waits in vain.
+        totals: calls and bytes since the counter was made, which `take` does not forget.
 
     There is one per process, because the ops it listens to are the process's: use `traffic_counter()`.
     """
@@ -60,6 +87,7 @@ class TrafficCounter:
         # rounded bucket by bucket.
         self._passed: dict[tuple[str, int, str], int] = {}
         self.last = "no collective"
+        self.totals: dict[Channel, Sent] = {}
         # Kernels live as long as the library object.
         self._library = torch.library.Library("c10d", "IMPL")
         for op, (name, passes, full) in _OPS.items():
@@ -70,20 +98,24 @@ class TrafficCounter:
         def kernel(*args: Any) -> Any:
             group = next(ProcessGroup.unbox(a) for a in args if isinstance(a, torch.ScriptObject))
             key = name, group.size(), _dtype(args[full])
+            passed = passes * _bytes(args[full])
             self.last = name
-            self._passed[key] = self._passed.get(key, 0) + passes * _bytes(args[full])
+            self._passed[key] = self._passed.get(key, 0) + passed
+            total = self.totals.setdefault(Channel(group.group_name, name, group.size()), Sent())
+            total.calls += 1
+            total.bytes += passed * (group.size() - 1) // group.size()
             with torch._C._AutoDispatchBelowAutograd():
                 return op(*args)
 
         return kernel
 
     def take(self) -> dict[str, int]:
-        """Bytes by collective since the last call, which are then forgotten."""
+        """Bytes by collective since the last call, which are then forgotten; a barrier sends none."""
         passed, self._passed = self._passed, {}
         sent: dict[str, int] = {}
         for (name, ranks, _), size in passed.items():
             sent[name] = sent.get(name, 0) + size * (ranks - 1) // ranks
-        return sent
+        return {name: size for name, size in sent.items() if size}
 
     def dtypes(self) -> dict[str, int]:
         """Bytes by dtype, such as "bfloat16", since the last `take`, which would forget them."""

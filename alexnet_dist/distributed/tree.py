@@ -22,16 +22,20 @@ class Tree:
     Args:
         group: a gloo group; None: this process is alone.
         tag: of the messages. Threads that use the same group at the same time need a tag each.
+
+    Attributes:
+        rank, size: this rank in the group, and how many there are.
+        children: ranks that send to this one on the way up.
     """
 
     def __init__(self, group: ProcessGroup | None, tag: int = 0) -> None:
         self._group, self._tag = group, tag
         rank, size = (0, 1) if group is None else (group.rank(), group.size())
-        self.rank = rank
+        self.rank, self.size = rank, size
         lowest_bit = rank & -rank or size
         self._parent = rank & (rank - 1)
-        self._children = [rank + (1 << i) for i in range(size.bit_length()) if 1 << i < lowest_bit]
-        self._children = [child for child in self._children if child < size]
+        self.children = [rank + (1 << i) for i in range(size.bit_length()) if 1 << i < lowest_bit]
+        self.children = [child for child in self.children if child < size]
 
     def reduce(self, own: T, combine: Callable[[T, T], T]) -> T:
         """All ranks' values combined, on the first rank; elsewhere, those of this rank and its descendants.
@@ -39,7 +43,7 @@ class Tree:
         Args:
             combine: associative; its arguments are in the order of the ranks.
         """
-        for child in self._children:
+        for child in self.children:
             own = combine(own, self._receive(child))
         if self.rank > 0:
             self._send(own, self._parent)
@@ -49,7 +53,7 @@ class Tree:
         """The first rank's value, on every rank; what others pass is ignored."""
         if self.rank > 0:
             value = self._receive(self._parent)
-        for child in reversed(self._children):
+        for child in reversed(self.children):
             self._send(value, child)
         return value
 

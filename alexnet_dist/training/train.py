@@ -36,12 +36,13 @@ from alexnet_dist.training.stopping import StopSignal
 from alexnet_dist.training.wiring import Components, build, init_ranks
 
 
-def train(given: Experiment, status: ExitStatus) -> None:
+def train(given: Experiment, status: ExitStatus, make: Callable[..., Components] = build) -> None:
     """Train an experiment; every rank that the launcher started calls this.
 
     Args:
         given: as the user wrote it, unresolved.
         status: is told the run's folder as soon as this run owns it, and, all along, what this rank is doing.
+        make: makes the components, as `build` does.
 
     Raises:
         UsageError, Diverged, Stopped, RunFailed: see there.
@@ -54,7 +55,7 @@ def train(given: Experiment, status: ExitStatus) -> None:
     run_start = RunStart(experiment, print)
     status.release = run_start.release
     start = on_first_rank(world, run_start.find)
-    components = build(experiment, accelerator, world, resumes=start.checkpoint is not None)
+    components = make(experiment, accelerator, world, resumes=start.checkpoint is not None)
     folder = on_first_rank(world, lambda: run_start.open(start))
     status.own(folder)
     with ExitStack() as stack:

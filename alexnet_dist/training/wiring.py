@@ -158,7 +158,7 @@ def engine_of(strategy: Strategy) -> type[Engine]:
 
 
 def build(experiment: Experiment, accelerator: Accelerator, world: World, resumes: bool = False) -> Components:
-    """Initialise the net, open the data and place both. Collective.
+    """Initialise the net, open the data, place both, and compare the ranks' first samples. Collective.
 
     Args:
         resumes: a checkpoint will be loaded, so that `net.weights` is not read.
@@ -166,7 +166,16 @@ def build(experiment: Experiment, accelerator: Accelerator, world: World, resume
     Raises:
         UsageError: weights or data are missing or damaged on some rank.
     """
-    rng, table = Rng(experiment.run.seed), table_of(experiment.net)
+    components = assemble(experiment, accelerator, world, Rng(experiment.run.seed), resumes)
+    check_samples(world, components.engine.samples, components.micro_batches(0, 1), components.order)
+    return components
+
+
+def assemble(
+    experiment: Experiment, accelerator: Accelerator, world: World, rng: Rng, resumes: bool = False
+) -> Components:
+    """As `build`, but no rank's samples are compared. Collective."""
+    table = table_of(experiment.net)
     dtypes = Dtypes.of(registry.precisions[experiment.train.precision])
     net = _initial_net(experiment, table, rng, dtypes, world, resumes)
     data_set = registry.data_sets[experiment.data.name]
@@ -176,9 +185,7 @@ def build(experiment: Experiment, accelerator: Accelerator, world: World, resume
     engine.place(net, partial(make_optimizer, experiment.optim), accelerator)
     limit_waiting(world, engine.groups(), STARTUP_TIMEOUT)
     order = Order(rng, len(data.train), experiment.train.global_batch)
-    components = Components(experiment, table, strategy, engine, rng, order, data, dtypes)
-    check_samples(world, engine.samples, components.micro_batches(0, 1), order)
-    return components
+    return Components(experiment, table, strategy, engine, rng, order, data, dtypes)
 
 
 def _initial_net(

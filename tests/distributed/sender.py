@@ -46,6 +46,14 @@ def send_all() -> dict[str, dict[str, int]]:
         counter.take()
         net(torch.ones(2, 30)).sum().backward()
     note("ddp, reduced in C++")
+    dist.barrier()
+    note("barrier")
+    calls: dict[str, int] = {}
+    for channel, sent in counter.totals.items():
+        assert channel.ranks == 3 and channel.group in {group.group_name, dist.group.WORLD.group_name}
+        calls[channel.collective] = calls.get(channel.collective, 0) + sent.calls
+    assert calls.pop("barrier") >= 1 and calls["all_to_all"] == 1 and calls["all_gather"] >= 1
+    assert sum(sent.bytes for sent in counter.totals.values()) >= 1600 + 800 + 80 + 800 + 3200 + 800 + 3 * 1600
     return counted
 
 

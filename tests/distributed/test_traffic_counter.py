@@ -22,4 +22,5 @@ def test_bytes_of_every_collective_on_three_ranks(tmp_path: Path) -> None:
         "async fp64": {"all_reduce": 3200},
         "broadcast": {"broadcast": 800},
         "ddp, reduced in C++": {"all_reduce": 1600},
+        "barrier": {},
     }

@@ -14,7 +14,7 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from alexnet_dist.config.schema import CheckpointConfig
-from alexnet_dist.distributed.mesh import World
+from alexnet_dist.distributed.mesh import World, new_host_group
 from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.errors import reason_of
 from alexnet_dist.training.checkpoints import files
@@ -51,12 +51,9 @@ class CheckpointWriter:
         self._guard = guard
         self._world, self._folder, self._settings, self._say = world, folder, settings, say
         # A group of its own: the writing thread's messages must not mix with the loop's.
-        self._group: dist.ProcessGroup | None = None
-        if world.size > 1:
-            group = dist.new_group(backend="gloo", timeout=WRITE_TIMEOUT)
-            assert isinstance(group, dist.ProcessGroup), "every rank is a member"
-            self._group = group
-            _connect(group)
+        self._group = new_host_group(WRITE_TIMEOUT) if world.size > 1 else None
+        if self._group is not None:
+            _connect(self._group)
         self._copies = HostCopies()
         self._thread: Thread | None = None
         self._saved: int | None = None

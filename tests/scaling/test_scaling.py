@@ -1,0 +1,54 @@
+"""What a step costs beside its arithmetic does not grow with the ranks: every strategy on 8 ranks and on 512."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from alexnet_dist.cli import main
+from alexnet_dist.commands.scaling import FLAGS, cases_of
+from alexnet_dist.scaling.count import Costs
+from alexnet_dist.scaling.measure import measure
+
+FEW, MANY = 8, 512
+LOGARITHM = 3  # log2(512) / log2(8)
+
+
+def costs_of(strategy: str, *flags: str) -> Mapping[int, Costs]:
+    own, fields = FLAGS.split(["--ranks", f"{FEW},{MANY}", "--net.name", "alexnet_small", *flags])
+    return measure(cases_of(strategy, own, fields))
+
+
+@pytest.mark.parametrize(
+    "strategy, flags",
+    [
+        ("ddp", ()),
+        ("split", ()),
+        ("fsdp", ("--strategy.shard_ranks", "8")),
+        ("zero1", ()),
+        ("zero2", ()),
+        ("zero3", ()),
+    ],
+)
+def test_nothing_grows_with_the_ranks(strategy: str, flags: tuple[str, ...]) -> None:
+    costs = costs_of(strategy, *flags)
+    few, many = costs[FEW], costs[MANY]
+    for cost in costs.values():
+        assert cost.counted == cost.expected and cost.counted
+        # Two steps of four samples on a rank; two layers of 64 units, half of them where towers share them.
+        assert cost.random_words == 2 * 4 * 2 * 64 / 4 / (2 if strategy == "split" else 1)
+    assert many.memory <= 1.1 * few.memory
+    assert many.start.hops <= LOGARITHM * few.start.hops
+    if strategy not in ("zero1", "zero2"):  # DeepSpeed sums each owner's part by itself
+        assert many.strategy.calls <= LOGARITHM * few.strategy.calls
+        assert many.connections <= LOGARITHM * few.connections
+
+
+def test_a_split_over_all_ranks_pads_small_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the command shows it: layers of 10 to 64 rows on 512 ranks."""
+    flags = ["--strategies", "fsdp", "--ranks", f"{FEW},{MANY}", "--net.name", "alexnet_small"]
+    assert main(["scaling", *flags]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    (sent,) = [line for line in shown.splitlines() if "strategy: sent" in line]
+    assert sent.split("│")[-2].strip() == "x 13.9"
+    assert "as expected on every number of ranks" in shown and "NOT" not in shown
