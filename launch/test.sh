@@ -14,6 +14,8 @@ if [ "$(id -u)" -eq 0 ] && ! (command -v c++ && command -v slurmctld && command 
   system_packages g++ slurmctld slurmd slurm-client munge iproute2 shellcheck
 fi
 
+.venv/bin/alexnet-dist data fetch photographs || true  # its tests are skipped without
+
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy

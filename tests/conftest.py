@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
 
+from alexnet_dist.data.fetch.photographs import LICENCES, USUAL_PLACE
 from alexnet_dist.data.sets.fashion_mnist import find_folder
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.launch_line import free_port, launch_line
@@ -131,6 +132,18 @@ def fashion_mnist() -> Path:
         if os.environ.get("CI") == "true":
             pytest.fail(str(refusal))
         pytest.skip(str(refusal))
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The folder of the 255 photographs; their absence is a failure in CI and a skip on a user's machine."""
+    folder = Path(USUAL_PLACE).expanduser()
+    if not (folder / LICENCES).is_file():
+        reason = f"no photographs in {folder}: alexnet-dist data fetch photographs"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ FILES = {
 @final
 class FashionMnist(DataSet):
     name = "fashion_mnist"
-    unused = ("samples",)
+    unused = ("samples", "broken", "stage")
 
     def facts(self, settings: DataConfig) -> Facts:
         return Facts(classes=10, channels=1, class_names=CLASS_NAMES)
@@ -57,12 +57,12 @@ class FashionMnist(DataSet):
         return None
 
     def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
-        from alexnet_dist.data.fashion_mnist_download import fetch
+        from alexnet_dist.data.fetch.fashion_mnist import fetch
 
         # Every rank gets here; where the files are missing, one fetches them while the others wait. A folder that the
         # user named is not filled: the name may be a slip.
         folder = find_folder(settings.root) if settings.root is not None else fetch(None)
-        return Parts(*(_part(folder, part, device) for part in ("train", "t10k")))
+        return Parts(_part(folder, "train", device), _part(folder, "t10k", device))
 
 
 registry.data_sets.register(FashionMnist())

@@ -4,8 +4,6 @@ One process works, under a lock; a file gets its name only when it is whole and 
 download goes on where it stopped.
 """
 
-import shutil
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -16,6 +14,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 from rich.progress import Progress
 
+from alexnet_dist.data.fetch.debian import unpack
 from alexnet_dist.data.sets.fashion_mnist import FILES, find_folder, folder_to_fill, read_published
 from alexnet_dist.errors import UsageError
 
@@ -72,7 +71,7 @@ def _fetch_locked(folder: Path, mirrors: Sequence[str]) -> Path:
         try:
             get()
             return find_folder(str(folder))
-        except (OSError, HTTPException, ValueError, subprocess.SubprocessError, UsageError) as error:
+        except (OSError, HTTPException, ValueError, UsageError) as error:
             reasons.append(f"{name}: {error}")
     raise UsageError(
         "data.root",
@@ -128,13 +127,8 @@ def _keep(part: Path, path: Path) -> None:
 
 
 def _from_debian(folder: Path) -> None:
-    for tool in ("apt-get", "dpkg-deb"):
-        if shutil.which(tool) is None:
-            raise OSError(f"no {tool} on this machine")
     with TemporaryDirectory(dir=folder) as work:
-        subprocess.run(["apt-get", "download", "-qq", DEBIAN_PACKAGE], cwd=work, check=True, capture_output=True)
-        (package,) = Path(work).glob("*.deb")
-        subprocess.run(["dpkg-deb", "-x", package, work], check=True, capture_output=True)
+        unpack(DEBIAN_PACKAGE, Path(work))
         for name in FILES:
             (found,) = Path(work).rglob(f"{name}.gz")
             _keep(found, folder / found.name)

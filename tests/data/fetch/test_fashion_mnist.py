@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from alexnet_dist.data.fashion_mnist_download import fetch
+from alexnet_dist.data.fetch.fashion_mnist import fetch
 from alexnet_dist.data.sets.fashion_mnist import FILES, read_fashion_mnist
 from alexnet_dist.errors import UsageError
 

@@ -1,0 +1,27 @@
+"""Debian's packages, unpacked without root."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+
+def unpack(package: str, folder: Path) -> None:
+    """Download a package and unpack its files below a folder, as they would lie below the root.
+
+    Raises:
+        OSError: this is no Debian machine, or the package cannot be had.
+    """
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise OSError(f"no {tool} on this machine")
+    _run(["apt-get", "download", "-qq", package], folder)
+    (packed,) = folder.glob("*.deb")
+    _run(["dpkg-deb", "-x", str(packed), "."], folder)
+    packed.unlink()
+
+
+def _run(words: list[str], folder: Path) -> None:
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = " ".join(done.stderr.split())[-300:]
+        raise OSError(f"{words[0]} failed: {reason}")
