@@ -1,39 +1,231 @@
-"""`alexnet-dist data fetch`."""
+"""`alexnet-dist data`: gets data sets, prepares image files for training, verifies and shows what is there."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.schema import FilePath, Group, Role
+from alexnet_dist.distributed.cores import available_cores
+from alexnet_dist.errors import DONE, RankFailed, RunFailed, UsageError, one_of
 from alexnet_dist.registry import commands
 
-ABOUT = """Get Fashion-MNIST where it is missing.
+if TYPE_CHECKING:
+    from alexnet_dist.data.imagenet.index import Index
 
-alexnet-dist data fetch --root /scratch/fashion-mnist
+WIDTH = 100
+SECONDS_BETWEEN_LINES = 10.0
+ABOUT = """Get data sets, prepare image files, verify and show what is there.
+
+alexnet-dist data fetch                         Fashion-MNIST, where it is missing
+alexnet-dist data fetch photographs             255 photographs in 7 classes
+alexnet-dist data fetch tiles                   6,164 tiles of 45 large photographs, the classes
+alexnet-dist data prepare imagenet SRC DST      ILSVRC-2012, to shards of 256 x 256
+alexnet-dist data prepare image_folder SRC DST  any folder with a folder for each class
+alexnet-dist data verify DST                    every file against the index's checksums
+alexnet-dist data show FOLDER                   counts by class and a contact sheet, prepared or not
 """
+
+Action = Literal["fetch", "prepare", "verify", "show"]
+# The flags of each; another's have no effect.
+OWN_FLAGS = {
+    "fetch": ("root", "mirror", "side"),
+    "prepare": ("format", "size", "quality", "subsampling", "shard_samples", "workers", "broken"),
+    "verify": ("workers",),
+    "show": ("output",),
+}
 
 
 class DataFlags(Group):
-    action: Annotated[Literal["fetch"], Role.ARGUMENT] = Field(description="what to do")
-    root: FilePath | None = Field(
-        None, description="folder; default: a usual place that has it, else ~/Datasets/FashionMNIST"
+    action: Annotated[list[str], Action, Role.ARGUMENT] = Field(
+        min_length=1, description="fetch [NAME], prepare NAME SRC DST, verify DST, or show FOLDER"
     )
-    mirror: list[str] | None = Field(None, description="address of a folder with the files; may be repeated")
+    root: FilePath | None = Field(None, description="fetch: folder; default: the data set's usual place")
+    mirror: list[str] | None = Field(
+        None, description="fetch fashion_mnist: address of a folder with the files; may be repeated"
+    )
+    side: int = Field(128, ge=16, le=1024, description="fetch tiles: height and width of a tile")
+    format: Literal["jpeg", "raw"] = Field("jpeg", description="prepare: what a shard holds; raw: pixels, in .npy")
+    size: int = Field(256, ge=16, le=1024, description="prepare: shorter side before the central square is cut out")
+    quality: int = Field(90, ge=1, le=100, description="prepare: of JPEG")
+    subsampling: Literal["420", "422", "444"] = Field("420", description="prepare: of JPEG's colours")
+    shard_samples: int = Field(4096, ge=1, le=65_536, description="prepare: images in a shard")
+    workers: int | None = Field(None, ge=1, le=256, description="prepare, verify: threads; default: one a core")
+    broken: Literal["skip", "refuse"] = Field(
+        "skip", description="prepare: image files that cannot be read are left out and named at the end; or refused"
+    )
+    output: FilePath = Field("contact-sheet.png", min_length=1, description="show: the picture's file")
 
 
 FLAGS = Flags(DataFlags)
 
 
 def run(flags: Sequence[str]) -> int:
-    """Fetch Fashion-MNIST where it is missing."""
+    """Do what the first word says.
+
+    Raises:
+        UsageError: a word or a flag is wrong, or what it names is not there.
+        RunFailed: files are damaged, or a disk fails.
+    """
     own, _ = FLAGS.split(flags)
-    from alexnet_dist.data.fashion_mnist_download import fetch
+    action, *words = own.action
+    actions = {"fetch": _fetch, "prepare": _prepare, "verify": _verify, "show": _show}
+    if action not in actions:
+        raise UsageError("ACTION", action, one_of(action, actions))
+    for name, value in own:
+        if name != "action" and name not in OWN_FLAGS[action] and value != DataFlags.model_fields[name].default:
+            raise UsageError(FLAGS.own_flags[name].typed, value, f"has no effect on data {action}")
+    try:
+        actions[action](own, words)
+    except RankFailed as error:
+        raise RunFailed(str(error)) from None
+    return DONE
 
-    print(f"Fashion-MNIST is in {fetch(own.root, own.mirror)}")
-    return 0
+
+def _fetch(own: DataFlags, words: Sequence[str]) -> None:
+    (name,) = _named(words or ["fashion_mnist"], "NAME")
+    if name == "fashion_mnist":
+        from alexnet_dist.data.fetch.fashion_mnist import fetch
+
+        print(f"Fashion-MNIST is in {fetch(own.root, own.mirror)}")
+    elif name == "photographs":
+        from alexnet_dist.data.fetch import photographs
+
+        print(f"the photographs are in {photographs.fetch(own.root)}")
+    elif name == "tiles":
+        from alexnet_dist.data.fetch import tiles
+
+        print(f"the tiles are in {tiles.fetch(own.root, own.side)}")
+    else:
+        raise UsageError("NAME", name, one_of(name, ("fashion_mnist", "photographs", "tiles")))
 
 
-COMMAND = commands.register(Command("data", "fetch the images", run, FLAGS, ABOUT))
+def _prepare(own: DataFlags, words: Sequence[str]) -> None:
+    name, source, target = _named(words, "NAME", "SRC", "DST")
+    from alexnet_dist.config.schema import DataConfig
+    from alexnet_dist.data.imagenet.index import PARTS, Encoding
+    from alexnet_dist.data.imagenet.layouts import find_layout
+    from alexnet_dist.data.imagenet.listing import list_images
+    from alexnet_dist.data.imagenet.prepare import Preparation
+    from alexnet_dist.registry import data_sets
+
+    if name not in ("imagenet", "image_folder"):
+        raise UsageError("NAME", name, one_of(name, ("imagenet", "image_folder")))
+    try:
+        data_sets[name].check(DataConfig(name=name, root=source))
+        listing = list_images(find_layout(Path(source).expanduser()))
+    except UsageError as error:
+        raise UsageError(error.field.replace("data.root", "SRC"), error.given, error.remedy) from None
+    is_raw = own.format == "raw"
+    encoding = Encoding(
+        kind=own.format,
+        size=own.size,
+        quality=None if is_raw else own.quality,
+        subsampling=None if is_raw else own.subsampling,
+    )
+    threads = own.workers or available_cores()
+    preparation = Preparation(
+        listing, Path(target).expanduser(), encoding, own.shard_samples, threads, own.broken == "refuse"
+    )
+    with _progress("preparing", len(listing.train) + len(listing.test), "images") as progress:
+        index = preparation.run(progress)
+    for part in PARTS:
+        for image, reason in index.parts[part].left_out.items():
+            print(f"left out: {image}: {reason}")
+    print(f"{target}: {_contents(index)}")
+
+
+def _verify(own: DataFlags, words: Sequence[str]) -> None:
+    (target,) = _named(words, "DST")
+    from alexnet_dist.data.imagenet.index import read_index
+    from alexnet_dist.data.imagenet.verify import verify
+
+    index = read_index(Path(target))
+    with _progress("verifying", len(index.files()), "files") as progress:
+        problems = verify(Path(target), index, own.workers or available_cores(), progress)
+    if problems:
+        print(*problems, sep="\n")
+        raise RunFailed(f"{target}: {len(problems)} of {len(index.files())} files differ from the index")
+    print(f"{target}: {_contents(index)}, all {len(index.files())} files as they were written")
+
+
+def _show(own: DataFlags, words: Sequence[str]) -> None:
+    (folder,) = _named(words, "FOLDER")
+    import numpy as np
+    import torch
+
+    from alexnet_dist.config.schema import DataConfig
+    from alexnet_dist.data.imagenet.contact_sheet import contact_sheet
+    from alexnet_dist.data.imagenet.open_parts import labels_of, open_parts
+    from alexnet_dist.registry import data_sets
+
+    settings = DataConfig(name="image_folder", root=folder, workers=available_cores())
+    parts = open_parts(Path(folder).expanduser(), settings, torch.device("cpu"))
+    names = data_sets["image_folder"].facts(settings).class_names
+    labels = [labels_of(part) for part in (parts.train, parts.test)]
+    _print_counts(names, [np.bincount(part, minlength=len(names)).tolist() for part in labels])
+    try:
+        contact_sheet(parts.train, labels[0], names).save(own.output)
+    except (OSError, ValueError) as error:
+        raise UsageError("--output", own.output, f"cannot be written ({error})") from None
+    print(f"{own.output}: a row for each class, of the training images")
+
+
+def _print_counts(names: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("class", *(f"{part} images" for part in ("training", "test")))
+    for name, *numbers in (*zip(names, *counts, strict=True), ("all", *map(sum, counts))):
+        table.add_row(name, *map(str, numbers))
+    Console(width=None if Console().is_terminal else WIDTH).print(table)
+
+
+def _named(words: Sequence[str], *names: str) -> Sequence[str]:
+    """The words of an action, as many as have names."""
+    if len(words) < len(names):
+        raise UsageError(names[len(words)], "", "is missing; see alexnet-dist data --help")
+    if len(words) > len(names):
+        raise UsageError("command line", words[len(names)], "is one word too many; see alexnet-dist data --help")
+    return words
+
+
+def _contents(index: Index) -> str:
+    how = index.encoding
+    stored = "raw" if how.kind == "raw" else f"JPEG of quality {how.quality}, {how.subsampling}"
+    train, test = (f"{index.parts[part].samples:,}" for part in ("train", "test"))
+    images = f"{train} training and {test} test images of {len(index.classes)} classes"
+    return f"{images}, {how.size} x {how.size}, {stored}"
+
+
+@contextmanager
+def _progress(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A bar with the rate and the time left; without a terminal, a line now and then."""
+    from alexnet_dist.telemetry.progress import ProgressBar
+
+    began: tuple[float, int] | None = None
+    said = time.monotonic()
+
+    def show(done: int) -> None:
+        nonlocal began, said
+        now = time.monotonic()
+        began = began or (now, done)
+        rate = (done - began[1]) / (now - began[0] or 1)
+        left = f", {timedelta(seconds=round((total - done) / rate))} left" if rate else ""
+        if bar.is_drawn or now - said >= SECONDS_BETWEEN_LINES:
+            said = now
+            bar.show(done, f"{rate:.0f} {unit}/s", f"{label}: {done:,} of {total:,} {unit}, {rate:.0f} a second{left}")
+
+    with ProgressBar(label, total) as bar:
+        yield show
+
+
+COMMAND = commands.register(Command("data", "fetch, prepare, verify and show images", run, FLAGS, ABOUT))

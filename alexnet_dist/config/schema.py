@@ -122,7 +122,24 @@ class DataConfig(Group):
 
     name: DataName = Field("fashion_mnist", description="data set")
     root: FilePath | None = Field(None, description="folder of the files; default: the usual places are searched")
-    workers: int = Field(1, ge=0, le=64, description="threads that prepare batches ahead; 0: none")
+    workers: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="threads that read, decode and prepare batches ahead; 0: none; default: 1, or for image files on "
+        "a GPU the rank's share of the cores but one, at most 16",
+    )
+    prefetch: int = Field(
+        2, ge=1, le=64, description="batches that are ready or under way ahead of a step, which bounds the memory"
+    )
+    broken: Literal["skip", "refuse"] = Field(
+        "skip",
+        description="image files that cannot be read: another image stands in, they are named at the end; refuse: the "
+        "run ends",
+    )
+    stage: FilePath | None = Field(
+        None, min_length=1, description="prepared data is first copied to this folder, once on each machine"
+    )
     normalise: Normalise = Field(
         "none", description="of inputs scaled to [0, 1]: [[mean, …], [deviation, …]] by channel, or a name for those"
     )

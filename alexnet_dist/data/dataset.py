@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, ClassVar, final
 
 from alexnet_dist.config.schema import DataConfig
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Takes int64 (rows, 2), heights and widths of images; gives int64 (rows, 4), top, left, height and width of a part of
 # each.
 Boxes = Callable[["Tensor"], "Tensor"]
+
+UNREAD = -1
 
 
 class Samples(ABC):
@@ -39,8 +41,8 @@ class Samples(ABC):
             ids: int64 (rows,), on the CPU; sample numbers from 0.
 
         Returns:
-            uint8 (rows, channels, height, width) and int64 (rows,); a label is -1 where the image cannot be read, which
-            the training part never gives.
+            uint8 (rows, channels, height, width) and int64 (rows,); the label is UNREAD where the image cannot be
+            read, which the training part never gives.
         """
 
     def statistics(self) -> Statistics:
@@ -103,10 +105,20 @@ class InMemory(Samples):
 
 @dataclass(frozen=True)
 class Parts:
-    """The two parts of an opened data set."""
+    """The two parts of an opened data set.
+
+    Attributes:
+        about: what was opened, in a line; empty where there is nothing to say.
+        workers: threads that wait for batches, where the settings name no number.
+        unreadable: images that could not be read so far, and why, by name; grows while batches are read.
+    """
 
     train: Samples
     test: Samples
+    _: KW_ONLY
+    about: str = ""
+    workers: int = 1
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,17 @@
 """The micro-batches of one rank, prepared ahead of the loop."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from alexnet_dist.data.ahead import in_order
 from alexnet_dist.data.dataset import Samples
 from alexnet_dist.data.order import Order, Rows
 from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.mesh import SampleShard
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,7 @@ class Loader:
         accumulate: micro-batches per step.
         transform: makes the net's input of uint8 images.
         workers: threads that prepare batches ahead; with 0, the caller's own thread prepares them.
+        prefetch: micro-batches that are ready or under way ahead of the one that is asked for.
         device: of the batches.
     """
 
@@ -56,6 +52,7 @@ class Loader:
     accumulate: int
     transform: InputTransform
     workers: int
+    prefetch: int
     device: torch.device
 
     def micro_batches(self, start: int, stop: int) -> Iterator[MicroBatch]:
@@ -65,27 +62,14 @@ class Loader:
             for step in range(start, stop)
             for rows in self.order.rows(step, self.shard.count, self.shard.index, self.accumulate)
         )
-        return _ahead(work, self.workers, self.device) if self.workers else (load() for load in work)
+        if not self.workers:
+            return (load() for load in work)
+        return in_order(work, min(self.workers, self.prefetch), self.prefetch, "loader", self._use_device)
 
     def _load(self, ids: Tensor, rows: Rows) -> MicroBatch:
         pixels, labels = self.samples.batch(ids)
         return MicroBatch(self.transform(pixels), labels, ids, rows)
 
-
-def _ahead(work: Iterable[Callable[[], T]], workers: int, device: torch.device) -> Iterator[T]:
-    """Results in order; one more task is under way than there are threads."""
-
-    def use_device() -> None:
-        if device.type == "cuda":  # a new thread's current device is the first one, whoever's that is
-            torch.cuda.set_device(device)
-
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="loader", initializer=use_device)
-    rest = iter(work)
-    pending: deque[Future[T]] = deque(pool.submit(load) for load in islice(rest, workers + 1))
-    try:
-        while pending:
-            ready = pending.popleft().result()
-            pending.extend(pool.submit(load) for load in islice(rest, 1))
-            yield ready
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    def _use_device(self) -> None:
+        if self.device.type == "cuda":  # a new thread's current device is the first one, whoever's that is
+            torch.cuda.set_device(self.device)

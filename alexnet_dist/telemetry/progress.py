@@ -14,6 +14,9 @@ class ProgressBar:
         label: before the bar.
         total, done: pieces of work, and how many of them are done.
         shown: False prints nothing.
+
+    Attributes:
+        is_drawn: whether there is a bar: whoever prints lines instead may want fewer of them.
     """
 
     def __init__(self, label: str, total: int, done: int = 0, shown: bool = True) -> None:
@@ -24,22 +27,22 @@ class ProgressBar:
         columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), left, TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=self._console)
         self._task = self._bar.add_task("", completed=done, total=total)
-        self._drawn = shown and self._console.is_terminal
+        self.is_drawn = shown and self._console.is_terminal
 
     def __enter__(self) -> Self:
-        if self._drawn:
+        if self.is_drawn:
             self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._drawn:
+        if self.is_drawn:
             self._bar.stop()
 
     def show(self, done: int, text: str, line: str) -> None:
         """Move the bar to `done` pieces, with `text` behind it; without a bar print `line`."""
-        if self._drawn:
+        if self.is_drawn:
             self._bar.update(self._task, completed=done, description=text)
         elif self._shown:
             print(line, flush=True)

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from alexnet_dist.data.dataset import UNREAD
 from alexnet_dist.data.order import fingerprint, share
 from alexnet_dist.distributed.agreement import combined
+from alexnet_dist.errors import RankFailed
 from alexnet_dist.training.wiring import Components
 
 
@@ -19,7 +21,7 @@ class Evaluation:
     """Attributes:
     top1, top5: fraction of test images whose class is the first, or among the first five.
     loss: mean cross-entropy.
-    unique_samples: test images that were counted, each once.
+    unique_samples: test images that were counted, each once; those that cannot be read are not among them.
     """
 
     top1: float
@@ -45,7 +47,8 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
         None where it was given up.
 
     Raises:
-        RuntimeError: an image was counted twice or not at all, which only a defect of this program can do.
+        RuntimeError: an image was evaluated twice or not at all, which only a defect of this program can do.
+        RankFailed: no image can be read.
     """
     test, train, shard = components.data.test, components.experiment.train, components.engine.samples
     transform = components.transform
@@ -54,7 +57,7 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
     size = max(1, train.global_batch // (shard.count * train.accumulate))
     # Every rank runs as many batches as the one with most, an empty one if need be: forward may be collective.
     longest = -(-total // shard.count)
-    sums = torch.zeros(3, dtype=torch.float64, device=components.world.device)
+    sums = torch.zeros(4, dtype=torch.float64, device=components.world.device)
     count, seen = 0, 0  # of this rank's images: how many, and their fingerprint
     for start in range(mine.start, mine.start + longest, size):
         ids = torch.arange(min(start, mine.stop), min(start + size, mine.stop))
@@ -67,15 +70,17 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
     *measured, evaluated, fingerprints = _over_shards(components, np.array([*sums.tolist(), count, seen])).tolist()
     if (evaluated, fingerprints) != (total, fingerprint(torch.arange(total))):
         raise RuntimeError(f"{evaluated:.0f} test images were evaluated, and not each of {total} exactly once")
-    top1, top5, loss = (value / total for value in measured)
-    return Evaluation(top1, top5, loss, unique_samples=total)
+    top1, top5, loss, read = measured
+    if not read:
+        raise RankFailed(f"none of the {total} test images can be read")
+    return Evaluation(top1 / read, top5 / read, loss / read, unique_samples=int(read))
 
 
 def _sums(logits: Tensor, labels: Tensor) -> Tensor:
-    """(correct, correct among five, loss), summed over a batch; fp64 (3,)."""
+    """(correct, correct among five, loss, images), summed over a batch's images that could be read; fp64 (4,)."""
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels.unsqueeze(1)
-    loss = functional.cross_entropy(logits, labels, reduction="sum")
-    return torch.stack([best[:, 0].sum().double(), best.sum().double(), loss])
+    loss = functional.cross_entropy(logits, labels, reduction="sum", ignore_index=UNREAD)
+    return torch.stack([best[:, 0].sum().double(), best.sum().double(), loss, (labels != UNREAD).sum().double()])
 
 
 def _over_shards(components: Components, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Any
 from alexnet_dist import registry
 from alexnet_dist.config.resolve import length_warnings, warnings
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.distributed.agreement import all_or_none, gather_on_first, on_first_rank
+from alexnet_dist.distributed.agreement import all_or_none, combined, gather_on_first, on_first_rank
 from alexnet_dist.distributed.devices import device_warnings
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.errors import RunFailed
@@ -34,6 +34,8 @@ from alexnet_dist.training.run_context import RunContext
 from alexnet_dist.training.run_directory import unwritable
 from alexnet_dist.training.stopping import StopSignal
 from alexnet_dist.training.wiring import Components, build, init_ranks
+
+MOST_NAMED = 20  # images that could not be read
 
 
 def train(given: Experiment, status: ExitStatus, make: Callable[..., Components] = build) -> None:
@@ -83,7 +85,8 @@ def _open(
     experiment, world = components.experiment, components.world
     first, left = world.rank == 0, start.step < components.total_steps
     progress = RunProgress(start.step, components.total_steps, shown=first)
-    for line in (*_warnings(components), _headline(components), f"run folder: {folder}"):
+    about = [f"data: {components.data.about}"] if components.data.about else []
+    for line in (*_warnings(components), _headline(components), *about, f"run folder: {folder}"):
         progress.say(line)
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: _open_record(experiment, folder, start, guard, progress) if first else None)
@@ -169,6 +172,8 @@ def _finish(components: Components, start: ResumePoint, run: RunContext) -> None
     Raises:
         RunFailed: something is not.
     """
+    for line in _unreadable(components):
+        run.progress.say(line)
     summary = _summary(components, start, run)
     if run.record is not None:
         run.record.summary(summary)
@@ -183,6 +188,16 @@ def _finish(components: Components, start: ResumePoint, run: RunContext) -> None
         seconds, rate = summary["total_seconds"], summary["images_per_second"]
         speed = "" if rate is None else f": {rate:.1f} images/s"
         run.progress.say(f"done in {seconds:.1f} s{speed}, summary in {run.folder / SUMMARY}")
+
+
+def _unreadable(components: Components) -> list[str]:
+    """Images that no rank could read, one line each; the first of very many. Collective."""
+    found = combined(components.world, dict(components.data.unreadable), lambda lower, higher: lower | higher)
+    if not found:
+        return []
+    named = [f"  {name}: {reason}" for name, reason in sorted(found.items())]
+    more = [f"  and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
+    return [f"{len(named)} images could not be read, and were passed over:", *named[:MOST_NAMED], *more]
 
 
 def _summary(components: Components, start: ResumePoint, run: RunContext) -> dict[str, Any]:

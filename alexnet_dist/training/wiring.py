@@ -82,13 +82,15 @@ class Components:
 
     def micro_batches(self, start: int, stop: int) -> Iterator[MicroBatch]:
         """This rank's micro-batches of steps start … stop - 1, in order."""
+        settings = self.experiment.data
         loader = Loader(
             self.data.train,
             self.order,
             self.engine.samples,
             self.experiment.train.accumulate,
             self.transform,
-            self.experiment.data.workers,
+            self.data.workers if settings.workers is None else settings.workers,
+            settings.prefetch,
             self.world.device,
         )
         return loader.micro_batches(start, stop)

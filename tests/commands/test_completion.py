@@ -44,7 +44,7 @@ def offered(script: Path, *words: str) -> list[str]:
         (["launch", "--max"], ["--max-restarts"]),
         (["launch", "--ranks", "2", "--", "--strategy.na"], ["--strategy.name"]),
         (["launch", "--ranks", "2", "--", "--strategy.name", "s"], ["single", "split"]),
-        (["data", ""], ["fetch"]),
+        (["data", "fe"], ["fetch"]),
         (["completion", "z"], ["zsh"]),
     ],
 )

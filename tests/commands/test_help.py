@@ -82,7 +82,7 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
         (["doctor", "--rank", "2"], "--rank: 2: unknown flag: did you mean --ranks?\n"),
         (["launch", "--strategy.name", "split"], "strategy.name: split: goes behind --, where SETTINGS follow\n"),
         (["runs"], "FOLDER: empty: is needed: a run's own folder"),
-        (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? Input should be 'fetch'\n"),
+        (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
         (["export", "--output", "x"], "--checkpoint: empty: is needed: a checkpoint, or the folder of a run\n"),
         (["bench", "--only", "nrom"], "--only: nrom: "),
         (["parity", "--strategies", "ddp,splt"], "--strategies: splt: did you mean split? "),

@@ -1,10 +1,13 @@
 """Every choice of every field is implemented: a word that the schema alone has would train something else, silently."""
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import get_args
 
 import pytest
 import torch
+from PIL import Image
 
 from alexnet_dist import registry
 from alexnet_dist.commands.export import ExportFlags
@@ -13,7 +16,7 @@ from alexnet_dist.config.fields import choices, fields_of, marks
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import NORMALISATIONS, resolve, table_of
 from alexnet_dist.config.schema import Experiment, OneOf
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import RankFailed, UsageError
 from alexnet_dist.nets.alexnet import Activation
 from alexnet_dist.nets.table import ACTIVATIONS, Exchange, Norm, Table
 from alexnet_dist.nets.table import Activation as ActivationRow
@@ -59,6 +62,23 @@ def check_normalise(word: str) -> None:
     assert values == (word if word == "none" else NORMALISATIONS[word])
 
 
+def check_broken(word: str) -> None:
+    from image_files import all_of, opened
+
+    with TemporaryDirectory() as folder:
+        for name in ("a/1", "a/2", "b/1", "b/6"):  # 6 is of the test part
+            path = Path(folder, f"{name}.png")
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (9, 9)).save(path)
+        Path(folder, "a/1.png").write_bytes(b"")
+        parts = opened(Path(folder), broken=word)
+        if word == "skip":
+            assert len(all_of(parts)) == 2
+        else:
+            with pytest.raises(RankFailed, match="cannot be read"):
+                all_of(parts)
+
+
 def check_dtype(word: str) -> None:
     assert WIRE_DTYPES[word] == {"fp32": "float32", "bf16": "bfloat16"}[word]
 
@@ -76,6 +96,7 @@ IMPLEMENTED: dict[str, Callable[[str], None]] = {
     "net.exchange": check_exchange,
     "net.follows": check_follows,
     "data.normalise": check_normalise,
+    "data.broken": check_broken,
     "strategy.gradient_dtype": check_dtype,
     "compare.scaling": check_scaling,
 }

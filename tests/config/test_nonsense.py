@@ -82,8 +82,10 @@ RULES: dict[str, dict[str, Valid]] = {
         "follows": optional(one_of("code", "paper")),
     },
     "data": {
-        "name": one_of("fashion_mnist", "synthetic"), "root": optional(lambda v: type(v) is str),
-        "workers": whole(0, 64), "samples": whole(1, 10**7), "normalise": normalise,
+        "name": one_of("fashion_mnist", "image_folder", "imagenet", "synthetic"),
+        "root": optional(lambda v: type(v) is str),
+        "workers": optional(whole(0, 64)), "samples": whole(1, 10**7), "normalise": normalise,
+        "prefetch": whole(1, 64), "broken": one_of("skip", "refuse"), "stage": optional(text),
     },
     "optim": {
         "name": one_of("sgd", "adam", "lars"), "lr": number(0, 1e3, with_low=False),
@@ -128,6 +130,7 @@ VALUES = st.one_of(
 # Where a file takes a word as it stands: a run may be called 2012, or no.
 TEXT = [
     ("net", "name"), ("net", "activation"), ("net", "follows"), ("net", "weights"), ("data", "name"), ("data", "root"),
+    ("data", "stage"),
     ("optim", "name"), ("optim", "schedule"), ("train", "precision"), ("tracking", "project"), ("tracking", "group"),
     ("run", "name"), ("run", "dir"), ("run", "resume"),
 ]  # fmt: skip

@@ -21,7 +21,7 @@ _AT_ONCE = 32  # images made together: their random words fit a cache
 @final
 class Synthetic(DataSet):
     name = "synthetic"
-    unused = ("root",)
+    unused = ("root", "broken", "stage")
 
     def facts(self, settings: DataConfig) -> Facts:
         return Facts(classes=None, channels=None)
@@ -30,7 +30,9 @@ class Synthetic(DataSet):
         """There is nothing to miss."""
 
     def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
-        return Parts(*(_part(part, settings.samples, table, rng, device) for part in ("train", "test")))
+        return Parts(
+            _part("train", settings.samples, table, rng, device), _part("test", settings.samples, table, rng, device)
+        )
 
 
 def _part(part: str, samples: int, table: Table, rng: Rng, device: torch.device) -> InMemory:

@@ -1,0 +1,100 @@
+"""Puts a batch together, row by row, and deals with images that cannot be read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from alexnet_dist.data.dataset import UNREAD
+from alexnet_dist.data.imagenet.decode import Pixels, Unreadable
+from alexnet_dist.data.imagenet.sources import Numbers
+from alexnet_dist.data.imagenet.threads import RowThreads
+from alexnet_dist.errors import RankFailed
+
+# Puts the image of a sample into a row: (row, sample's number, its pixels to be filled). It may raise Unreadable.
+Fill = Callable[[int, int, Pixels], None]
+
+MOST_IN_A_ROW = 100
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Images that could not be read.
+
+    Attributes:
+        refuse: whether one of them ends the run.
+        reasons: by name.
+    """
+
+    refuse: bool
+    reasons: dict[str, str]
+
+
+class BatchReader:
+    """Makes batches of one part.
+
+    In training, the next sample that can be read stands in for one that cannot. So a broken image changes neither the
+    number of samples nor, on any rank, which ones they are.
+
+    Args:
+        labels: by sample.
+        name: of a sample, for messages.
+        device: of batches.
+        threads: fill the rows.
+        broken: collects what could not be read; shared by the parts of a data set.
+        replace: whether another image stands in for a broken one; else its row is black, its label UNREAD.
+    """
+
+    def __init__(
+        self,
+        labels: Numbers,
+        name: Callable[[int], str],
+        device: torch.device,
+        threads: RowThreads,
+        broken: Broken,
+        replace: bool,
+    ) -> None:
+        self.labels, self.threads = labels, threads
+        self._name, self._device, self._broken, self._replace = name, device, broken, replace
+        self._skipped: set[int] = set()
+
+    def batch(self, ids: Tensor, size: int, fill: Fill) -> tuple[Tensor, Tensor]:
+        """Images and labels as `Samples.batch` gives them.
+
+        Raises:
+            RankFailed: a broken image is refused, or too many are broken.
+        """
+        pinned = self._device.type == "cuda"  # memory that the GPU copies from while the host goes on
+        pixels = torch.empty((len(ids), size, size, 3), dtype=torch.uint8, pin_memory=pinned)
+        labels = torch.empty(len(ids), dtype=torch.int64, pin_memory=pinned)
+        numbers, array = ids.tolist(), pixels.numpy()
+
+        def fill_row(row: int) -> None:
+            labels[row] = self._fill_row(row, numbers[row], array[row], fill)
+
+        self.threads.each(len(ids), fill_row)
+        images = pixels.permute(0, 3, 1, 2)
+        return images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
+
+    def _fill_row(self, row: int, number: int, pixels: Pixels, fill: Fill) -> int:
+        """Fill a row and return its label."""
+        for step in range(MOST_IN_A_ROW):
+            candidate = (number + step) % len(self.labels)
+            if candidate not in self._skipped:
+                try:
+                    fill(row, candidate, pixels)
+                    return int(self.labels[candidate])
+                except Unreadable as error:
+                    self._skip(candidate, str(error))
+            if not self._replace:
+                pixels[:] = 0
+                return UNREAD
+        raise RankFailed(f"{MOST_IN_A_ROW} images from {self._name(number)} on cannot be read")
+
+    def _skip(self, number: int, reason: str) -> None:
+        name = self._name(number)
+        if self._broken.refuse:
+            raise RankFailed(f"{name} cannot be read ({reason}): mend or remove it, or set data.broken to skip")
+        self._skipped.add(number)
+        self._broken.reasons[name] = reason

@@ -1,0 +1,130 @@
+"""The files of a prepared data set.
+
+    index.json            what this module describes: settings, classes, statistics, shards with their checksums
+    train.npy, test.npy   int64 (samples, 4): shard, offset and length of the contents, label
+    train.txt, test.txt   a line by sample: the class's name and the image's path below it
+    mean.npy              fp64 (size, size, 3), of the training images
+    train-00000.tar, …    JPEG: an archive that any tool reads; raw: train-00000.npy, uint8 (samples, size, size, 3)
+
+`index.json` is written last: a folder without it is not finished.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from alexnet_dist.errors import UsageError
+
+INDEX, MEAN = "index.json", "mean.npy"
+FORMAT = 1
+PARTS = ("train", "test")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Encoding(_Record):
+    """How images are stored.
+
+    Attributes:
+        kind: JPEG files in .tar, or pixels in .npy.
+        size: height and width of every image.
+        quality, subsampling: of JPEG; None for raw.
+    """
+
+    kind: Literal["jpeg", "raw"]
+    size: int = Field(ge=1)
+    quality: int | None
+    subsampling: Literal["420", "422", "444"] | None
+
+
+class File(_Record):
+    """A file of the data set.
+
+    Attributes:
+        sha256: of its contents, hexadecimal.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Part(_Record):
+    """Attributes:
+    samples: images, without those that were left out.
+    shards: in the order of their numbers.
+    table, names: the part's .npy and .txt.
+    left_out: images that could not be read, and why, by path.
+    """
+
+    samples: int
+    shards: list[File]
+    table: File
+    names: File
+    left_out: dict[str, str]
+
+
+class Index(_Record):
+    """Attributes:
+    format: of these files.
+    plan: a checksum of what was asked for: the images' names and labels, and the settings.
+    classes: names in the order of labels.
+    mean: by channel, 0 to 255, over all pixels of the training images as they were before JPEG.
+    covariance: of the channels over the same pixels.
+    """
+
+    format: Literal[1]
+    plan: str
+    encoding: Encoding
+    classes: list[str]
+    parts: dict[str, Part]
+    mean_image: File
+    mean: list[float]
+    covariance: list[list[float]]
+
+    def files(self) -> list[File]:
+        """All files, in the order in which they are read: small ones first."""
+        parts = [self.parts[name] for name in PARTS]
+        return [self.mean_image, *(file for part in parts for file in (part.table, part.names)),
+                *(shard for part in parts for shard in part.shards)]  # fmt: skip
+
+
+def read_index(folder: Path) -> Index:
+    """
+    Raises:
+        UsageError: there is none, or it is of another version of this program.
+    """
+    path = folder / INDEX
+    try:
+        return Index.model_validate_json(path.read_text())
+    except OSError as error:
+        raise UsageError("data.root", path, error.strerror or str(error)) from None
+    except ValidationError as error:
+        raise UsageError(
+            "data.root", path, f"is no index of format {FORMAT} ({error.error_count()} differences)"
+        ) from None
+
+
+def write_index(folder: Path, index: Index) -> None:
+    write_whole(folder / INDEX, index.model_dump_json(indent=1).encode())
+
+
+def write_whole(path: Path, contents: bytes) -> None:
+    """Write a file that is there either whole or not at all, whenever the program is killed."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def described(path: Path) -> File:
+    """A file of the data set, with the checksum of what it holds now."""
+    with path.open("rb") as file:
+        return File(name=path.name, bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())

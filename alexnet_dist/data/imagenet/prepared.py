@@ -1,0 +1,82 @@
+"""Samples of a prepared data set: read from its shards and, where they are JPEG, decoded when they are asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import simplejpeg
+import torch
+from torch import Tensor
+
+from alexnet_dist.data.dataset import Samples
+from alexnet_dist.data.imagenet.batches import BatchReader
+from alexnet_dist.data.imagenet.decode import Pixels, Unreadable
+from alexnet_dist.data.imagenet.index import MEAN, Index
+from alexnet_dist.data.imagenet.random_reads import RandomReads
+from alexnet_dist.data.imagenet.sources import Numbers
+from alexnet_dist.data.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where the samples of one part lie.
+
+    Attributes:
+        rows: int64 (samples, 4): shard, offset, length, label; mapped, so that the ranks of a machine share its memory.
+        shards: the files.
+    """
+
+    rows: Numbers
+    shards: list[Path]
+
+    @classmethod
+    def of(cls, folder: Path, index: Index, part: str) -> "Table":
+        files = index.parts[part]
+        return cls(np.load(folder / files.table.name, mmap_mode="r"), [folder / shard.name for shard in files.shards])
+
+    def name(self, number: int) -> str:
+        """A sample's place, for messages."""
+        shard, offset, length, _ = self.rows[number].tolist()
+        return f"{self.shards[shard]}, {length} bytes at {offset}"
+
+
+@final
+class PreparedSamples(Samples):
+    """Images of one part, all of one size.
+
+    Args:
+        folder: the data set's.
+        table: where they lie.
+        reader: makes the batches.
+    """
+
+    def __init__(self, folder: Path, index: Index, table: Table, reader: BatchReader) -> None:
+        self._mean_image, self._index = folder / MEAN, index
+        self._rows, self._files, self._reader = table.rows, RandomReads(table.shards), reader
+        self._fill = self._read if index.encoding.kind == "raw" else self._decode
+
+    @property
+    def labels(self) -> Numbers:
+        return self._reader.labels
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return self._reader.batch(ids, self._index.encoding.size, self._fill)
+
+    def statistics(self) -> Statistics:
+        mean_image = torch.from_numpy(np.load(self._mean_image)).permute(2, 0, 1).float().contiguous()
+        return Statistics(mean_image, torch.tensor(self._index.covariance, dtype=torch.float64))
+
+    def _read(self, row: int, number: int, pixels: Pixels) -> None:
+        shard, offset, _, _ = self._rows[number].tolist()
+        self._files.read_into(shard, offset, memoryview(pixels.data).cast("B"))
+
+    def _decode(self, row: int, number: int, pixels: Pixels) -> None:
+        shard, offset, length, _ = self._rows[number].tolist()
+        try:
+            simplejpeg.decode_jpeg(self._files.read(shard, offset, length), "RGB", buffer=pixels)
+        except ValueError as error:
+            raise Unreadable(str(error)) from None

@@ -1,0 +1,120 @@
+"""Reads of files, and of pieces of many files by many threads, on disks that fail now and then."""
+
+import errno
+import os
+import resource
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from alexnet_dist.data.imagenet.decode import Unreadable
+from alexnet_dist.errors import RankFailed
+
+T = TypeVar("T")
+
+PAUSES = (0.0, 1.0, 5.0)  # seconds before a read is tried again
+# What will be the same at the next try, and for every rank: it is the file's fault, not the disk's.
+LASTING = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
+OTHER_FILES = 256  # that the rest of the program may have open
+
+
+def patiently(read: Callable[[], T]) -> T:
+    """What `read` returns; it is called again, after a pause, where the disk fails.
+
+    Raises:
+        Unreadable: the file is missing, or may not be read.
+        RankFailed: the disk goes on failing. Ranks would be given different samples if one passed over this one.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return read()
+        except OSError as error:
+            if error.errno in LASTING:
+                raise Unreadable(error.strerror or str(error)) from None
+            if pause is None:
+                raise RankFailed(
+                    f"{error.filename or 'data.root'}: {error.strerror}, {len(PAUSES)} times more"
+                ) from None
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+class RandomReads:
+    """Files that are read piece by piece.
+
+    A file is opened when it is first read and stays open, if the process may have so many open.
+
+    Args:
+        paths: the files; below they go by their numbers in this list.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+        self._stay_open = _may_open(len(paths) + OTHER_FILES)
+        self._descriptors: dict[int, int] = {}
+        self._lock = threading.Lock()
+        weakref.finalize(self, _close, self._descriptors)
+
+    def read(self, file: int, offset: int, length: int) -> bytes:
+        """A piece of a file.
+
+        Raises:
+            Unreadable: the file is missing, may not be read, or ends before.
+            RankFailed: the disk fails.
+        """
+        buffer = bytearray(length)
+        self.read_into(file, offset, memoryview(buffer))
+        return bytes(buffer)
+
+    def read_into(self, file: int, offset: int, target: memoryview) -> None:
+        """Fill `target` with a piece of a file; as `read`."""
+        try:
+            if self._stay_open:
+                _fill(self._descriptor(file), offset, target)
+                return
+        except OSError:
+            pass  # a network file system may have lost the file's handle: it is opened anew
+        patiently(lambda: self._fill_newly_opened(file, offset, target))
+
+    def _fill_newly_opened(self, file: int, offset: int, target: memoryview) -> None:
+        descriptor = os.open(self.paths[file], os.O_RDONLY)
+        try:
+            _fill(descriptor, offset, target)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(self.paths[file])) from None
+        finally:
+            os.close(descriptor)
+
+    def _descriptor(self, file: int) -> int:
+        with self._lock:
+            if file not in self._descriptors:
+                self._descriptors[file] = os.open(self.paths[file], os.O_RDONLY)
+            return self._descriptors[file]
+
+
+def _fill(descriptor: int, offset: int, target: memoryview) -> None:
+    done = 0
+    while done < len(target):
+        count = os.preadv(descriptor, [target[done:]], offset + done)
+        if count == 0:
+            raise Unreadable("the file ends too early")
+        done += count
+
+
+def _may_open(files: int) -> bool:
+    """Whether this process may have so many files open; its limit is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY in (soft, hard):
+        return True
+    if soft < files <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+        return True
+    return soft >= files
+
+
+def _close(descriptors: dict[int, int]) -> None:
+    for descriptor in descriptors.values():
+        os.close(descriptor)

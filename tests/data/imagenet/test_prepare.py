@@ -1,0 +1,161 @@
+"""Preparing: the same bytes by any number of workers, and by a program that is killed again and again."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_files import all_of, class_folders, opened
+
+from alexnet_dist import cli
+from alexnet_dist.data.imagenet.index import INDEX, read_index
+from alexnet_dist.errors import UsageError
+
+
+def prepared(source: Path, target: Path, *flags: str) -> Path:
+    assert cli.main(["data", "prepare", "image_folder", str(source), str(target), *flags]) == 0
+    return target
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def folder(photographs: Path, tmp_path: Path) -> Path:
+    return class_folders(tmp_path / "images", photographs, classes=3, each=10, side=300)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "raw"])
+def test_prepared_images_are_those_of_the_files(kind: str, folder: Path, tmp_path: Path) -> None:
+    (folder / "c1/image5.JPEG").write_bytes(b"junk")
+    (folder / "c1/deeper").mkdir()
+    (folder / "c1/image4.JPEG").rename(folder / "c1/deeper/image4.png")
+    target = prepared(folder, tmp_path / "target", "--format", kind, "--shard_samples", "7", "--quality", "95")
+    index, theirs = read_index(target), opened(folder)
+    ours = opened(target, workers=2)
+    assert list(index.parts["train"].left_out.values()) == ["no image"]
+    for (pixels, labels), (files, file_labels) in zip(all_of(ours), all_of(theirs), strict=True):
+        kept = [
+            number for number in range(len(files)) if number == 0 or not torch.equal(files[number], files[number - 1])
+        ]
+        files, file_labels = files[kept], file_labels[kept]  # without the one that stood in for the broken one
+        assert torch.equal(labels, file_labels)
+        difference = (pixels.int() - files.int()).abs().float()
+        assert difference.max() == 0 if kind == "raw" else difference.mean() < 3
+    names = (target / "train.txt").read_text().splitlines()
+    assert len(names) == index.parts["train"].samples == 29 - index.parts["test"].samples
+    if kind == "jpeg":
+        with tarfile.open(target / index.parts["train"].shards[0].name) as archive:
+            assert archive.getnames() == names[: len(archive.getnames())]
+    else:
+        shard = np.load(target / index.parts["train"].shards[0].name)
+        assert np.array_equal(shard, all_of(ours)[0][0][: len(shard)].permute(0, 2, 3, 1).numpy())
+
+
+def test_the_same_bytes_with_any_number_of_workers(folder: Path, tmp_path: Path) -> None:
+    (folder / "c0/image3.JPEG").write_bytes(b"")
+    flags = ["--shard_samples", "8", "--size", "64"]
+    found = [contents(prepared(folder, tmp_path / n, "--workers", n, *flags)) for n in ("1", "2", "8")]
+    assert found[0] == found[1] == found[2] and len(found[0]) > 8
+
+
+def test_statistics_are_those_of_numpy(folder: Path, tmp_path: Path) -> None:
+    target = prepared(folder, tmp_path / "target", "--format", "raw", "--size", "48")
+    samples = opened(target).train
+    pixels = samples.batch(torch.arange(len(samples)))[0].permute(0, 2, 3, 1).numpy()
+    index, found = read_index(target), samples.statistics()
+    np.testing.assert_allclose(index.mean, pixels.reshape(-1, 3).mean(0), rtol=1e-12)
+    np.testing.assert_allclose(index.covariance, np.cov(pixels.reshape(-1, 3).T, ddof=0), rtol=1e-10)
+    np.testing.assert_allclose(found.mean_image.permute(1, 2, 0).numpy(), pixels.mean(0), rtol=1e-6)
+    np.testing.assert_array_equal(found.covariance.numpy(), np.array(index.covariance))
+
+
+def test_killed_at_random_moments_and_taken_up_again(photographs: Path, tmp_path: Path) -> None:
+    flags = ["--shard_samples", "10"]
+    expected = contents(prepared(photographs, tmp_path / "whole", *flags))
+    target = tmp_path / "killed"
+    words = ["data", "prepare", "image_folder", str(photographs), str(target), *flags]
+    line = [sys.executable, "-m", "alexnet_dist.cli", *words]
+
+    def shards() -> int:
+        return len(list(target.glob(".prepare/*.npz")))
+
+    for workers in ("2", "8"):
+        before = shards()
+        process = subprocess.Popen([*line, "--workers", workers], stdout=subprocess.DEVNULL)
+        while shards() == before:
+            time.sleep(0.01)
+        time.sleep(random.random() / 4)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "the machine is too fast for this test"
+        assert not (target / INDEX).exists()
+    prepared(photographs, target, *flags)
+    assert contents(target) == expected
+
+
+def test_what_is_there_is_left_alone(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = prepared(folder, tmp_path / "target", "--size", "32")
+    before = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
+    prepared(folder, target, "--size", "32")
+    words = ["data", "prepare", "image_folder", str(folder), str(target)]
+    assert cli.main([*words, "--size", "33"]) == 2
+    assert "has other images, or the same with other settings" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in target.iterdir()} == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("")
+    assert cli.main([*words[:-1], str(tmp_path / "mine")]) == 2
+    assert "DST: " in (said := capsys.readouterr().err) and "is not empty" in said
+    assert cli.main([*words[:-1], "/proc/nowhere/target"]) == 2
+    assert "DST: /proc/nowhere/target: " in capsys.readouterr().err
+    (folder / "c0/image0.JPEG").write_bytes(b"")
+    assert cli.main([*words[:-1], str(tmp_path / "refused"), "--broken", "refuse"]) == 2
+    assert "SRC: c0/image0.JPEG: cannot be read (empty)" in capsys.readouterr().err
+
+
+def test_verifying_names_what_differs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = prepared(folder, tmp_path / "target", "--shard_samples", "10", "--size", "32")
+    assert cli.main(["data", "verify", str(target)]) == 0
+    assert "all 9 files as they were written" in capsys.readouterr().out
+    with (target / "train-00001.tar").open("r+b") as file:
+        file.seek(700)
+        file.write(b"x")
+    (target / "mean.npy").unlink()
+    with (target / "test.txt").open("a") as file:
+        file.write("x")
+    assert cli.main(["data", "verify", str(target)]) == 1
+    printed = capsys.readouterr()
+    assert "3 of 9 files differ from the index" in printed.err
+    for words in ("mean.npy: No such file", "test.txt: ", "train-00001.tar: its contents are not those"):
+        assert words in printed.out
+
+
+def test_an_index_of_another_version_is_refused(folder: Path, tmp_path: Path) -> None:
+    target = prepared(folder, tmp_path / "target", "--size", "32")
+    (target / INDEX).write_text((target / INDEX).read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(UsageError, match="is no index of format 1"):
+        opened(target)
+    shutil.rmtree(target)
+
+
+def test_the_contact_sheet(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    sheet = tmp_path / "sheet.png"
+    assert cli.main(["data", "show", str(folder), "--output", str(sheet)]) == 0
+    printed = capsys.readouterr().out
+    assert "c0" in printed and "30" not in printed.split("all")[0]
+    with Image.open(sheet) as image:
+        assert image.height == 3 * 100 + 4
+        tile = np.asarray(image.convert("RGB"))[4:100, 150:246]
+    first = opened(folder).train.batch(torch.tensor([0]))[0]
+    small = torch.nn.functional.interpolate(first, 96, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
+    assert np.array_equal(tile, small)
