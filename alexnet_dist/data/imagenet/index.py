@@ -101,13 +101,24 @@ def read_index(folder: Path) -> Index:
     """
     path = folder / INDEX
     try:
-        return Index.model_validate_json(path.read_text())
+        return parse_index(path.read_text(), str(path))
     except OSError as error:
         raise UsageError("data.root", path, error.strerror or str(error)) from None
+
+
+def parse_index(text: str, where: str) -> Index:
+    """
+    Args:
+        where: it was read, for messages.
+
+    Raises:
+        UsageError: it is of another version of this program, or damaged.
+    """
+    try:
+        return Index.model_validate_json(text)
     except ValidationError as error:
-        raise UsageError(
-            "data.root", path, f"is no index of format {FORMAT} ({error.error_count()} differences)"
-        ) from None
+        remedy = f"is no index of format {FORMAT} ({error.error_count()} differences)"
+        raise UsageError("data.root", where, remedy) from None
 
 
 def write_index(folder: Path, index: Index) -> None:

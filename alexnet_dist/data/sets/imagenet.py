@@ -32,22 +32,25 @@ class _ImageFiles(DataSet):
 
     def facts(self, settings: DataConfig) -> Facts:
         try:
-            names = _class_names(_root(settings))
+            names = _class_names(settings)
         except UsageError:  # `open` tells
             return Facts(self.known_classes, CHANNELS)
         return Facts(self.known_classes or len(names), CHANNELS, names)
 
     def check(self, settings: DataConfig) -> None:
-        found = len(_class_names(_root(settings)))
+        found = len(_class_names(settings))
         if self.known_classes not in (None, found):
             remedy = f"has {found} classes, {self.name} has {self.known_classes}: --data.name image_folder takes any"
             raise UsageError("data.root", settings.root, remedy)
 
     def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
         from alexnet_dist.data.imagenet.open_parts import open_parts
+        from alexnet_dist.data.imagenet.stage import staged
 
         self.check(settings)
-        return open_parts(_root(settings), settings, device)
+        root = _root(settings)
+        folder = Path(root).expanduser() if settings.stage is None else staged(root, Path(settings.stage))
+        return open_parts(folder, settings, device)
 
 
 @final
@@ -66,23 +69,32 @@ registry.data_sets.register(ImageNet())
 registry.data_sets.register(ImageFolder())
 
 
-def _root(settings: DataConfig) -> Path:
+def _root(settings: DataConfig) -> str:
     """
     Raises:
         UsageError: no folder is named.
     """
     if settings.root is None:
         raise UsageError("data.root", "", "name the folder of the images")
-    return Path(settings.root).expanduser()
+    return settings.root
 
 
-def _class_names(root: Path) -> tuple[str, ...]:
+def _class_names(settings: DataConfig) -> tuple[str, ...]:
     """In the order of labels.
 
     Raises:
-        UsageError: no data set is there.
+        UsageError: no data set is there, or none that can be used as the settings ask.
     """
-    from alexnet_dist.data.imagenet.index import INDEX, read_index
+    from alexnet_dist.data.imagenet.index import INDEX
     from alexnet_dist.data.imagenet.layouts import find_layout
+    from alexnet_dist.data.imagenet.stage import index_of, is_remote
 
-    return tuple(read_index(root).classes) if (root / INDEX).is_file() else find_layout(root).classes()
+    root = _root(settings)
+    if is_remote(root) and settings.stage is None:
+        raise UsageError("data.root", root, "is read from a copy: name a folder for it in data.stage")
+    if is_remote(root) or (Path(root).expanduser() / INDEX).is_file():
+        return tuple(index_of(root).classes)
+    found = find_layout(Path(root).expanduser()).classes()
+    if settings.stage is not None:
+        raise UsageError("data.stage", settings.stage, f"{root} is not prepared: alexnet-dist data prepare")
+    return found
