@@ -1,0 +1,139 @@
+"""Lines that need one process."""
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from alexnet_dist.config.load import load
+from alexnet_dist.data.transforms import to_input
+from alexnet_dist.distributed.bring_up import shut_down
+from alexnet_dist.gpu_check.setup import Figures, Setup, require
+from alexnet_dist.kernels import check
+from alexnet_dist.rng import Rng
+from alexnet_dist.strategies.parts.loss_scale import START, LossScale
+from alexnet_dist.telemetry.hardware import device_name
+from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.telemetry.throughput import images_per_second
+from alexnet_dist.telemetry.versions import versions
+from alexnet_dist.training.checkpoints.host_copies import HostCopies
+from alexnet_dist.training.step import training_step
+from alexnet_dist.training.wiring import Components, build, init_ranks
+
+WARM_UP = 5  # steps: cuDNN chooses its algorithms in the first
+
+
+def machine(setup: Setup) -> Figures:
+    """Versions and devices."""
+    found: dict[str, object] = {"device": device_name(setup.device), "host": platform.node(), **versions()}
+    if setup.on_gpu:
+        found["cuda"] = str(torch.version.cuda)
+        found["gpus"] = torch.cuda.device_count()
+        found["memory"] = f"{torch.cuda.get_device_properties(setup.device).total_memory / 2**30:.0f} GiB"
+    return found
+
+
+def arithmetic(setup: Setup) -> Figures:
+    """The response norm against its formula, pixels and dropout masks against the CPU's, fp16's loss scale."""
+    worst = 0.0
+    shape = (2, 16, 5, 5) if setup.small else (8, 96, 27, 27)
+    for case in check.cases(setup.device, shape[1]):
+        error = max(check.errors(case, setup.device, shape))
+        require(error <= check.TOLERANCES[case.dtype], f"response norm, {case}: {error:.1e} from the formula")
+        worst = max(worst, error / check.TOLERANCES[case.dtype])
+    pixels = Rng(0).random_bytes("check", torch.arange(8), 28 * 28).view(8, 1, 28, 28)
+    ours, theirs = (to_input(pixels.to(place), 224, torch.float32).cpu() for place in (setup.device, "cpu"))
+    counts = float((ours - theirs).abs().max() * 255)
+    require(counts < 1.01, f"pixels are {counts:.1f} counts from the CPU's")
+    masks = [
+        Rng(0).dropout_mask("drop6", 3, 0.5, slice(4, 20), slice(0, 64), torch.device(place)).cpu()
+        for place in (setup.device, "cpu")
+    ]
+    require(torch.equal(*masks), "dropout masks differ from the CPU's")
+    scale = LossScale(setup.device)
+    skipped = scale.update(torch.tensor(float("inf"), device=setup.device))
+    require(bool(skipped) and float(scale.factor) == START / 2, "a step that overflows is not skipped")
+    return {"norm": f"{worst:.2f} of the tolerance at most", "pixels": f"{counts:.2f} counts"}
+
+
+@contextmanager
+def _trained(setup: Setup, *flags: str) -> Iterator[tuple[Components, Meter]]:
+    """A run in this process, without a folder."""
+    given = load([*setup.net, "--strategy.name", "single", *flags])
+    experiment, accelerator, world = init_ranks(given)
+    components = build(experiment, accelerator, world)
+    yield components, Meter(world, components.engine.samples.speakers)
+    shut_down(accelerator)
+
+
+def no_waiting(setup: Setup) -> Figures:
+    """Steps in which torch refuses whatever waits for the device."""
+    steps = 5
+    with _trained(setup, "--train.clip_norm", "1", "--train.global_batch", "32") as (components, meter):
+        batches = components.micro_batches(0, WARM_UP + steps)
+        meter.start()
+        for step in range(WARM_UP):
+            training_step(components, step, batches, meter)
+        meter.flush()
+        if setup.on_gpu:
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            for step in range(WARM_UP, WARM_UP + steps):
+                training_step(components, step, batches, meter)
+        finally:
+            if setup.on_gpu:
+                torch.cuda.set_sync_debug_mode("default")
+        losses = [record.loss for record in meter.flush()]
+    require(len(losses) == steps, "steps are missing")
+    return {"steps": steps}
+
+
+def speed(setup: Setup) -> Figures:
+    """Images/s in bf16, by batch, with the response norm and without."""
+    batches, steps = ((8,), 3) if setup.small else ((32, 128, 256, 1024), 30)
+    return {
+        f"batch {batch}{'' if norm == 'true' else ', no norm'}": f"{_rate(setup, batch, norm, steps):,.0f} images/s"
+        for batch in batches
+        for norm in ("true", "false")
+    }
+
+
+def _rate(setup: Setup, batch: int, norm: str, steps: int) -> float:
+    flags = ["--train.global_batch", str(batch), "--net.norm", norm, "--train.precision", "bf16"]
+    with _trained(setup, *flags, "--train.epochs", "1000") as (components, meter):
+        loader = components.micro_batches(0, WARM_UP + steps)
+        meter.start()
+        for step in range(WARM_UP + steps):
+            training_step(components, step, loader, meter)
+        measured = meter.flush()[WARM_UP:]
+    return images_per_second([r.samples for r in measured], [r.rank_seconds for r in measured])
+
+
+def checkpoint(setup: Setup) -> Figures:
+    """Seconds that copying a state holds training up: into pageable memory, and as checkpoints do."""
+    values = 1 << (16 if setup.small else 26)
+    state = {f"part {part}": torch.randn(values, device=setup.device) for part in range(3)}
+    copies = HostCopies()
+    copies.copy(state)  # takes the memory
+    copies.wait()
+    pageable = _seconds(setup, lambda: [value.cpu() for value in state.values()])
+    pinned = _seconds(setup, lambda: copies.copy(state))
+    copies.wait()
+    copied = copies.copy(state)
+    copies.wait()
+    require(all(torch.equal(copied[name], value.cpu()) for name, value in state.items()), "a copy differs")
+    return {"pageable": f"{pageable:.3f} s", "as checkpoints do": f"{pinned:.3f} s", "MB": f"{12 * values / 1e6:.0f}"}
+
+
+def _seconds(setup: Setup, action: object) -> float:
+    assert callable(action)
+    if setup.on_gpu:
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    result: Tensor | object = action()
+    seconds = time.perf_counter() - start
+    del result
+    return seconds

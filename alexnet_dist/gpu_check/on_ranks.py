@@ -1,0 +1,178 @@
+"""Lines that start processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import torch
+from safetensors.torch import load_file
+
+from alexnet_dist import registry
+from alexnet_dist.distributed.devices import SHARED_GPU
+from alexnet_dist.errors import RunFailed, UsageError
+from alexnet_dist.gpu_check.setup import Figures, NotPossible, Setup, require
+from alexnet_dist.launcher.launch_line import CLI, TRAIN
+from alexnet_dist.launcher.processes import launch
+from alexnet_dist.parity.measure import TraceRequest, measure, read_differences
+from alexnet_dist.parity.verdict import judge
+from alexnet_dist.telemetry.run_files import SUMMARY, read_json
+
+STRATEGIES = {
+    "ddp": ["ddp"],
+    "ddp:bf16": ["ddp", "--strategy.gradient_dtype", "bf16"],
+    "split": ["split"],
+    "fsdp": ["fsdp"],
+    "zero2": ["zero2"],
+}
+# Two ranks of one host on one GPU are refused by NCCL before 2.30: they must look like two hosts.
+ONE_GPU = {
+    "NCCL_MULTI_RANK_GPU_ENABLE": "1",
+    "NCCL_NET": "Socket",
+    "NCCL_SOCKET_IFNAME": "lo",
+    "NCCL_P2P_DISABLE": "1",
+    "NCCL_SHM_DISABLE": "1",
+    "NCCL_NVLS_ENABLE": "0",
+}
+PATIENCE = 60.0
+
+
+def training(setup: Setup) -> Figures:
+    """Runs of one process in each precision that the device has, an evaluation, and a run that is resumed."""
+    found: dict[str, object] = {}
+    with TemporaryDirectory(prefix="alexnet-check-") as name:
+        folder = Path(name)
+        for precision in registry.precisions.names():
+            try:
+                registry.precisions[precision].check(setup.device)
+            except UsageError:
+                continue
+            steps = 4 if setup.small else 60 if precision == "bf16" else 20
+            _train(setup, folder / precision, steps, "--train.precision", precision)
+            summary = read_json(folder / precision / SUMMARY) or {}
+            require(isfinite(summary["train_loss"]), f"{precision}: the loss is {summary['train_loss']}")
+            found[precision] = f"{summary['images_per_second']:,.0f} images/s"
+            if summary["mfu"] is not None:
+                found[precision] = f"{found[precision]}, MFU {summary['mfu']:.1%}"
+        _train(setup, folder / "whole", 4, "--checkpoint.every_steps", "2", "--checkpoint.keep", "9")
+        launch(1, [*CLI, "evaluate", "--checkpoint", str(folder / "whole")])
+        half = folder / "whole/checkpoints/step-000000002"
+        _train(setup, folder / "resumed", 4, "--run.resume", str(half), "--checkpoint.every_steps", "2")
+        ends = [folder / run / "checkpoints/step-000000004" for run in ("whole", "resumed")]
+        found["resumed"] = (
+            "the same bits" if _same(*ends) else "other bits: an algorithm of the device is not repeatable"
+        )
+    return found
+
+
+def _train(setup: Setup, folder: Path, steps: int, *flags: str) -> None:
+    own = ["--train.global_batch", "8" if setup.small else "128", "--train.max_steps", str(steps)]
+    own += ["--train.epochs", str(steps), "--run.dir", str(folder), "--train.evaluate", "false"]
+    launch(1, [*TRAIN, *setup.net, "--checkpoint.every_steps", "0", *own, *flags])
+
+
+def _same(one: Path, other: Path) -> bool:
+    a, b = (
+        {k: v for path in folder.glob("*.safetensors") for k, v in load_file(path).items()} for folder in (one, other)
+    )
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def over_gloo(setup: Setup) -> Figures:
+    """Two ranks that share the device, over gloo: each strategy's fp32 gradients against one process's."""
+    with _variables({SHARED_GPU: "gloo"}):
+        return _parities(setup, ["ddp", "split"] if setup.small else list(STRATEGIES))
+
+
+def over_nccl(setup: Setup) -> Figures:
+    """Two ranks over NCCL: on a GPU each where there are two, else both on one, which NCCL may refuse."""
+    if not setup.on_gpu:
+        raise NotPossible("NCCL needs a GPU")
+    if torch.cuda.device_count() > 1:
+        return _parities(setup, ["ddp", "split", "fsdp"])
+    with _variables({SHARED_GPU: "nccl", **ONE_GPU}):
+        try:
+            return _parities(setup, ["ddp", "split"])
+        except RunFailed as failed:
+            raise NotPossible(f"NCCL does not let two ranks share a GPU here: {failed}") from None
+
+
+def _parities(setup: Setup, names: list[str]) -> Figures:
+    """The largest difference of a gradient, by strategy.
+
+    Raises:
+        RunFailed: the ranks of a strategy failed.
+        Wrong: a strategy is not the same training.
+    """
+    flags = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "64"]
+    flags += ["--train.global_batch", "32"]
+    found: dict[str, object] = {}
+    with TemporaryDirectory(prefix="alexnet-check-") as name:
+        (reference,) = measure([TraceRequest([*flags, "--strategy.name", "single"], 1)], 1, Path(name))
+        for strategy in names:
+            request = TraceRequest([*flags, "--strategy.name", *STRATEGIES[strategy]], 1, reference)
+            (output,) = measure([request], 2, Path(name), _start)
+            differences = read_differences(output)
+            verdict = judge(strategy, 2, differences, "bf16" if "bf16" in strategy else "fp32", 32)
+            gradient = verdict.worst["gradient"]
+            require(verdict.same, f"{strategy}: {gradient.where} differs by {gradient.difference:.1e}")
+            found[strategy] = f"{gradient.difference:.0e}, {', '.join(differences.traffic['counted'])}"
+    return found
+
+
+def _start(ranks: int, program: object) -> None:
+    """Start parity's ranks through a module that makes them look like several hosts where they share a GPU."""
+    assert isinstance(program, list)
+    launch(ranks, ["-m", "alexnet_dist.gpu_check.rank", *program[2:]])
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def stopped_rank(setup: Setup) -> Figures:
+    """Two ranks of which one is stopped: the run must end and name it."""
+    with TemporaryDirectory(prefix="alexnet-check-") as name, _variables({SHARED_GPU: "gloo"}):
+        folder = Path(name, "run")
+        flags = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--strategy.name", "ddp"]
+        flags += ["--train.epochs", "100000", "--train.timeout", "5", "--tracking.with", "[]", "--run.dir", str(folder)]
+        line = [sys.executable, *CLI, "launch", "--ranks", "2", "--", *flags]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
+            try:
+                victim = _rank(started, folder)
+                victim.send_signal(signal.SIGSTOP)
+                output, _ = started.communicate(timeout=2 * PATIENCE)
+            finally:
+                for process in psutil.Process(started.pid).children(recursive=True) if started.poll() is None else ():
+                    process.kill()
+                started.kill()
+    errors = [text for text in output.splitlines() if text.startswith("error: ")]
+    require(started.returncode == 1 and bool(errors), f"exit code {started.returncode}, {errors}")
+    require("rank 1" in errors[-1], f"the last line does not name rank 1: {errors[-1]}")
+    return {"last line": errors[-1][:60]}
+
+
+def _rank(started: "subprocess.Popen[str]", folder: Path) -> psutil.Process:
+    """Rank 1, once the run has written steps."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size > 0:
+            for child in psutil.Process(started.pid).children(recursive=True):
+                if child.environ().get("RANK") == "1" and "alexnet_dist.cli" in child.cmdline():
+                    return child
+        time.sleep(0.1)
+    raise RunFailed("the ranks took no step in time")

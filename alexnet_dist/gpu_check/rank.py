@@ -1,0 +1,12 @@
+"""A rank that parity traces; where ranks share a GPU over NCCL, which refuses two of one host, each is a host."""
+
+import os
+import sys
+
+from alexnet_dist.distributed.devices import SHARED_GPU
+from alexnet_dist.parity.worker import main
+
+if __name__ == "__main__":
+    if os.environ.get(SHARED_GPU) == "nccl":
+        os.environ["NCCL_HOSTID"] = f"rank-{os.environ.get('RANK', '0')}"
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,47 @@
+"""What every line of the check is given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+Figures = Mapping[str, object]
+
+
+class NotPossible(Exception):
+    """This machine cannot do what a line tries, which is no fault."""
+
+
+class Wrong(Exception):
+    """What a line found is not as it should be."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Attributes:
+    device: that is checked.
+    small: a short form, for tests on a CPU.
+    """
+
+    device: torch.device
+    small: bool = False
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def net(self) -> list[str]:
+        """Flags of the net that is trained, on synthetic images."""
+        name, samples = ("alexnet_small", "256") if self.small else ("alexnet_2012", "4096")
+        rest = ["--data.samples", samples, "--optim.name", "sgd", "--optim.lr", "0.01", "--tracking.with", "[]"]
+        return ["--net.name", name, "--data.name", "synthetic", *rest]
+
+
+def require(holds: bool, what: str) -> None:
+    """
+    Raises:
+        Wrong: it does not hold.
+    """
+    if not holds:
+        raise Wrong(what)

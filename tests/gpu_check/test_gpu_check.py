@@ -1,0 +1,47 @@
+"""The check's lines on a CPU, in their short form and by the same code; its report; a machine without a GPU."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from alexnet_dist.gpu_check.check import report, run_lines
+from alexnet_dist.gpu_check.lines import LINES
+
+SCRIPT = str(ROOT / "launch/gpu_check.sh")
+
+
+def test_every_line_that_a_cpu_can_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun: list[str] = []
+    patient = [replace(line, limit=300.0) for line in LINES]
+    results = run_lines("cpu", begun.append, patient, form="small")
+    assert begun == [line.name for line in LINES]
+    assert {entry["name"]: entry["result"] for entry in results} == {
+        line.name: "not possible" if "NCCL" in line.name else "passed" for line in LINES
+    }, results
+    assert report(results, tmp_path / "check.json")
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100 and all(line.name.split(",")[0] in shown for line in LINES)
+    assert json.loads((tmp_path / "check.json").read_text())["lines"] == results
+
+
+def test_lines_that_fail_or_take_too_long_do_not_stop_the_rest(tmp_path: Path) -> None:
+    machine = LINES[0]
+    wrong = replace(machine, name="training", limit=0.0)
+    results = run_lines("cpu", lambda name: None, [wrong, replace(machine, limit=100.0)], form="small")
+    assert [entry["result"] for entry in results] == ["failed", "passed"]
+    assert not report(results, tmp_path / "check.json")
+
+
+def test_all_lines_together_take_less_than_eight_minutes() -> None:
+    assert sum(line.limit for line in LINES) < 480
+
+
+def test_without_a_gpu_it_is_one_line_and_the_list_is_shown() -> None:
+    done = subprocess.run([SCRIPT], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: GPU: none: ")
+    listed = subprocess.run([SCRIPT, "--list"], capture_output=True, text=True, timeout=100, check=True).stdout
+    assert [text.split("  ")[1] for text in listed.splitlines()] == [line.name for line in LINES]
