@@ -74,7 +74,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     }
     try:
         accelerator = Accelerator(**{**settings, **options.accelerator})
-    except ValueError as error:  # of a variable that Accelerate reads
+    except (ValueError, ImportError) as error:  # of a variable that Accelerate reads, or a package that one needs
         raise UsageError("accelerate", "its environment variables", str(error)) from error
     if accelerator.num_processes != world_size:
         raise UsageError("accelerate launch", f"{world_size} ranks promised", f"{accelerator.num_processes} came up")
