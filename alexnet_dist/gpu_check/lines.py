@@ -22,7 +22,7 @@ _DEVICE, _RANKS = "alexnet_dist.gpu_check.on_device", "alexnet_dist.gpu_check.on
 LINES = (
     Line("machine", "versions and devices", 30, f"{_DEVICE}:machine"),
     Line("arithmetic", "norm, pixels, masks and loss scale as on a CPU", 50, f"{_DEVICE}:arithmetic"),
-    Line("training", "one process in each precision; evaluate; resume", 90, f"{_RANKS}:training"),
+    Line("training", "one process in each precision; evaluate; resume", 99, f"{_RANKS}:training"),
     Line("no waiting", "no step waits for the device", 20, f"{_DEVICE}:no_waiting"),
     Line("speed", "alexnet_2012 in bf16 by batch, with and without norm", 80, f"{_DEVICE}:speed"),
     Line("checkpoint", "pinned copies hold training up for less", 20, f"{_DEVICE}:checkpoint"),

@@ -77,6 +77,7 @@ def _experiment(trained: Mapping[str, Any], given: Mapping[str, Mapping[str, Any
             "net": {**trained["net"], **given.get("net", {})},
             "data": {**trained["data"], **given.get("data", {})},
             "strategy": dict(given.get("strategy", {})),
+            "optim": trained["optim"],  # whose state the checkpoint holds
             "train": {**train, **given.get("train", {}), "global_batch": global_batch},
             "run": {"seed": trained["run"]["seed"]},
         }

@@ -64,3 +64,11 @@ def test_normalised_inputs_are_the_checkpoints(train: Train) -> None:
     assert f"loss {run.summary()['eval']['loss']:.4f}" in done.stdout, done.stderr
     other = train(1, [*flags, "--train.max_steps", "2", "--run.resume", "auto"], launcher=ALONE)
     assert other.code == 2 and "data.normalise: none: the checkpoint was trained with [[0.3], [0.25]]" in other.output
+
+
+def test_a_checkpoint_of_another_optimizer_than_the_default(train: Train) -> None:
+    short = ["--optim.name", "sgd", "--optim.lr", "0.01", "--train.max_steps", "2", "--train.evaluate_samples", "50"]
+    run = train(1, [*SMOKE, *short, "--tracking.wandb", "false"], launcher=ALONE)
+    assert run.code == 0, run.output
+    done = evaluate(run.folder, "--train.evaluate_samples", "50")
+    assert done.returncode == 0 and done.stdout.startswith("step 2: loss "), done.stderr
