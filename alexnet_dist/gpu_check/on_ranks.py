@@ -98,8 +98,9 @@ def _same(one: Path, other: Path) -> bool:
 
 def over_gloo(setup: Setup) -> Figures:
     """Two ranks that share the device, over gloo: each strategy's fp32 gradients against one process's."""
+    plain = ["ddp", "split"] if setup.small else ["ddp", "ddp:bf16", "split"]
     with _variables({SHARED_GPU: "gloo"}):
-        return _parities(setup, ["ddp", "split"] if setup.small else list(STRATEGIES))
+        return _parities([plain] if setup.small else [plain, ["fsdp"], ["zero2"]])
 
 
 def over_nccl(setup: Setup) -> Figures:
@@ -107,40 +108,52 @@ def over_nccl(setup: Setup) -> Figures:
     if not setup.on_gpu:
         raise NotPossible("NCCL needs a GPU")
     if torch.cuda.device_count() > 1:
-        return _parities(setup, ["ddp", "split", "fsdp"])
+        return _parities([["ddp", "split"], ["fsdp"]])
     with _variables({SHARED_GPU: "nccl", **ONE_GPU}):
         try:
-            return _parities(setup, ["ddp", "split"])
+            return _parities([["ddp", "split"]])
         except RunFailed as failed:
-            raise NotPossible(f"NCCL does not let two ranks share a GPU here: {failed}") from None
+            raise NotPossible(f"two ranks on one GPU: {failed}") from None
 
 
-def _parities(setup: Setup, names: list[str]) -> Figures:
-    """The largest difference of a gradient, by strategy.
+def _parities(groups: Sequence[Sequence[str]]) -> Figures:
+    """The largest difference of a gradient, and the collectives, by strategy.
+
+    Args:
+        groups: strategies that one launch of two ranks traces.
 
     Raises:
-        RunFailed: the ranks of a strategy failed.
+        RunFailed: the ranks of a group failed; what the others found is told, too.
         Wrong: a strategy is not the same training.
     """
     flags = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "64"]
-    flags += ["--train.global_batch", "32"]
-    found: dict[str, object] = {}
+    flags += ["--train.global_batch", "32", "--strategy.name"]
+    found, failed = dict[str, object](), list[str]()
     with TemporaryDirectory(prefix="alexnet-check-") as name:
-        (reference,) = measure([TraceRequest([*flags, "--strategy.name", "single"], 1)], 1, Path(name))
-        for strategy in names:
-            request = TraceRequest([*flags, "--strategy.name", *STRATEGIES[strategy]], 1, reference)
-            (output,) = measure([request], 2, Path(name), _start)
-            differences = read_differences(output)
-            verdict = judge(strategy, 2, differences, "bf16" if "bf16" in strategy else "fp32", 32)
-            gradient = verdict.worst["gradient"]
-            require(verdict.same, f"{strategy}: {gradient.where} differs by {gradient.difference:.1e}")
-            found[strategy] = f"{gradient.difference:.0e}, {', '.join(differences.traffic['counted'])}"
+        (reference,) = measure([TraceRequest([*flags, "single"], 1)], 1, Path(name))
+        for group in groups:
+            requests = [TraceRequest([*flags, *STRATEGIES[strategy]], 1, reference) for strategy in group]
+            try:
+                outputs = measure(requests, 2, Path(name), _start)
+            except RunFailed as reason:
+                failed.append(f"{', '.join(group)}: {reason}")
+                continue
+            found |= {strategy: _judged(strategy, path) for strategy, path in zip(group, outputs, strict=True)}
+    if failed:
+        raise RunFailed("; ".join([*failed, *(f"{strategy}: {text}" for strategy, text in found.items())]))
     return found
 
 
-def _start(ranks: int, program: object) -> None:
+def _judged(strategy: str, path: Path) -> str:
+    differences = read_differences(path)
+    verdict = judge(strategy, 2, differences, "bf16" if "bf16" in strategy else "fp32", 32)
+    gradient = verdict.worst["gradient"]
+    require(verdict.same, f"{strategy}: {gradient.where} differs by {gradient.difference:.1e}")
+    return f"{gradient.difference:.0e}, {', '.join(differences.traffic['counted'])}"
+
+
+def _start(ranks: int, program: Sequence[str]) -> None:
     """Start parity's ranks through a module that makes them look like several hosts where they share a GPU."""
-    assert isinstance(program, list)
     launch(ranks, ["-m", "alexnet_dist.gpu_check.rank", *program[2:]])
 
 
