@@ -10,7 +10,7 @@ device.
 """
 
 from hashlib import blake2b
-from math import ceil
+from math import ceil, pi
 
 import torch
 from torch import Tensor
@@ -78,6 +78,11 @@ class Rng:
         """
         words = self.words(purpose, epoch, samples, range(count))
         return (words >> 11 & (1 << 53) - 1).double() * 2.0**-53
+
+    def normals(self, purpose: str, epoch: int, samples: Tensor, count: int) -> Tensor:
+        """Draws from N(0, 1) for each sample of an epoch: fp64 (samples, count), by Box and Muller 1958."""
+        radii, angles = self.fractions(purpose, epoch, samples, 2 * count).view(len(samples), count, 2).unbind(2)
+        return (-2 * torch.log1p(-radii)).sqrt() * (2 * pi * angles).cos()
 
     def random_bytes(self, purpose: str, samples: Tensor, count: int) -> Tensor:
         """Uniform bytes for each sample: uint8 (samples, count)."""

@@ -12,7 +12,8 @@ PACKAGE = ROOT / "alexnet_dist"
 # Names, facts, settings and checks: what answers a slip in a flag, and what plugins import.
 LIGHT = (
     "errors.py", "registry.py", "imports.py", "cli.py", "nets/catalogue.py", "nets/table.py", "config/*.py",
-    "costs/*.py", "data/dataset.py", "data/sets/*.py", "strategies/*.py", "strategies/parts/module_strategy.py",
+    "costs/*.py", "data/dataset.py", "data/augmentations.py", "data/sets/*.py", "strategies/*.py",
+    "strategies/parts/module_strategy.py",
     "training/optimizers.py", "training/schedules.py", "telemetry/step_metrics.py", "telemetry/trackers/*.py",
     "launcher/*.py", "compare/columns.py", "commands/*.py",
 )  # fmt: skip

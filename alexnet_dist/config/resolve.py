@@ -65,7 +65,7 @@ def _resolve_net(experiment: Experiment) -> Experiment:
 
 def _resolve_normalise(experiment: Experiment) -> Experiment:
     given, channels = experiment.data.normalise, experiment.net.channels
-    if given == "none":
+    if given in ("none", "mean_image"):
         return experiment
     values = NORMALISATIONS[given] if isinstance(given, str) else given
     if len(values[0]) != channels:
@@ -104,6 +104,8 @@ def warnings(experiment: Experiment) -> list[str]:
     if net.towers == 1 and net.exchange != sorted(registry.nets[net.name].defaults.exchange):
         found.append(f"net.exchange: {net.exchange} has no effect with one tower")
     found += _unused("data", data, DataConfig(), registry.data_sets[data.name].unused, f"data.name {data.name}")
+    unread = registry.augmentations[data.augment].unused
+    found += _unused("data", data, DataConfig(), unread, f"data.augment {data.augment}")
     if train.evaluate_samples is not None and not train.evaluate:
         found.append("train.evaluate_samples has no effect with train.evaluate false")
     found += _checkpoint_warnings(experiment.checkpoint)

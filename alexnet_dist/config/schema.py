@@ -61,16 +61,20 @@ def _check_normalise(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
             return checked
     except ValidationError:
         pass
-    form = "Input should be 'none', 'imagenet' or [[mean, …], [deviation, …]], a value per channel, deviations above 0"
+    form = (
+        "Input should be 'none', 'imagenet', 'mean_image' or [[mean, …], [deviation, …]], a value per channel, "
+        "deviations above 0"
+    )
     raise PydanticCustomError("normalise", form)
 
 
 Normalise = Annotated[
-    Literal["none", "imagenet"] | Annotated[list[list[float]], Field(min_length=2, max_length=2)],
+    Literal["none", "imagenet", "mean_image"] | Annotated[list[list[float]], Field(min_length=2, max_length=2)],
     WrapValidator(_check_normalise),
 ]
 NetName = Annotated[str, OneOf(registry.nets)]
 DataName = Annotated[str, OneOf(registry.data_sets)]
+AugmentationName = Annotated[str, OneOf(registry.augmentations)]
 StrategyName = Annotated[str, OneOf(registry.strategies, ("auto",))]
 OptimizerName = Annotated[str, OneOf(registry.optimizers)]
 ScheduleName = Annotated[str, OneOf(registry.schedules)]
@@ -140,8 +144,36 @@ class DataConfig(Group):
     stage: FilePath | None = Field(
         None, min_length=1, description="prepared data is first copied to this folder, once on each machine"
     )
+    crop: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="height and width of the square that the net sees of each image, resized to its input: the centre, "
+        "or what augment makes of it; default: the whole image",
+    )
     normalise: Normalise = Field(
-        "none", description="of inputs scaled to [0, 1]: [[mean, …], [deviation, …]] by channel, or a name for those"
+        "none",
+        description="of inputs scaled to [0, 1]: [[mean, …], [deviation, …]] by channel, or a name for those; "
+        "mean_image: of inputs from 0 to 255 that of the training images is subtracted",
+    )
+    augment: AugmentationName = Field(
+        "none",
+        description="random changes of training images: alexnet: squares of crop pixels, mirroring, colour noise; "
+        "inception: parts of any area and shape, mirroring, colour jitter",
+    )
+    crop_padding: int = Field(0, ge=0, le=1000, description="alexnet: black pixels around images before they are cut")
+    colour_noise: float = Field(
+        0.1,
+        ge=0,
+        le=10,
+        description="alexnet: noise along the principal components of the training images' colours, in their "
+        "standard deviations",
+    )
+    min_area: float = Field(
+        0.08, gt=0, le=1, description="inception: smallest share of an image's area that is cut out"
+    )
+    colour_jitter: float = Field(
+        0.4, ge=0, le=1, description="inception: brightness, contrast and saturation change by up to this share"
     )
     samples: int = Field(2048, ge=1, le=10_000_000, description="synthetic: images of each of the two parts")
 

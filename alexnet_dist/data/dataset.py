@@ -92,15 +92,19 @@ class InMemory(Samples):
         return len(self.labels)
 
     def batch(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        device = self.labels.device
-        # From pinned memory: an ordinary copy would wait for all work that the device has queued.
-        index = ids.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else ids
+        index = on_device(ids, self.labels.device)
         return self.pixels[index], self.labels[index]
 
     def statistics(self) -> Statistics:
         from alexnet_dist.data.statistics import measure
 
         return measure(self)
+
+
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """A small tensor of the CPU on a device."""
+    # From pinned memory: an ordinary copy would wait for all work that the device has queued.
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from alexnet_dist.data.ahead import in_order
+from alexnet_dist.data.augment.base import Augmenter
 from alexnet_dist.data.dataset import Samples
 from alexnet_dist.data.order import Order, Rows
-from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.mesh import SampleShard
 
 
@@ -40,7 +40,7 @@ class Loader:
         order: which samples a step takes.
         shard: which of them are this rank's.
         accumulate: micro-batches per step.
-        transform: makes the net's input of uint8 images.
+        augmenter: makes the net's input of samples.
         workers: threads that prepare batches ahead; with 0, the caller's own thread prepares them.
         prefetch: micro-batches that are ready or under way ahead of the one that is asked for.
         device: of the batches.
@@ -50,7 +50,7 @@ class Loader:
     order: Order
     shard: SampleShard
     accumulate: int
-    transform: InputTransform
+    augmenter: Augmenter
     workers: int
     prefetch: int
     device: torch.device
@@ -58,7 +58,7 @@ class Loader:
     def micro_batches(self, start: int, stop: int) -> Iterator[MicroBatch]:
         """All micro-batches of steps start … stop - 1, `accumulate` per step, in order."""
         work = (
-            partial(self._load, self.order.ids(step, rows), rows)
+            partial(self._load, self.order.epoch(step), self.order.ids(step, rows), rows)
             for step in range(start, stop)
             for rows in self.order.rows(step, self.shard.count, self.shard.index, self.accumulate)
         )
@@ -66,9 +66,9 @@ class Loader:
             return (load() for load in work)
         return in_order(work, min(self.workers, self.prefetch), self.prefetch, "loader", self._use_device)
 
-    def _load(self, ids: Tensor, rows: Rows) -> MicroBatch:
-        pixels, labels = self.samples.batch(ids)
-        return MicroBatch(self.transform(pixels), labels, ids, rows)
+    def _load(self, epoch: int, ids: Tensor, rows: Rows) -> MicroBatch:
+        images, labels = self.augmenter(self.samples, epoch, ids)
+        return MicroBatch(images, labels, ids, rows)
 
     def _use_device(self) -> None:
         if self.device.type == "cuda":  # a new thread's current device is the first one, whoever's that is

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from alexnet_dist.config.load import load
-from alexnet_dist.data.transforms import to_input
+from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.bring_up import shut_down
 from alexnet_dist.gpu_check.setup import Figures, Setup, require
 from alexnet_dist.kernels import check
@@ -45,7 +45,7 @@ def arithmetic(setup: Setup) -> Figures:
         require(error <= check.TOLERANCES[case.dtype], f"response norm, {case}: {error:.1e} from the formula")
         worst = max(worst, error / check.TOLERANCES[case.dtype])
     pixels = Rng(0).random_bytes("check", torch.arange(8), 28 * 28).view(8, 1, 28, 28)
-    ours, theirs = (to_input(pixels.to(place), 224, torch.float32).cpu() for place in (setup.device, "cpu"))
+    ours, theirs = (InputTransform(224, torch.float32)(pixels.to(place)).cpu() for place in (setup.device, "cpu"))
     counts = float((ours - theirs).abs().max() * 255)
     require(counts < 1.01, f"pixels are {counts:.1f} counts from the CPU's")
     masks = [

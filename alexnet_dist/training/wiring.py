@@ -11,7 +11,9 @@ from torch import Tensor
 from alexnet_dist import registry
 from alexnet_dist.config.precisions import Precision
 from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.schema import DataConfig, Experiment
+from alexnet_dist.data.augment.base import Augmenter
+from alexnet_dist.data.augmentations import Augmentation
 from alexnet_dist.data.dataset import Parts
 from alexnet_dist.data.loader import Loader, MicroBatch
 from alexnet_dist.data.order import Order
@@ -48,6 +50,7 @@ class Components:
         table: of the whole net.
         strategy: what is known of it without ranks; `engine` runs it.
         data: opened for this rank's device.
+        augmenter: of training images.
         dtypes: of parameters and of arithmetic.
     """
 
@@ -58,6 +61,7 @@ class Components:
     rng: Rng
     order: Order
     data: Parts
+    augmenter: Augmenter
     dtypes: Dtypes
     _expected: dict[int, dict[str, int]] = field(default_factory=dict)  # traffic by samples: the same in most steps
 
@@ -67,7 +71,7 @@ class Components:
 
     @property
     def transform(self) -> InputTransform:
-        return InputTransform.of(self.experiment.data, self.table.size, self.dtypes.compute)
+        return self.augmenter.transform
 
     @property
     def total_steps(self) -> int:
@@ -88,7 +92,7 @@ class Components:
             self.order,
             self.engine.samples,
             self.experiment.train.accumulate,
-            self.transform,
+            self.augmenter,
             self.data.workers if settings.workers is None else settings.workers,
             settings.prefetch,
             self.world.device,
@@ -182,12 +186,26 @@ def assemble(
     net = _initial_net(experiment, table, rng, dtypes, world, resumes)
     data_set = registry.data_sets[experiment.data.name]
     data: Parts = all_or_none(world, lambda: data_set.open(experiment.data, table, rng, world.device))
+    augmenter = _augmenter(experiment.data, table.size, dtypes, rng, data, world)
     strategy = registry.strategies[experiment.strategy.name]
     engine = engine_of(strategy)(experiment, world, dtypes)
     engine.place(net, partial(make_optimizer, experiment.optim), accelerator)
     limit_waiting(world, engine.groups(), STARTUP_TIMEOUT)
     order = Order(rng, len(data.train), experiment.train.global_batch)
-    return Components(experiment, table, strategy, engine, rng, order, data, dtypes)
+    return Components(experiment, table, strategy, engine, rng, order, data, augmenter, dtypes)
+
+
+def _augmenter(settings: DataConfig, size: int, dtypes: Dtypes, rng: Rng, data: Parts, world: World) -> Augmenter:
+    """What makes a net's input of images, in training and in evaluation. Collective."""
+    entry: Augmentation = registry.augmentations[settings.augment]
+    subtracts = settings.normalise == "mean_image"
+    statistics = mean_image = None
+    if subtracts or entry.needs_statistics(settings):
+        statistics = all_or_none(world, data.train.statistics)
+        mean_image = statistics.mean_image.to(world.device)
+    transform = InputTransform.of(settings, size, dtypes.compute, mean_image)
+    augmenter: Augmenter = registry.load(entry.augmenter)(settings, transform, rng, statistics)
+    return augmenter
 
 
 def _initial_net(

@@ -15,7 +15,8 @@ from alexnet_dist.compare.config import Comparison
 from alexnet_dist.config.fields import choices, fields_of, marks
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import NORMALISATIONS, resolve, table_of
-from alexnet_dist.config.schema import Experiment, OneOf
+from alexnet_dist.config.schema import DataConfig, Experiment, OneOf
+from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.errors import RankFailed, UsageError
 from alexnet_dist.nets.alexnet import Activation
 from alexnet_dist.nets.table import ACTIVATIONS, Exchange, Norm, Table
@@ -59,7 +60,17 @@ def check_normalise(word: str) -> None:
     values = resolve(
         load(["--data.normalise", word, "--net.channels", "3", "--data.name", "synthetic"]), 1
     ).data.normalise
-    assert values == (word if word == "none" else NORMALISATIONS[word])
+    assert values == NORMALISATIONS.get(word, word)
+    pixels = torch.arange(3 * 8 * 8, dtype=torch.uint8).view(1, 3, 8, 8)
+    data, mean_image = DataConfig(normalise=values), torch.full((3, 8, 8), 7.0)
+    made = InputTransform.of(data, 8, torch.float32, mean_image)(pixels)
+    channels = torch.tensor(NORMALISATIONS["imagenet"]).view(2, 1, 3, 1, 1)
+    expected = {
+        "none": pixels / 255,
+        "mean_image": pixels - 7.0,
+        "imagenet": (pixels / 255 - channels[0]) / channels[1],
+    }
+    torch.testing.assert_close(made, expected[word])
 
 
 def check_broken(word: str) -> None:
@@ -119,6 +130,8 @@ def test_a_choice_does_what_it_says(field: str, word: str) -> None:
 def test_what_a_registry_names_can_be_loaded() -> None:
     for strategy in registry.strategies:
         assert registry.load(strategy.engine)
+    for augmentation in registry.augmentations:
+        assert registry.load(augmentation.augmenter)
     for net in registry.nets:
         assert net.table(net.defaults).parameters > 0
 

@@ -66,7 +66,7 @@ def several(valid: Valid) -> Valid:
 def normalise(v: Any) -> bool:
     finite = number(-math.inf, math.inf)
     if type(v) is not list:
-        return v in ("none", "imagenet")
+        return v in ("none", "imagenet", "mean_image")
     parts = len(v) == 2 and all(type(part) is list and part and all(map(finite, part)) for part in v)
     return parts and len(v[0]) == len(v[1]) and min(v[1]) > 0
 
@@ -86,6 +86,9 @@ RULES: dict[str, dict[str, Valid]] = {
         "root": optional(lambda v: type(v) is str),
         "workers": optional(whole(0, 64)), "samples": whole(1, 10**7), "normalise": normalise,
         "prefetch": whole(1, 64), "broken": one_of("skip", "refuse"), "stage": optional(text),
+        "crop": optional(whole(1, 10_000)), "augment": one_of("none", "alexnet", "inception"),
+        "crop_padding": whole(0, 1000), "colour_noise": number(0, 10), "min_area": number(0, 1, with_low=False),
+        "colour_jitter": number(0, 1),
     },
     "optim": {
         "name": one_of("sgd", "adam", "lars"), "lr": number(0, 1e3, with_low=False),
@@ -130,7 +133,7 @@ VALUES = st.one_of(
 # Where a file takes a word as it stands: a run may be called 2012, or no.
 TEXT = [
     ("net", "name"), ("net", "activation"), ("net", "follows"), ("net", "weights"), ("data", "name"), ("data", "root"),
-    ("data", "stage"),
+    ("data", "stage"), ("data", "augment"),
     ("optim", "name"), ("optim", "schedule"), ("train", "precision"), ("tracking", "project"), ("tracking", "group"),
     ("run", "name"), ("run", "dir"), ("run", "resume"),
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from alexnet_dist.data.sets.fashion_mnist import CLASS_NAMES, read_fashion_mnist
-from alexnet_dist.data.transforms import to_input
+from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.training.trained_net import load_trained_net
 
 
@@ -32,7 +32,7 @@ def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
     ]
     net = load_trained_net(smoke_run).net
     with torch.no_grad():
-        probabilities = net(to_input(pixels, 32, torch.float32)).softmax(1)
+        probabilities = net(InputTransform(32, torch.float32)(pixels)).softmax(1)
     expected = []
     for name, row in zip(("grey.png", "colour.bmp"), probabilities, strict=True):
         best = row.topk(5)

@@ -1,0 +1,1 @@
+"""The augmentations, one a file; `data/augmentations.py` has their names."""

@@ -1,0 +1,74 @@
+"""`data.augment` alexnet, as in 2012 (NIPS 2012, section 4.1): a random square, mirrored or not, and colour noise."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from alexnet_dist.config.schema import DataConfig
+from alexnet_dist.data.augment.base import Augmenter
+from alexnet_dist.data.crops import mirrored, resize, squares
+from alexnet_dist.data.dataset import on_device
+from alexnet_dist.data.statistics import Statistics
+from alexnet_dist.data.transforms import InputTransform, check_crop
+from alexnet_dist.rng import Rng
+
+_PLACE = 3  # draws for a square: from above, from the left, mirrored below a half
+
+
+@final
+class AlexNetAugmenter(Augmenter):
+    """Squares of `crop` pixels at any place of the image, which `crop_padding` makes larger before; half of them
+    mirrored. Colour noise moves all pixels of an image alike."""
+
+    def __init__(
+        self, settings: DataConfig, transform: InputTransform, rng: Rng, statistics: Statistics | None
+    ) -> None:
+        super().__init__(settings, transform, rng, statistics)
+        self._components = torch.empty(0, 0, dtype=torch.float64)
+        if settings.colour_noise > 0:
+            assert statistics is not None, "its entry says that it needs them"
+            self._components = principal_components(statistics.covariance)
+
+    def draw(self, epoch: int, ids: Tensor) -> Tensor:
+        place = self.rng.fractions("crop", epoch, ids, _PLACE)
+        alpha = self.rng.normals("colour noise", epoch, ids, len(self._components)) * self.settings.colour_noise
+        return torch.cat([place, alpha], 1)
+
+    def change(self, pixels: Tensor, draws: Tensor) -> Tensor:
+        images = self._squares(pixels, draws[:, :_PLACE])
+        if len(self._components) == 0:
+            return images
+        noise = (draws[:, _PLACE:] @ self._components.T).float()
+        return _add_to_channels(images, on_device(noise, images.device))
+
+    def _squares(self, pixels: Tensor, draws: Tensor) -> Tensor:
+        padding, device, size = self.settings.crop_padding, pixels.device, self.transform.size
+        crop = self.settings.crop or min(pixels.shape[-2:])
+        check_crop(crop, pixels)
+        if padding:
+            pixels = functional.pad(pixels, (padding,) * 4)
+        free = torch.tensor(pixels.shape[-2:]) - crop + 1
+        top, left = on_device((draws[:, :2] * free).long(), device).unbind(1)
+        flipped = on_device(draws[:, 2] < 0.5, device)
+        return resize(mirrored(squares(pixels, crop, top, left), flipped), size, size)
+
+
+def principal_components(covariance: Tensor) -> Tensor:
+    """The principal components of colours, in columns, each as long as its standard deviation; fp64, as given.
+
+    Signs are fixed: the largest entry of each is positive.
+    """
+    variances, directions = torch.linalg.eigh(covariance)
+    largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
+    return directions * largest.sign() * variances.clamp(min=0).sqrt()
+
+
+def _add_to_channels(images: Tensor, noise: Tensor) -> Tensor:
+    """fp32 images with (rows, channels) added to all pixels."""
+    images = images.to(torch.float32, memory_format=torch.channels_last)
+    rows, channels, height, width = images.shape
+    lines = images.permute(0, 2, 3, 1).view(rows, height, width * channels)
+    lines += noise.repeat(1, width).unsqueeze(1)  # a line at once: over three channels alone, a CPU is slow
+    return images

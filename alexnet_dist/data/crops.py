@@ -1,0 +1,112 @@
+"""Parts of images: squares of one size, and boxes of any size that are resized to one."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from alexnet_dist.data.dataset import on_device
+
+# Of ten-view testing: the shares of the free height and width that lie above and to the left of a square.
+PLACES = {
+    "top left": (0.0, 0.0),
+    "top right": (0.0, 1.0),
+    "bottom left": (1.0, 0.0),
+    "bottom right": (1.0, 1.0),
+    "centre": (0.5, 0.5),
+}
+
+
+def square_at(images: Tensor, size: int, place: tuple[float, float]) -> Tensor:
+    """The square at the same place of each image, as a view.
+
+    Args:
+        images: (…, height, width).
+        place: see `PLACES`.
+    """
+    free = (length - size for length in images.shape[-2:])
+    top, left = (int(share * length) for share, length in zip(place, free, strict=True))
+    return images[..., top : top + size, left : left + size]
+
+
+def squares(images: Tensor, size: int, top: Tensor, left: Tensor) -> Tensor:
+    """A square of each image, at a place of its own.
+
+    Args:
+        images: (rows, channels, height, width).
+        top, left: int64 (rows,), on the images' device.
+
+    Returns:
+        (rows, channels, size, size) in channels-last memory.
+    """
+    windows = images.permute(0, 2, 3, 1).unfold(1, size, 1).unfold(2, size, 1).movedim(3, -1)
+    rows = torch.arange(len(images), device=images.device)
+    return windows[rows, top, left].permute(0, 3, 1, 2)
+
+
+def mirrored(images: Tensor, which: Tensor) -> Tensor:
+    """Images, of which some are mirrored.
+
+    Args:
+        which: bool (rows,), on the images' device.
+    """
+    return torch.where(which[:, None, None, None], images.flip(3), images)
+
+
+def resize(images: Tensor, height: int, width: int) -> Tensor:
+    """Images at another size: the triangle filter ("bilinear") with antialiasing, as PIL's and torchvision's `resize`.
+
+    On the CPU, uint8 images equal PIL's to the last count; on a GPU, where torch has no uint8 kernel, values are
+    resized in fp32 and rounded, which is within one count.
+
+    Args:
+        images: (rows, channels, …, …), uint8 or floating; an empty batch is allowed.
+    """
+    if images.shape[-2:] == (height, width):
+        return images
+    if len(images) == 0:
+        return images.new_empty((0, images.shape[1], height, width))
+    if images.device.type == "cpu" or images.is_floating_point():
+        return functional.interpolate(images, size=(height, width), mode="bilinear", antialias=True)
+    return _rounded(functional.interpolate(images.float(), size=(height, width), mode="bilinear", antialias=True))
+
+
+def resized_boxes(images: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """A part of each image, resized to a square as `resize` does.
+
+    Args:
+        images: uint8 (rows, channels, height, width).
+        boxes: int64 (rows, 4), top, left, height and width of the parts, on the CPU.
+
+    Returns:
+        uint8 (rows, channels, size, size) in channels-last memory.
+    """
+    if images.device.type != "cpu":  # one after the other would be thousands of kernels
+        return _rounded(resample(images.float(), boxes, size)).to(memory_format=torch.channels_last)
+    shape = (len(images), images.shape[1], size, size)
+    result = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+    for row, (top, left, height, width) in enumerate(boxes.tolist()):
+        result[row] = resize(images[row : row + 1, :, top : top + height, left : left + width], size, size)[0]
+    return result
+
+
+def resample(images: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """What `resized_boxes` does, for floating images, as two products with matrices of weights."""
+    boxes = on_device(boxes, images.device).to(images.dtype)
+    rows = _weights(boxes[:, 0], boxes[:, 2], images.shape[2], size)
+    columns = _weights(boxes[:, 1], boxes[:, 3], images.shape[3], size)
+    return rows.unsqueeze(1) @ images @ columns.unsqueeze(1).transpose(2, 3)
+
+
+def _weights(start: Tensor, length: Tensor, full: int, size: int) -> Tensor:
+    """(rows, size, full): how much of each of `full` pixels goes into each of `size` pixels of the part."""
+    scale = (length / size)[:, None, None]
+    centres = start[:, None, None] + (torch.arange(size, device=start.device)[:, None] + 0.5) * scale
+    pixels = torch.arange(full, device=start.device) + 0.5
+    weights = (1 - ((pixels - centres) / scale.clamp(min=1)).abs()).clamp_(min=0)
+    inside = (pixels > start[:, None, None]) & (pixels < (start + length)[:, None, None])
+    weights = weights * inside
+    return weights / weights.sum(2, keepdim=True)
+
+
+def _rounded(images: Tensor) -> Tensor:
+    return images.round_().clamp_(0, 255).to(torch.uint8)
