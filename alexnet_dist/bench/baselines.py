@@ -62,7 +62,7 @@ def timed(step: Callable[[], None], batch: int, steps: int) -> float:
     ranks = [own] * (dist.get_world_size() if dist.is_initialized() else 1)
     if dist.is_initialized():
         dist.all_gather_object(ranks, own)
-    return images_per_second([batch * steps], [ranks])
+    return images_per_second([batch * steps], [max(ranks)])
 
 
 def tutorial(batch: int, steps: int, precision: str) -> float:

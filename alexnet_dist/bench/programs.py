@@ -70,7 +70,7 @@ class TrainingRun(Program):
         words = [str(word) for pair in shared.items() for word in pair]
         launch(self.ranks, [*TRAIN, *words, *self.flags])
         measured = read_metrics(run_folder)[WARM_UP:]
-        return images_per_second([step["samples"] for step in measured], [step["rank_seconds"] for step in measured])
+        return images_per_second([step["samples"] for step in measured], [step["seconds"] for step in measured])
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _compare_pair(first: Row, second: Row, group: str, steps: Sequence[StepSecon
     steps: of all valid cases: they show how far the machine drifts between rounds.
     """
     assert first.figures is not None and second.figures is not None
-    rounds = min(len(row.timings.rank_seconds) for row in (first.figures, second.figures))
+    rounds = min(len(row.timings.step_seconds) for row in (first.figures, second.figures))
     ratio = speed_ratio(first, second).widened(margin_of_ratio(steps, rounds))
     tie = ratio.is_tie(noise)
     cause = "" if tie else _cause(first.figures, second.figures, second.case.variant)

@@ -27,7 +27,7 @@ from alexnet_dist.telemetry.run_files import write_json
 
 HTML, MARKDOWN, RESULTS = "report.html", "report.md", "results.json"
 # Of results.json; it goes up when a field is renamed or changes its meaning.
-RESULTS_FORMAT = 2
+RESULTS_FORMAT = 3
 PNG_DPI = 150
 
 

@@ -111,7 +111,7 @@ def _row(comparison: Comparison, case: Case) -> Row:
 
 
 def _figures(comparison: Comparison, case: Case, runs: Sequence[FinishedRun]) -> Figures:
-    timings = Timings(case.global_batch, [[step["rank_seconds"] for step in run.steps] for run in runs])
+    timings = Timings(case.global_batch, [[step["seconds"] for step in run.steps] for run in runs])
     summary, images = runs[0].summary, throughput_estimate(timings)
     hosts, traffic = len(set(summary["hosts"])), summary["comm_bytes_per_step"]
     return Figures(

@@ -25,19 +25,14 @@ class Timings:
 
     Attributes:
         samples: of each step's global batch.
-        rank_seconds: wall time by round, by step, by rank.
+        step_seconds: wall time by round, by step (`StepRecord.seconds`).
     """
 
     samples: int
-    rank_seconds: Sequence[Sequence[Sequence[float]]]
-
-    @property
-    def step_seconds(self) -> StepSeconds:
-        """The slowest rank's, step by step."""
-        return [[max(ranks) for ranks in steps] for steps in self.rank_seconds]
+    step_seconds: StepSeconds
 
     def first_rounds(self, count: int) -> "Timings":
-        return Timings(self.samples, self.rank_seconds[:count])
+        return Timings(self.samples, self.step_seconds[:count])
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ def median_estimate(rounds: StepSeconds) -> Estimate:
 
 def throughput_estimate(timings: Timings) -> Estimate:
     """Images per second over all measured steps, all rounds taken as one window."""
-    return _interval(_throughput(timings), _resampled_throughput(timings, _draw_rounds(len(timings.rank_seconds)), 1))
+    return _interval(_throughput(timings), _resampled_throughput(timings, _draw_rounds(len(timings.step_seconds)), 1))
 
 
 def throughput_ratio(numerator: Timings, denominator: Timings) -> Estimate:
@@ -86,7 +81,7 @@ def throughput_ratio(numerator: Timings, denominator: Timings) -> Estimate:
     of median steps would hide slow steps that only one of the two causes; here they count, and a chance hiccup shows as
     a wide interval.
     """
-    count = min(len(numerator.rank_seconds), len(denominator.rank_seconds))
+    count = min(len(numerator.step_seconds), len(denominator.step_seconds))
     over, under, picks = numerator.first_rounds(count), denominator.first_rounds(count), _draw_rounds(count)
     ratios = _resampled_throughput(over, picks, seed=1) / _resampled_throughput(under, picks, seed=2)
     return _interval(_throughput(over) / _throughput(under), ratios)
@@ -118,20 +113,20 @@ def margin_of_ratio(cases: Sequence[StepSeconds], rounds: int) -> float:
 
 
 def _throughput(timings: Timings) -> float:
-    window = [ranks for steps in timings.rank_seconds for ranks in steps]
+    window = [seconds for steps in timings.step_seconds for seconds in steps]
     return images_per_second([timings.samples] * len(window), window)
 
 
 def _resampled_throughput(timings: Timings, picks: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     """(RESAMPLES,) images per second of the rounds in each row of `picks`, their steps drawn with replacement."""
     draws = np.random.default_rng(seed)
-    steps, seconds = np.zeros(len(picks)), np.zeros((len(picks), len(timings.rank_seconds[0][0])))
-    for number, measured in enumerate(timings.rank_seconds):
+    steps, seconds = np.zeros(len(picks)), np.zeros(len(picks))
+    for number, measured in enumerate(timings.step_seconds):
         drawn = (picks == number).sum(axis=1) * len(measured)
         counts = draws.multinomial(drawn, [1 / len(measured)] * len(measured))  # how often each step is drawn
         seconds += counts @ np.asarray(measured)
         steps += drawn
-    return timings.samples * steps / seconds.max(axis=1)
+    return timings.samples * steps / seconds
 
 
 def _draw_rounds(rounds: int) -> NDArray[np.int64]:

@@ -124,9 +124,11 @@ def _tracking_warnings(tracking: TrackingConfig) -> list[str]:
 
 def _checkpoint_warnings(checkpoint: CheckpointConfig) -> list[str]:
     every, kept = checkpoint.every_steps, checkpoint.keep_every
-    if every == 0:
+    if not checkpoint.periodic:
         unused = ("keep", "keep_every", "background")
         return _unused("checkpoint", checkpoint, CheckpointConfig(), unused, "checkpoint.every_steps 0")
+    if kept is not None and not every:
+        return [f"checkpoint.keep_every: {kept} keeps what the clock makes a multiple of it by chance: set every_steps"]
     if kept is not None and kept % every:
         both = lcm(kept, every)
         return [f"checkpoint.keep_every: {kept} is no multiple of every_steps {every}: every {both} steps one is kept"]

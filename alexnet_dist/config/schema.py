@@ -239,10 +239,18 @@ class TrainConfig(Group):
 class CheckpointConfig(Group):
     """When checkpoints are written, and which are kept."""
 
-    every_steps: int = Field(500, ge=0, description="steps between two; one more at the end. 0: only when stopped")
+    every_steps: int = Field(500, ge=0, description="steps between two; one more at the end. 0: none by steps")
+    every_seconds: int | None = Field(
+        None, ge=1, le=1_000_000, description="seconds between two, as well; without either: only when stopped"
+    )
     keep: int = Field(2, ge=1, le=1_000_000, description="how many of the newest are kept")
     keep_every: int | None = Field(None, ge=1, description="those whose step is a multiple of it are kept for good")
     background: bool = Field(True, description="write while training goes on")
+
+    @property
+    def periodic(self) -> bool:
+        """Whether checkpoints are written without being asked for, one of them at the end."""
+        return self.every_steps > 0 or self.every_seconds is not None
 
 
 class TrackingConfig(Group):
@@ -252,7 +260,7 @@ class TrackingConfig(Group):
     wandb: bool = Field(True, description="false: without Weights & Biases, whatever tracking.with says")
     project: Name | None = Field(None, description="W&B project; default: WANDB_PROJECT, else alexnet-dist")
     group: Name | None = Field(None, description="W&B group; default: WANDB_RUN_GROUP")
-    log_every: int = Field(10, ge=1, le=1_000_000, description="steps in a window: printed, logged and checked for NaN")
+    log_every: int = Field(10, ge=1, le=1_000_000, description="steps in a window, which is printed and logged")
 
     @property
     def trackers(self) -> list[str]:

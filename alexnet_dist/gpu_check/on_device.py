@@ -109,7 +109,7 @@ def _rate(setup: Setup, batch: int, norm: str, steps: int) -> float:
         for step in range(WARM_UP + steps):
             training_step(components, step, loader, meter)
         measured = meter.flush()[WARM_UP:]
-    return images_per_second([r.samples for r in measured], [r.rank_seconds for r in measured])
+    return images_per_second([r.samples for r in measured], [r.seconds for r in measured])
 
 
 def checkpoint(setup: Setup) -> Figures:

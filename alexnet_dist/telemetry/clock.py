@@ -1,11 +1,23 @@
-"""Measures the time between marks, on the host's clock or on the device's, without waiting for the device."""
+"""Measures the time between marks and how much of it was waiting, on the host's clock or on the device's, without
+waiting for the device."""
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import final
 
 import torch
+
+
+@dataclass(frozen=True)
+class Lapse:
+    """The time between two marks: seconds, and how many of them were waiting."""
+
+    seconds: float
+    waited: float
 
 
 class Clock(ABC):
@@ -14,8 +26,22 @@ class Clock(ABC):
         """Mark the end of the work given to the device so far."""
 
     @abstractmethod
-    def lapse(self) -> list[float]:
-        """Seconds between consecutive marks since the last call, whose last mark counts as the first of these."""
+    def waiting(self) -> AbstractContextManager[None]:
+        """A context in which the device does nothing but wait."""
+
+    @abstractmethod
+    def lapses(self) -> Callable[[], list[Lapse]]:
+        """The times between consecutive marks since the last call, whose last mark counts as the first of these.
+
+        Returns:
+            A function that waits until the device has reached the last mark; any thread may call it.
+        """
+
+
+@dataclass
+class _HostMark:
+    time: float
+    waited: float = 0.0  # since this mark
 
 
 @final
@@ -23,32 +49,67 @@ class HostClock(Clock):
     """For devices that compute while the host waits, such as the CPU."""
 
     def __init__(self) -> None:
-        self._marks: list[float] = []
+        self._marks: list[_HostMark] = []
 
     def mark(self) -> None:
-        self._marks.append(time.perf_counter())
+        self._marks.append(_HostMark(time.perf_counter()))
 
-    def lapse(self) -> list[float]:
-        marks, self._marks = self._marks, self._marks[-1:]
-        return [after - before for before, after in pairwise(marks)]
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        before = time.perf_counter()
+        yield
+        if self._marks:
+            self._marks[-1].waited += time.perf_counter() - before
+
+    def lapses(self) -> Callable[[], list[Lapse]]:
+        marks, self._marks = self._marks, [_HostMark(mark.time) for mark in self._marks[-1:]]
+        return lambda: [Lapse(after.time - before.time, before.waited) for before, after in pairwise(marks)]
+
+
+@dataclass
+class _CudaMark:
+    event: torch.cuda.Event
+    waits: list[tuple[torch.cuda.Event, torch.cuda.Event]] = field(default_factory=list)  # since this mark
 
 
 @final
 class CudaClock(Clock):
-    """Events on the current stream: they take the time when the device reaches them."""
+    """Events on the stream that was current first: they take the time when the device reaches them."""
 
     def __init__(self) -> None:
-        self._marks: list[torch.cuda.Event] = []
+        self._stream = torch.cuda.current_stream()
+        self._marks: list[_CudaMark] = []
 
     def mark(self) -> None:
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()
-        self._marks.append(event)
+        self._marks.append(_CudaMark(self._event()))
 
-    def lapse(self) -> list[float]:
-        marks, self._marks = self._marks, self._marks[-1:]
-        marks[-1].synchronize()
-        return [before.elapsed_time(after) / 1e3 for before, after in pairwise(marks)]
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        before = self._event() if torch.cuda.current_stream() == self._stream else None
+        yield
+        if before is not None and self._marks:
+            self._marks[-1].waits.append((before, self._event()))
+
+    def _event(self) -> torch.cuda.Event:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(self._stream)
+        return event
+
+    def lapses(self) -> Callable[[], list[Lapse]]:
+        marks, self._marks = self._marks, [_CudaMark(mark.event) for mark in self._marks[-1:]]
+        return lambda: self._read(marks)
+
+    @staticmethod
+    def _read(marks: Sequence[_CudaMark]) -> list[Lapse]:
+        if marks:
+            marks[-1].event.synchronize()
+        return [
+            Lapse(
+                before.event.elapsed_time(after.event) / 1e3,
+                sum(start.elapsed_time(end) for start, end in before.waits) / 1e3,
+            )
+            for before, after in pairwise(marks)
+        ]
 
 
 def clock_of(device: torch.device) -> Clock:

@@ -1,44 +1,65 @@
-"""Measures the steps of a rank and gathers the ranks' measurements once a window."""
+"""Measures the steps of a rank, and gives what it measured without waiting for the device."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.distributed.tree import Tree
+from alexnet_dist.distributed.waits import watch_waits
 from alexnet_dist.registry import step_metrics
-from alexnet_dist.telemetry.clock import clock_of
-from alexnet_dist.telemetry.step_metrics import Gathered, LocalStep, StepMetric
+from alexnet_dist.telemetry.clock import Lapse, clock_of
+from alexnet_dist.telemetry.figures import Figures, FiguresOfRanks
+from alexnet_dist.telemetry.step_metrics import LocalStep, Standing
 from alexnet_dist.telemetry.step_record import StepRecord
 
 T = TypeVar("T")
-_UNKNOWN = float("nan")  # until the clock is read
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """A step whose clock is not read yet; the tensors are scalars on the device."""
+
+    step: int
+    loss_sum: Tensor
+    correct: Tensor
+    samples: int
+    fingerprint: int
+    data_wait: float
+    sent_bytes: int
+    lr: float
+    norm: Tensor | None
+    skipped: Tensor | None
 
 
 class Meter:
-    """Measures one rank's steps; never waits for the device within a window.
+    """Measures one rank's steps; never waits for the device.
 
     Args:
         world: the ranks.
         speakers: ranks that together speak for every sample of the global batch once.
+
+    Attributes:
+        figures: makes messages of what was measured, and records of the messages.
     """
 
     def __init__(self, world: World, speakers: Sequence[int]) -> None:
         self._world = world
-        self._speakers = speakers
-        self._metrics: list[StepMetric] = list(step_metrics)
+        standing = Standing(world.rank == 0, world.rank in speakers)
+        self.figures = FiguresOfRanks(list(step_metrics), world.rank, world.size, standing)
         self._clock = clock_of(world.device)
-        self._pending: list[LocalStep] = []
+        self._noted: list[_Noted] = []
         self._waited = 0.0
 
     def start(self) -> None:
         """Start, or start again after something else than a step: the time since the last step belongs to none."""
-        assert not self._pending, "a window is flushed before something else than a step happens"
+        assert not self._noted, "steps are read before something else than a step happens"
         self._clock = clock_of(self._world.device)
+        watch_waits(self._clock.waiting)
         self._clock.mark()
 
     def wait(self, batches: Iterator[T]) -> T:
@@ -65,69 +86,73 @@ class Meter:
         norm: Tensor | None,
         skipped: Tensor | None,
     ) -> None:
-        """Note a step that is over; the arguments are as in `LocalStep`."""
+        """Note a step that is over; the arguments are as in `LocalStep`, tensors are scalars on the device."""
         self._clock.mark()
-        self._pending.append(
-            LocalStep(
-                step=step,
-                loss_sum=loss_sum,
-                correct=correct,
-                samples=samples,
-                fingerprint=fingerprint,
-                seconds=_UNKNOWN,
-                optimizer_seconds=_UNKNOWN,
-                data_wait=self._waited,
-                sent_bytes=sent_bytes,
-                lr=lr,
-                norm=norm,
-                skipped=skipped,
-            )
-        )
+        noted = _Noted(
+            step, loss_sum, correct, samples, fingerprint, self._waited, sent_bytes, lr, norm, skipped
+        )  # fmt: skip
+        self._noted.append(noted)
         self._waited = 0.0
 
+    def read(self) -> Callable[[], Figures]:
+        """This rank's figures of every step since the last call.
+
+        Returns:
+            A function that waits until the device has come so far; any thread may call it.
+        """
+        noted, self._noted = self._noted, []
+        losses, correct, norms, skipped = (
+            _copied([getattr(step, name) for step in noted]) for name in ("loss_sum", "correct", "norm", "skipped")
+        )
+        lapses = self._clock.lapses() if noted else list[Lapse]
+
+        def figures() -> Figures:
+            times = lapses()
+            read = zip(noted, times[::2], times[1::2], losses(), correct(), norms(), skipped(), strict=True)
+            return self.figures.own([_local_step(*values) for values in read])
+
+        return figures
+
     def flush(self) -> list[StepRecord]:
-        """Every step since the last flush, over all ranks. Collective; the host waits for the device here."""
-        pending, self._pending = self._pending, []
-        if not pending:
-            return []
-        lapses = self._clock.lapse()
-        steps = [
-            replace(step, seconds=gradients + optimizer, optimizer_seconds=optimizer)
-            for step, gradients, optimizer in zip(pending, lapses[::2], lapses[1::2], strict=True)
-        ]
-        measured = {metric.name: [metric.measure(step) for step in steps] for metric in self._metrics}
-        ranks = self._gather(torch.stack([_to_host(values) for values in measured.values()], dim=1))
-        columns = [
-            _combined(metric, own, ranks[..., index], ranks[..., list(measured).index("samples")], self._speakers)
-            for index, (metric, own) in enumerate(zip(self._metrics, measured.values(), strict=True))
-        ]
-        names = list(measured)
-        return [StepRecord.of(dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
-
-    def _gather(self, own: Tensor) -> Tensor:
-        """(steps, metrics) of this rank to (ranks, steps, metrics), in one collective."""
-        if self._world.control is None:
-            return own.unsqueeze(0)
-        ranks = [torch.empty_like(own) for _ in range(self._world.size)]
-        dist.all_gather(ranks, own, group=self._world.control)
-        return torch.stack(ranks)
+        """Every step since the last call, over all ranks, on the first rank. Collective; waits for the device."""
+        combined = Tree(self._world.control).reduce(self.read()(), self.figures.combine)
+        return self.figures.records(combined) if self._world.rank == 0 else []
 
 
-def _to_host(values: Sequence[float | Tensor | None]) -> Tensor:
-    """A metric's values in a window as fp64 (steps,) on the host; one copy where all of them are on the device."""
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    if len(tensors) == len(values):
-        return torch.stack(tensors).cpu().double()
-    return torch.tensor([_UNKNOWN if value is None else float(value) for value in values], dtype=torch.float64)
+def _local_step(
+    noted: _Noted, gradients: Lapse, optimizer: Lapse, loss: float, correct: float, norm: float | None,
+    skipped: float | None,
+) -> LocalStep:  # fmt: skip
+    seconds = gradients.seconds + optimizer.seconds
+    return LocalStep(
+        step=noted.step,
+        loss_sum=loss,
+        correct=correct,
+        samples=noted.samples,
+        fingerprint=noted.fingerprint,
+        seconds=seconds,
+        own_seconds=seconds - gradients.waited - optimizer.waited,
+        optimizer_seconds=optimizer.seconds,
+        data_wait=noted.data_wait,
+        sent_bytes=noted.sent_bytes,
+        lr=noted.lr,
+        norm=norm,
+        skipped=skipped,
+    )
 
 
-def _combined(
-    metric: StepMetric, own: Sequence[object], values: Tensor, samples: Tensor, speakers: Sequence[int]
-) -> list[Any]:
-    """One metric over all ranks, by step; None where this rank measured None."""
-    combined = metric.combine(Gathered(values, samples, speakers)).tolist()
-    return [None if mine is None else _typed(metric, value) for mine, value in zip(own, combined, strict=True)]
+def _copied(scalars: Sequence[Tensor | None]) -> Callable[[], list[float | None]]:
+    """Begin to copy scalars from the device; the function that is returned must be called when it has come so far."""
+    there = [scalar for scalar in scalars if scalar is not None]
+    if not there:
+        return lambda: [None] * len(scalars)
+    values = torch.stack(there).double()
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True) if values.is_cuda else values
+    if host is not values:
+        host.copy_(values, non_blocking=True)
 
+    def numbers() -> list[float | None]:
+        found = iter(host.tolist())
+        return [None if scalar is None else next(found) for scalar in scalars]
 
-def _typed(metric: StepMetric, value: Any) -> Any:
-    return tuple(metric.kind(v) for v in value) if isinstance(value, list) else metric.kind(value)
+    return numbers

@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,9 @@ class RunRecord:
         self._values: dict[str, Mapping[str, Any]] = {}  # the same, by file
         self._problems: dict[str, str] = {}
 
-    def metrics(self, values: Mapping[str, Any]) -> None:
-        """Append one step's line."""
-        self._lines.append(json.dumps({"format": FORMAT, **finite(values)}) + "\n")
+    def metrics(self, steps: Iterable[Mapping[str, Any]]) -> None:
+        """Append a line for each step."""
+        self._lines += [json.dumps({"format": FORMAT, **finite(values)}) + "\n" for values in steps]
         self._write()
 
     def flush(self) -> None:

@@ -17,9 +17,10 @@ PROGRAM = "alexnet-dist"
 # What a file system or another system puts into a folder: the folder is empty all the same.
 _NO_CONTENTS = ("lost+found", ".snapshot", ".DS_Store")
 
-# Of metrics.jsonl (in each line), summary.json and exit.json. It goes up when a field changes its meaning, not when one
-# is added; files without a number are older than the first.
-FORMAT = 1
+# Of metrics.jsonl (in each line), summary.json and exit.json. It goes up when a field changes its meaning or is taken
+# away, not when one is added; files without a number are older than the first. The first had every rank's seconds in
+# each line, and `seconds` was the largest of them.
+FORMAT = 2
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -6,19 +6,20 @@ metrics.jsonl, and its mean over each window goes to the trackers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from alexnet_dist.registry import step_metrics
 
-if TYPE_CHECKING:
-    from torch import Tensor
+Values = NDArray[np.float64]  # (steps,)
 
 
 @dataclass(frozen=True)
 class LocalStep:
-    """What one rank knows of a step when the window of steps ends; tensors are scalars on the rank's device.
+    """What one rank knows of a step that is over.
 
     Attributes:
         step: counted from 1.
@@ -27,6 +28,7 @@ class LocalStep:
         samples: that this rank computed; several ranks may share them.
         fingerprint: of these samples (`data.order.fingerprint`).
         seconds: wall time of the step.
+        own_seconds: the part of it in which this rank did not wait for others: computing, and the wait for data.
         optimizer_seconds: from complete gradients to new weights.
         data_wait: seconds that the loop waited for batches.
         sent_bytes: by this rank.
@@ -36,57 +38,66 @@ class LocalStep:
     """
 
     step: int
-    loss_sum: Tensor
-    correct: Tensor
+    loss_sum: float
+    correct: float
     samples: int
     fingerprint: int
     seconds: float
+    own_seconds: float
     optimizer_seconds: float
     data_wait: float
     sent_bytes: int
     lr: float
-    norm: Tensor | None
-    skipped: Tensor | None
+    norm: float | None
+    skipped: float | None
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """One metric in a window of steps, on all ranks.
-
-    Attributes:
-        values: fp64 (ranks, steps); NaN where a rank measured None.
-        samples: fp64 (ranks, steps): the samples that each rank computed.
-        speakers: ranks that together speak for every sample of the global batch once.
+class Standing:
+    """Attributes:
+    first: this is the first rank.
+    speaks: this is one of the ranks that together speak for every sample of the global batch once.
     """
 
-    values: Tensor
-    samples: Tensor
-    speakers: Sequence[int]
+    first: bool
+    speaks: bool
 
 
-def largest(gathered: Gathered) -> Tensor:
-    """The largest value over ranks, (steps,)."""
-    return gathered.values.amax(0)
+def _as_it_is(values: Values, _: object) -> Values:
+    return values
 
 
-def total(gathered: Gathered) -> Tensor:
-    """The sum over ranks that speak for distinct samples, (steps,)."""
-    return gathered.values[list(gathered.speakers)].sum(0)
+@dataclass(frozen=True)
+class Reduction:
+    """How the ranks' values of a metric become one, in a message whose size does not grow with the ranks.
+
+    Attributes:
+        adds: what ranks put in is added up; otherwise the largest counts.
+        put: what a rank puts in, of its values and its standing.
+        read: the result, of what came together and of the steps' numbers of samples.
+        sampled: instead, the median over some ranks: all, or where there are many, other ones each time.
+    """
+
+    adds: bool = False
+    put: Callable[[Values, Standing], Values] = _as_it_is
+    read: Callable[[Values, Values], Values] = _as_it_is
+    sampled: bool = False
 
 
-def per_sample(gathered: Gathered) -> Tensor:
-    """The sum over ranks that speak for distinct samples, divided by the global batch's samples, (steps,)."""
-    return total(gathered) / gathered.samples[list(gathered.speakers)].sum(0)
+def _of_speakers(values: Values, standing: Standing) -> Values:
+    return values if standing.speaks else np.zeros_like(values)
 
 
-def first(gathered: Gathered) -> Tensor:
-    """The first rank's value, (steps,)."""
-    return gathered.values[0]
-
-
-def by_rank(gathered: Gathered) -> Tensor:
-    """Every rank's value, (steps, ranks)."""
-    return gathered.values.T
+LARGEST = Reduction()
+SMALLEST = Reduction(put=lambda values, _: -values, read=lambda values, _: -values)
+MEDIAN = Reduction(sampled=True)
+# Over ranks that speak for distinct samples; and that, divided by the global batch's samples.
+TOTAL = Reduction(adds=True, put=_of_speakers)
+PER_SAMPLE = Reduction(adds=True, put=_of_speakers, read=lambda values, samples: values / samples)
+OF_FIRST_RANK = Reduction(adds=True, put=lambda values, rank: values if rank.first else np.zeros_like(values))
+# Durations that add up, over the steps of a message, to the largest sum of any one rank. The largest of each step would
+# add up to more where ranks are slow in turn.
+SLOWEST_IN_ALL = Reduction(put=lambda values, _: values.cumsum(), read=lambda values, _: np.diff(values, prepend=0.0))
 
 
 @dataclass(frozen=True)
@@ -95,31 +106,33 @@ class StepMetric:
 
     Attributes:
         name: its key in metrics.jsonl.
-        measure: this rank's value: a number, or a scalar on the device, which is read when the window ends; None
-            where there is no value, on every rank alike.
-        combine: turns the values of all ranks into one value per step, or one per step and rank.
+        measure: this rank's value; None where there is none, on every rank alike. Called for several steps at once, in
+            a thread of its own.
+        reduction: turns the values of all ranks into one value per step.
         kind: the type of the result; fp64 in between, so integers are exact below 2**53.
     """
 
     name: str
-    measure: Callable[[LocalStep], float | Tensor | None]
-    combine: Callable[[Gathered], Tensor] = largest
+    measure: Callable[[LocalStep], float | None]
+    reduction: Reduction = LARGEST
     kind: Callable[[float], float] = float
 
 
 for _metric in (
-    StepMetric("step", lambda s: s.step, first, int),
-    StepMetric("loss", lambda s: s.loss_sum, per_sample),
-    StepMetric("top1", lambda s: s.correct, per_sample),
-    StepMetric("samples", lambda s: s.samples, total, int),
-    StepMetric("sample_fingerprint", lambda s: s.fingerprint, total, int),
-    StepMetric("seconds", lambda s: s.seconds, largest),
-    StepMetric("rank_seconds", lambda s: s.seconds, by_rank),
-    StepMetric("data_wait", lambda s: s.data_wait, largest),
-    StepMetric("optimizer_seconds", lambda s: s.optimizer_seconds, largest),
-    StepMetric("sent_bytes", lambda s: s.sent_bytes, largest, int),
-    StepMetric("lr", lambda s: s.lr, first),
-    StepMetric("norm", lambda s: s.norm, first),
-    StepMetric("skipped", lambda s: 0 if s.skipped is None else s.skipped, first, bool),
+    StepMetric("step", lambda s: s.step, OF_FIRST_RANK, int),
+    StepMetric("loss", lambda s: s.loss_sum, PER_SAMPLE),
+    StepMetric("top1", lambda s: s.correct, PER_SAMPLE),
+    StepMetric("samples", lambda s: s.samples, TOTAL, int),
+    StepMetric("sample_fingerprint", lambda s: s.fingerprint, TOTAL, int),
+    StepMetric("seconds", lambda s: s.seconds, SLOWEST_IN_ALL),
+    StepMetric("own_slowest", lambda s: s.own_seconds),
+    StepMetric("own_median", lambda s: s.own_seconds, MEDIAN),
+    StepMetric("own_fastest", lambda s: s.own_seconds, SMALLEST),
+    StepMetric("data_wait", lambda s: s.data_wait),
+    StepMetric("optimizer_seconds", lambda s: s.optimizer_seconds),
+    StepMetric("sent_bytes", lambda s: s.sent_bytes, kind=int),
+    StepMetric("lr", lambda s: s.lr, OF_FIRST_RANK),
+    StepMetric("norm", lambda s: s.norm, OF_FIRST_RANK),
+    StepMetric("skipped", lambda s: s.skipped or 0, OF_FIRST_RANK, bool),
 ):
     step_metrics.register(_metric)

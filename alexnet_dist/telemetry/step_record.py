@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from alexnet_dist.telemetry.throughput import images_per_second, slowest_rank_seconds
+from alexnet_dist.telemetry.throughput import images_per_second
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,8 +18,11 @@ class StepRecord:
         loss: mean over the samples of the global batch.
         samples: in the global batch.
         top1: fraction of the samples that were predicted right, before the update; None in a line older than the field.
-        seconds: wall time on the slowest rank, data wait included.
-        rank_seconds: the same on every rank.
+        seconds: wall time, data wait included; over some steps it adds up to that of the rank which took longest.
+        ranks: how many there were.
+        own_slowest, own_median, own_fastest: the part of the step in which a rank did not wait for others, of the rank
+            where it was longest, of the median rank, and of the one where it was shortest.
+        slowest_rank: where it was longest, over this step and its neighbours.
         sample_fingerprint: which samples they were (`data.order.fingerprint`).
         data_wait: seconds that the loop waited for a batch, on the slowest rank.
         optimizer_seconds: from complete gradients to new weights, clipping included, on the slowest rank.
@@ -34,7 +37,11 @@ class StepRecord:
     loss: float
     samples: int
     seconds: float
-    rank_seconds: tuple[float, ...] = ()
+    ranks: int | None = None
+    own_slowest: float | None = None
+    own_median: float | None = None
+    own_fastest: float | None = None
+    slowest_rank: int | None = None
     top1: float | None = None
     sample_fingerprint: int | None = None
     data_wait: float = 0.0
@@ -59,19 +66,17 @@ class StepRecord:
             TypeError: a field without a default is missing.
         """
         loss = line.get("loss")
-        return cls.of({**line, "loss": float("nan") if loss is None else loss, "rank_seconds": _rank_seconds(line)})
+        # In the first format, the seconds of every rank, instead of the number of ranks.
+        ranks = line.get("ranks", len(line.get("rank_seconds", [None])))
+        return cls.of({**line, "loss": float("nan") if loss is None else loss, "ranks": ranks})
 
     def line(self) -> dict[str, Any]:
         """By name, flat, as written to metrics.jsonl."""
         return {name: getattr(self, name) for name in _FIELDS} | dict(self.extra)
 
 
+_OWN = ("own_slowest", "own_median", "own_fastest")
 _FIELDS = tuple(f.name for f in fields(StepRecord) if f.name != "extra")
-
-
-def _rank_seconds(line: Mapping[str, Any]) -> tuple[float, ...]:
-    """Lines older than the field tell the slowest rank's only."""
-    return tuple(line.get("rank_seconds", (line.get("seconds", 0.0),)))
 
 
 def window_figures(window: Sequence[StepRecord]) -> dict[str, float]:
@@ -79,19 +84,20 @@ def window_figures(window: Sequence[StepRecord]) -> dict[str, float]:
 
     Returns:
         loss, top1: means over the samples; lr: of the last step; images_per_second: see `throughput`; step_seconds:
-        mean; data_wait_fraction: the share of the window that was spent waiting for data; and the mean of every
-        registered metric that is no field of StepRecord, where it is a number.
+        mean; data_wait_fraction: the share of the window that was spent waiting for data; own_slowest, own_median and
+        own_fastest: means; slowest_rank: at the end of the window; and the mean of every registered metric that is no
+        field of StepRecord, where it is a number.
     """
-    samples = [record.samples for record in window]
-    rank_seconds = [record.rank_seconds for record in window]
-    seconds = slowest_rank_seconds(rank_seconds)
+    samples, seconds = ([getattr(record, name) for record in window] for name in ("samples", "seconds"))
     return {
         "loss": sum(record.loss * record.samples for record in window) / sum(samples),
         "top1": sum((record.top1 or 0.0) * record.samples for record in window) / sum(samples),
         "lr": window[-1].lr or 0.0,
-        "images_per_second": images_per_second(samples, rank_seconds),
-        "step_seconds": seconds / len(window),
-        "data_wait_fraction": sum(record.data_wait for record in window) / seconds,
+        "images_per_second": images_per_second(samples, seconds),
+        "step_seconds": sum(seconds) / len(window),
+        "data_wait_fraction": sum(record.data_wait for record in window) / sum(seconds),
+        **_means([{name: getattr(record, name) for name in _OWN} for record in window]),
+        **({} if window[-1].slowest_rank is None else {"slowest_rank": window[-1].slowest_rank}),
         **_means([record.extra for record in window]),
     }
 

@@ -3,7 +3,7 @@
 import time
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -15,11 +15,20 @@ from alexnet_dist.nets.table import Table
 from alexnet_dist.telemetry.hardware import Hardware
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.step_record import StepRecord
-from alexnet_dist.telemetry.throughput import images_per_second, slowest_rank_seconds
+from alexnet_dist.telemetry.stragglers import Straggler
+from alexnet_dist.telemetry.throughput import images_per_second
 from alexnet_dist.telemetry.versions import versions
 
 WARM_UP_STEPS = 5
-_TIMES = ("warm_up_steps", "images_per_second", "step_seconds", "data_wait_fraction", "optimizer_fraction")
+_OWN = ("own_slowest", "own_median", "own_fastest")
+_TIMES = (
+    "warm_up_steps",
+    "images_per_second",
+    "step_seconds",
+    "own_seconds",
+    "data_wait_fraction",
+    "optimizer_fraction",
+)
 
 
 @dataclass
@@ -49,6 +58,30 @@ class EpochSums:
         return self.correct / self.samples if self.samples else float("nan")
 
 
+@dataclass
+class _Sums:
+    """Over steps, of their metrics of the same names."""
+
+    samples: int = 0
+    seconds: float = 0.0
+    data_wait: float = 0.0
+    optimizer_seconds: float = 0.0
+    own_steps: int = 0  # with the next three; an older version did not measure them
+    own_slowest: float = 0.0
+    own_median: float = 0.0
+    own_fastest: float = 0.0
+
+    def add(self, step: StepRecord) -> None:
+        self.samples += step.samples
+        self.seconds += step.seconds
+        self.data_wait += step.data_wait
+        self.optimizer_seconds += step.optimizer_seconds
+        self.own_steps += step.own_median is not None
+        self.own_slowest += step.own_slowest or 0.0
+        self.own_median += step.own_median or 0.0
+        self.own_fastest += step.own_fastest or 0.0
+
+
 class RunMetrics:
     """Collects the steps of a run as they are reported.
 
@@ -60,6 +93,7 @@ class RunMetrics:
         epoch: of the latest step, from its first.
         evaluation: the latest; None before the first.
         memory: what this rank held before the last update; None where it made none.
+        stragglers: ranks that kept the others waiting.
     """
 
     def __init__(self, world_size: int, steps_per_epoch: int) -> None:
@@ -69,14 +103,14 @@ class RunMetrics:
         self._start = time.perf_counter()
         self.evaluation: Any = None
         self.memory: Memory | None = None
+        self.stragglers: list[Straggler] = []
         self._earlier_seconds = 0.0
         self._last_loss = float("nan")
         self._samples_seen = 0
         self._seconds = array("d")  # of every step
         self._first_steps: list[StepRecord] = []  # those that may be warm-up
-        # Sums over the steps after these: a long run's records would take more memory with every rank.
-        self._samples, self._data_wait, self._optimizer_seconds = 0, 0.0, 0.0
-        self._rank_seconds = [0.0] * world_size
+        # Over the steps after these: a long run's records would take much memory.
+        self._later = _Sums()
         self._traffic: dict[str, dict[str, int]] = {}
         self._dtypes: dict[str, int] = {}
 
@@ -86,10 +120,7 @@ class RunMetrics:
             if len(self._first_steps) < WARM_UP_STEPS:
                 self._first_steps.append(step)
             else:
-                self._samples += step.samples
-                self._data_wait += step.data_wait
-                self._optimizer_seconds += step.optimizer_seconds
-                self._rank_seconds = [a + b for a, b in zip(self._rank_seconds, step.rank_seconds, strict=True)]
+                self._later.add(step)
             if self.epoch.number != (number := (step.step - 1) // self._steps_per_epoch):
                 self.epoch = EpochSums(number)
             self.epoch.add(step)
@@ -105,10 +136,9 @@ class RunMetrics:
         """
         steps = [StepRecord.of_line(line) for line in lines]
         if finished and steps:
-            self.world_size = len(steps[-1].rank_seconds)
-            self._rank_seconds = [0.0] * self.world_size
-        if steps and len(steps[-1].rank_seconds) == self.world_size:
-            self.add([step for step in steps if len(step.rank_seconds) == self.world_size])
+            self.world_size = steps[-1].ranks or 1
+        if steps and steps[-1].ranks == self.world_size:
+            self.add([step for step in steps if step.ranks == self.world_size])
         self._earlier_seconds = sum(step.seconds for step in steps)
 
     def sent(self, counted: dict[str, int], expected: dict[str, int], dtypes: dict[str, int]) -> None:
@@ -129,6 +159,7 @@ class RunMetrics:
             "steps": len(self._seconds),
             "samples_seen": self._samples_seen,
             **(self._times() if self._seconds else dict.fromkeys(_TIMES)),
+            "stragglers": [asdict(straggler) for straggler in self.stragglers],
             "comm_bytes_per_step": self._traffic,
             "comm_dtypes": self._dtypes,
             "train_loss": self._last_loss,
@@ -139,16 +170,19 @@ class RunMetrics:
     def _times(self) -> dict[str, Any]:
         """Throughput and its spread, without the warm-up: the first steps, a quarter of a very short run."""
         warm_up = min(WARM_UP_STEPS, len(self._seconds) // 4)
-        measured = self._first_steps[warm_up:]
+        sums = replace(self._later)
+        for step in self._first_steps[warm_up:]:
+            sums.add(step)
         seconds = torch.tensor(self._seconds[warm_up:], dtype=torch.float64)
         median, p5, p95 = (float(seconds.quantile(q)) for q in (0.5, 0.05, 0.95))
-        samples = [*(step.samples for step in measured), self._samples]
-        rank_seconds = [*(step.rank_seconds for step in measured), self._rank_seconds]
-        total = slowest_rank_seconds(rank_seconds)
-        data_wait = sum(step.data_wait for step in measured) + self._data_wait
-        optimizer = sum(step.optimizer_seconds for step in measured) + self._optimizer_seconds
-        rate = images_per_second(samples, rank_seconds)
-        values = (warm_up, rate, {"median": median, "p5": p5, "p95": p95}, data_wait / total, optimizer / total)
+        values = (
+            warm_up,
+            images_per_second([sums.samples], [sums.seconds]),
+            {"median": median, "p5": p5, "p95": p95},
+            {name.removeprefix("own_"): getattr(sums, name) / sums.own_steps for name in _OWN if sums.own_steps},
+            sums.data_wait / sums.seconds,
+            sums.optimizer_seconds / sums.seconds,
+        )
         return dict(zip(_TIMES, values, strict=True))
 
 

@@ -3,22 +3,12 @@
 from collections.abc import Sequence
 
 
-def slowest_rank_seconds(rank_seconds: Sequence[Sequence[float]]) -> float:
-    """Wall time of a window of steps: the largest total over ranks.
-
-    This is less than the sum of each step's slowest rank where ranks are slow in turn.
-
-    Args:
-        rank_seconds: by step, by rank.
-    """
-    return max(sum(rank) for rank in zip(*rank_seconds, strict=True))
-
-
-def images_per_second(samples: Sequence[int], rank_seconds: Sequence[Sequence[float]]) -> float:
+def images_per_second(samples: Sequence[int], seconds: Sequence[float]) -> float:
     """Samples over the wall time of a window of steps, data wait included, on the slowest rank.
 
     Args:
         samples: of each step's global batch.
-        rank_seconds: by step, by rank: wall time of the step in seconds.
+        seconds: wall time of each step, which adds up to the slowest rank's (`StepRecord.seconds`).
     """
-    return sum(samples) / slowest_rank_seconds(rank_seconds)
+    assert len(samples) == len(seconds), "of the same steps"
+    return sum(samples) / sum(seconds)

@@ -1,6 +1,5 @@
 """From the first step to the last: steps, windows, checkpoints, epochs."""
 
-import math
 import time
 from dataclasses import asdict
 from datetime import timedelta
@@ -11,10 +10,9 @@ from alexnet_dist.distributed.agreement import on_first_rank
 from alexnet_dist.distributed.bring_up import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
 from alexnet_dist.rng import GENERATOR
-from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.telemetry.step_record import StepRecord, window_figures
 from alexnet_dist.telemetry.versions import versions
-from alexnet_dist.training.evaluate import evaluate
+from alexnet_dist.training.evaluate import Evaluation, evaluate
+from alexnet_dist.training.rounds import Outcome, Verdict
 from alexnet_dist.training.run_context import RunContext
 from alexnet_dist.training.step import training_step
 from alexnet_dist.training.wiring import Components
@@ -29,8 +27,7 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
         Diverged: a loss was NaN or infinite.
         Stopped: a signal asked for it; a checkpoint is written.
     """
-    total, log_every = components.total_steps, components.experiment.tracking.log_every
-    meter = Meter(components.world, components.engine.samples.speakers)
+    total, meter = components.total_steps, run.meter
     batches = components.micro_batches(start, total)
     meter.start()
     began = time.perf_counter()
@@ -42,18 +39,47 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
         run.profile.step()
         if step == start:
             _limit_waiting(components, time.perf_counter() - began)
-        done = step + 1
-        stops, saves = run.stop_signal.poll(), is_saved(components, done)
-        if done % log_every == 0 or epoch_ends(components, done) or stops or saves:
-            report(components, run, meter.flush())
-        if stops or saves:
-            save(components, run, done)
-        if stops:
-            raise _stopped(components, run, done)
-        if epoch_ends(components, done):
-            end_epoch(components, run, done)
-            meter.start()
-    run.stop_signal.finish()
+        _after_step(components, run, step + 1)
+
+
+def _after_step(components: Components, run: RunContext, done: int) -> None:
+    """Do what is due after `done` steps: report, save, stop, evaluate."""
+    verdict = _heed(run, run.rounds.step())
+    saves, stops, ends = verdict.saves or is_saved(components, done), verdict.stops, epoch_ends(components, done)
+    if saves or stops or ends:
+        stops |= _flush(run).stops
+    if saves or stops:
+        save(components, run, done)
+    if stops:
+        raise _stopped(components, run, done)
+    if ends:
+        end_epoch(components, run, done)
+        run.meter.start()
+
+
+def _heed(run: RunContext, outcome: Outcome) -> Verdict:
+    """Report the steps of a round.
+
+    Raises:
+        Diverged: the loss of one is NaN or infinite.
+    """
+    if run.reporter is not None:
+        run.reporter.add(outcome.records)
+    if outcome.verdict.diverged is not None:
+        raise Diverged(*outcome.verdict.diverged)
+    return outcome.verdict
+
+
+def _flush(run: RunContext) -> Verdict:
+    """Report all steps, before something else than a step is done. Collective.
+
+    Raises:
+        Diverged: see `_heed`.
+    """
+    verdict = _heed(run, run.rounds.flush())
+    if run.reporter is not None:
+        run.reporter.end_window()
+    return verdict
 
 
 def _measure_memory(components: Components, run: RunContext) -> None:
@@ -67,9 +93,10 @@ def epoch_ends(components: Components, done: int) -> bool:
 
 
 def is_saved(components: Components, done: int) -> bool:
-    """Whether a checkpoint is due after so many steps."""
-    every = components.experiment.checkpoint.every_steps
-    return every > 0 and (done % every == 0 or done == components.total_steps)
+    """Whether a checkpoint is due after so many steps, whatever the clock says."""
+    settings = components.experiment.checkpoint
+    due = settings.every_steps > 0 and done % settings.every_steps == 0
+    return due or (settings.periodic and done == components.total_steps)
 
 
 def save(components: Components, run: RunContext, done: int) -> None:
@@ -86,6 +113,7 @@ def save(components: Components, run: RunContext, done: int) -> None:
         "generator": GENERATOR,
     }
     run.checkpoints.save(components.engine.state(), done, facts)
+    run.rounds.saved()
 
 
 def what_is_missing(components: Components, run: RunContext) -> str | None:
@@ -122,11 +150,17 @@ def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
         Stopped: see `run_steps`.
     """
     run.status.at(f"the evaluation after step {done}")
-    evaluation = evaluate(components, run.stop_signal.poll)
-    if evaluation is None:
+    evaluation = evaluate(components, lambda: _heed(run, run.rounds.step()).stops)
+    stops = _flush(run).stops and done < components.total_steps
+    if evaluation is not None:
+        _report_evaluation(components, run, done, evaluation)
+    if evaluation is None or stops:
         if not is_saved(components, done):
             save(components, run, done)
         raise _stopped(components, run, done)
+
+
+def _report_evaluation(components: Components, run: RunContext, done: int, evaluation: Evaluation) -> None:
     run.metrics.evaluation = evaluation
     run.progress.say(f"{_epoch_line(components, run, done)}; test {evaluation}")
     run.tracking.log({f"eval/{name}": value for name, value in asdict(evaluation).items()}, done)
@@ -143,28 +177,3 @@ def _epoch_line(components: Components, run: RunContext, done: int) -> str:
 def _limit_waiting(components: Components, first_step_seconds: float) -> None:
     seconds = max(components.experiment.train.timeout, FIRST_STEPS_TIMEOUT * first_step_seconds)
     limit_waiting(components.world, components.engine.groups(), timedelta(seconds=seconds))
-
-
-def report(components: Components, run: RunContext, window: list[StepRecord]) -> None:
-    """Write a window of steps down.
-
-    Raises:
-        Diverged: the loss of one is NaN or infinite.
-    """
-    run.metrics.add(window)
-    if run.record is not None:
-        for record in window:
-            run.record.metrics({**record.line(), "epoch": components.order.epoch(record.step - 1)})
-    figures = window_figures(window)
-    last = window[-1]
-    run.progress.update(
-        last.step,
-        "loss {loss:.4f}  {images_per_second:.1f} images/s  {step_seconds:.3f} s a step  "
-        "data wait {data_wait_fraction:.1%}  ".format(**figures)
-        + f"sent {last.sent_bytes / 1e6:.1f} MB",
-    )
-    epoch = components.order.epoch(last.step - 1)
-    run.tracking.log({**figures, "comm_bytes_per_step": last.sent_bytes, "epoch": epoch}, last.step)
-    for record in window:
-        if not math.isfinite(record.loss):
-            raise Diverged(record.step, record.loss)

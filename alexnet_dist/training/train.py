@@ -1,6 +1,7 @@
 """Trains one experiment, from its settings to its record."""
 
 import os
+import platform
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from alexnet_dist.launcher.environment import launch_warnings
 from alexnet_dist.launcher.exit_status import ExitStatus
 from alexnet_dist.nets.table import Norm
 from alexnet_dist.telemetry.hardware import device_name, gather_hardware
+from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord, read_evaluation
@@ -29,7 +31,9 @@ from alexnet_dist.training.checkpoints.reader import read_into
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
 from alexnet_dist.training.evaluate import Evaluation
 from alexnet_dist.training.loop import epoch_ends, evaluate_epoch, run_steps, save, what_is_missing
+from alexnet_dist.training.reporting import Reporter
 from alexnet_dist.training.resuming import ResumePoint, RunStart
+from alexnet_dist.training.rounds import Rounds
 from alexnet_dist.training.run_context import RunContext
 from alexnet_dist.training.run_directory import unwritable
 from alexnet_dist.training.stopping import StopSignal
@@ -53,7 +57,7 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
     status.memory_remedy = f"raise train.accumulate (it is {parts}), or lower train.global_batch (it is {batch})"
     experiment, accelerator, world = init_ranks(given)
     status.last_collective = lambda: traffic_counter().last
-    stop_signal = StopSignal(world)
+    stop_signal = StopSignal()
     run_start = RunStart(experiment, print)
     status.release = run_start.release
     start = on_first_rank(world, run_start.find)
@@ -88,15 +92,23 @@ def _open(
     about = [f"data: {components.data.about}"] if components.data.about else []
     for line in (*_warnings(components), _headline(components), *about, f"run folder: {folder}"):
         progress.say(line)
+    meter = Meter(world, components.engine.samples.speakers)
+    rounds = Rounds(world, meter, stop_signal.asked, experiment.checkpoint.every_seconds)
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: _open_record(experiment, folder, start, guard, progress) if first else None)
+    tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)
+    hosts = gather_on_first(world, platform.node())
+    reporter = None
     if record is not None:
         metrics.resume(record.earlier, finished=not left)
-    tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)
+        log_every = experiment.tracking.log_every
+        reporter = Reporter(log_every, components.order, hosts, record, metrics, tracking, progress)
     checkpoints = CheckpointWriter(world, folder / FOLDER, experiment.checkpoint, progress.say, guard)
     stack.enter_context(progress)
     profile = stack.enter_context(StepProfile(experiment.train.profile, world, folder))
-    return RunContext(folder, metrics, record, tracking, progress, profile, checkpoints, stop_signal, status)
+    return RunContext(
+        folder, meter, rounds, metrics, record, reporter, tracking, progress, profile, checkpoints, status
+    )  # fmt: skip
 
 
 def _open_record(
@@ -162,7 +174,7 @@ def _evaluate_missed_epoch(components: Components, start: ResumePoint, run: RunC
 def _keep_finished(components: Components, start: ResumePoint, run: RunContext) -> None:
     """All steps are done already: a folder that is new gets the last checkpoint, too. Collective."""
     run.progress.say(f"nothing left to do: step {start.step} of {components.total_steps} is done")
-    if start.folder is None and components.experiment.checkpoint.every_steps > 0:
+    if start.folder is None and components.experiment.checkpoint.periodic:
         save(components, run, start.step)
 
 

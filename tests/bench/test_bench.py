@@ -32,7 +32,7 @@ class Counting(Program):
 def test_a_training_run_is_measured_by_the_common_definition(tmp_path: Path) -> None:
     rate, steps = SMALLEST.rate(SETTINGS, tmp_path), read_metrics(tmp_path / "run")
     assert len(steps) == WARM_UP + 2
-    assert rate == images_per_second([8, 8], [step["rank_seconds"] for step in steps[WARM_UP:]]) > 0
+    assert rate == images_per_second([8, 8], [step["seconds"] for step in steps[WARM_UP:]]) > 0
 
 
 def test_the_two_programs_take_turns() -> None:

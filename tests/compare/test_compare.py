@@ -107,9 +107,9 @@ def test_finished_runs_are_not_repeated_and_the_result_is_complete(outcome: Outc
     assert f"resuming: {len(outcome.untouched)} of 8 runs and 4 of 4 parity verdicts" in outcome.output
     assert all(path.stat().st_mtime_ns == before for path, before in outcome.untouched.items())
     assert [row["figures"] is not None for row in outcome.results()["rows"]] == [True, True, True, False]
-    assert outcome.results()["format"] == 2
+    assert outcome.results()["format"] == 3
     figures = outcome.row("ddp")["figures"]
-    assert [len(ranks) for ranks in figures["timings"]["rank_seconds"][0]] == [2] * 6 and len(figures["losses"]) == 8
+    assert len(figures["timings"]["step_seconds"][0]) == 6 and len(figures["losses"]) == 8
 
 
 def test_a_slow_strategy_loses_and_the_cause_is_named(outcome: Outcome) -> None:
@@ -190,7 +190,7 @@ def test_the_report_is_drawn_again_without_running(outcome: Outcome) -> None:
 
 def test_a_column_from_outside_is_in_every_table(outcome: Outcome) -> None:
     shown = report_again(outcome.folder, "planted,toy_column").stdout
-    slowest = max(max(ranks) for ranks in outcome.row("slow")["figures"]["timings"]["rank_seconds"][0])
+    slowest = max(outcome.row("slow")["figures"]["timings"]["step_seconds"][0])
     heading, cell = "slowest step", f"{slowest:.6f}"
     page, text = (outcome.folder / "report.html").read_text(), (outcome.folder / "report.md").read_text()
     assert f' data-name="{heading}" class="right">{cell}</td>' in page

@@ -25,8 +25,7 @@ def rounds(seed: int, level: float, drift: tuple[float, ...] = (1.0, 1.0, 1.0), 
 
 
 def timings(seconds: Rounds) -> Timings:
-    """Of two ranks, the first of which waits for nobody."""
-    return Timings(32, [[[0.9 * step, step] for step in steps] for steps in seconds])
+    return Timings(32, seconds)
 
 
 def speedup(slow: Rounds, fast: Rounds) -> "tuple[float, float, float, bool]":
@@ -42,12 +41,9 @@ def test_a_median_lies_in_its_interval_and_a_hiccup_does_not_move_it() -> None:
     assert median_estimate(troubled).value == pytest.approx(calm.value, rel=0.01)
 
 
-def test_throughput_is_samples_over_the_time_of_the_slowest_rank() -> None:
-    """Ranks that are slow in turn: neither each step's slowest, nor the mean rank."""
-    measured = Timings(8, [[[1.0, 2.0], [2.0, 1.0]], [[1.0, 3.0], [1.0, 1.0]]])
-    estimate = throughput_estimate(measured)
-    window = [ranks for steps in measured.rank_seconds for ranks in steps]
-    assert estimate.value == images_per_second([8] * 4, window) == 32 / 7
+def test_throughput_is_samples_over_the_time_of_all_steps() -> None:
+    estimate = throughput_estimate(Timings(8, [[1.0, 2.0], [3.0, 1.0]]))
+    assert estimate.value == images_per_second([8] * 4, [1.0, 2.0, 3.0, 1.0]) == 32 / 7
     assert estimate.low <= estimate.value <= estimate.high
     calm = throughput_estimate(timings(rounds(1, 2.0)))
     assert calm.low < 16.0 < calm.high and calm.high / calm.low < 1.05

@@ -1,4 +1,4 @@
-"""Steps are measured by rank and gathered by window; figures of windows and runs follow from them."""
+"""Steps are measured by rank; figures of windows and runs follow from them."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,9 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.registry import step_metrics
 from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.telemetry.step_metrics import Gathered, StepMetric
 from alexnet_dist.telemetry.step_record import StepRecord, window_figures
 from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
 
@@ -26,9 +24,7 @@ class NoWaiting(TorchDispatchMode):
 
 
 def record(step: int, seconds: float, samples: int = 10, loss: float = 1.0, top1: float = 0.5) -> StepRecord:
-    return StepRecord(
-        step=step, loss=loss, top1=top1, samples=samples, seconds=seconds, rank_seconds=(seconds,), data_wait=0.1
-    )
+    return StepRecord(step=step, loss=loss, top1=top1, samples=samples, seconds=seconds, ranks=1, data_wait=0.1)
 
 
 def note(meter: Meter, step: int, norm: torch.Tensor | None, skipped: torch.Tensor | None) -> None:
@@ -66,11 +62,11 @@ def test_training_accuracy_is_that_of_the_latest_epoch() -> None:
 
 def test_a_windows_loss_is_the_mean_over_samples_and_other_metrics_the_mean_over_steps() -> None:
     window = [record(1, 1.0, samples=30), record(2, 1.0, samples=10, loss=5.0), record(3, 1.0, samples=0)]
-    window[0] = replace(window[0], extra={"toy": 2.0, "by_rank": (1.0, 2.0), "absent": None})
-    window[1] = replace(window[1], extra={"toy": 4.0, "by_rank": (1.0, 2.0), "absent": None})
+    window[0] = replace(window[0], extra={"toy": 2.0, "several": (1.0, 2.0), "absent": None})
+    window[1] = replace(window[1], extra={"toy": 4.0, "several": (1.0, 2.0), "absent": None})
     figures = window_figures(window)
     assert figures["loss"] == pytest.approx(2.0) and figures["toy"] == pytest.approx(3.0)
-    assert not {"by_rank", "absent"} & figures.keys()
+    assert not {"several", "absent", "own_median", "slowest_rank"} & figures.keys()
 
 
 def test_a_meter_measures_steps_and_waits() -> None:
@@ -80,12 +76,16 @@ def test_a_meter_measures_steps_and_waits() -> None:
         assert meter.wait(iter([step])) == step
         with NoWaiting():
             note(meter, step, torch.tensor(0.5), torch.tensor(1.0))
-    first, second = meter.flush()
+    with NoWaiting():
+        read = meter.read()
+    first, second = meter.figures.records(read())
     assert (first.top1, first.lr) == (pytest.approx(1 / 3), 0.1)
     assert (first.loss, first.samples, first.sample_fingerprint, first.sent_bytes) == (2.0, 3, 11, 7)
     assert (first.norm, first.skipped) == (0.5, True) and first.extra == {}
     assert second.step == 2 and second.seconds > 0 and second.seconds >= second.data_wait >= 0
     assert 0 < second.optimizer_seconds < second.seconds
+    assert second.own_slowest == second.own_median == second.own_fastest == pytest.approx(second.seconds)
+    assert (second.slowest_rank, second.ranks) == (0, 1)
     assert meter.flush() == []
 
 
@@ -96,25 +96,6 @@ def test_what_was_not_measured_is_none() -> None:
     for step, norm in ((1, None), (2, torch.tensor(0.25))):
         note(meter, step, norm, None)
     assert [(step.norm, step.skipped) for step in meter.flush()] == [(None, False), (0.25, False)]
-
-
-def test_ranks_are_combined_as_each_metric_says() -> None:
-    """Four ranks on two towers: pairs work on the same samples, and the first of each pair speaks."""
-    exact = 2**53 - 1  # a sum of fingerprints may be as large, and must come out to the last digit
-    samples = torch.tensor([[8.0], [8.0], [4.0], [4.0]], dtype=torch.float64)
-
-    def combined(name: str, *values: float) -> object:
-        metric: StepMetric = step_metrics[name]
-        column = torch.tensor(values, dtype=torch.float64).unsqueeze(1)
-        (value,) = metric.combine(Gathered(column, samples, (0, 2))).tolist()
-        return [metric.kind(v) for v in value] if isinstance(value, list) else metric.kind(value)
-
-    assert combined("loss", 24.0, 24.0, 6.0, 6.0) == 30 / 12
-    assert combined("samples", 8, 8, 4, 4) == 12
-    assert combined("sample_fingerprint", exact - 5, 0, 5, 0) == exact
-    assert combined("seconds", 1.0, 4.0, 2.0, 3.0) == 4.0
-    assert combined("rank_seconds", 1.0, 4.0, 2.0, 3.0) == [1.0, 4.0, 2.0, 3.0]
-    assert combined("norm", 0.5, 0.5, 0.5, 0.5) == 0.5 and combined("skipped", 1, 1, 1, 1) is True
 
 
 def test_traffic_is_that_of_the_fullest_latest_step() -> None:

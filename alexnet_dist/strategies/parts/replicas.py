@@ -33,11 +33,19 @@ def replicate(net: nn.Module, layout: Layout, wire: torch.dtype) -> DistributedD
 
 
 def _sum_in(wire: torch.dtype) -> Callable[[ProcessGroup, GradBucket], Future[Tensor]]:
+    under_way: list[dist.Work] = []
+
     def hook(group: ProcessGroup, bucket: GradBucket) -> Future[Tensor]:
         gradients = bucket.buffer()
         sent = gradients.to(wire)
         work = dist.all_reduce(sent, group=group, async_op=True)
         assert work is not None
+        under_way.append(work)
+        if bucket.is_last():
+            # Backward is over, and DDP would wait now, in C++: waited for here, it is noticed (`distributed.waits`).
+            for earlier in under_way:
+                earlier.wait()
+            under_way.clear()
         summed: Future[list[Tensor]] = work.get_future()
         # `to` returns the buffer itself where it has the wire dtype already: then there is nothing to copy back.
         return summed.then(lambda _: gradients if sent is gradients else gradients.copy_(sent))

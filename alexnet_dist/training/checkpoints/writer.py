@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from alexnet_dist.config.schema import CheckpointConfig
 from alexnet_dist.distributed.mesh import World, new_host_group
 from alexnet_dist.distributed.tree import Tree
+from alexnet_dist.distributed.waits import unwatched
 from alexnet_dist.errors import reason_of
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Manifest
@@ -100,10 +101,11 @@ class CheckpointWriter:
         self._saved = step
         try:
             self._copies.wait()
-            for _ in range(ATTEMPTS):
-                self._problem = self._attempt(state, step, facts)
-                if self._problem is None:
-                    break
+            with unwatched():
+                for _ in range(ATTEMPTS):
+                    self._problem = self._attempt(state, step, facts)
+                    if self._problem is None:
+                        break
         except Exception as error:
             # Another rank is gone: the loop will find out, and report the reason.
             self._problem = reason_of(error)

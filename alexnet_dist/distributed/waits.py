@@ -1,0 +1,42 @@
+"""Notices when this process waits for a collective.
+
+A step takes the same time on all ranks, because each waits for the slowest one in the collectives. What a rank
+takes for its own part shows only when that waiting is taken away, wherever it is done: here, in torch or in DeepSpeed.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch.distributed as dist
+
+_around: Callable[[], AbstractContextManager[None]] | None = None
+_thread = threading.local()
+
+
+def watch_waits(around: Callable[[], AbstractContextManager[None]]) -> None:
+    """From now on, this process waits for collectives inside `around()`; one call replaces the one before.
+
+    torch offers no hook there. All of Python waits by `Work.wait`; DDP's waiting in C++ is not seen.
+    """
+    global _around
+    if _around is None:
+        wait: Callable[..., Any] = dist.Work.wait
+
+        def watched(work: dist.Work, *limits: Any) -> Any:
+            with nullcontext() if _around is None or getattr(_thread, "unwatched", False) else _around():
+                return wait(work, *limits)
+
+        dist.Work.wait = watched  # type: ignore[assignment, method-assign]
+    _around = around
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """For a thread that communicates while another one computes: its waiting keeps nobody from computing."""
+    _thread.unwatched = True
+    try:
+        yield
+    finally:
+        _thread.unwatched = False

@@ -1,0 +1,140 @@
+"""What all ranks tell the first one, and what it decides for all: figures go up, the verdict comes down.
+
+A round takes about half a second of steps. Its messages travel along a tree, in a thread beside the training, and its
+verdict is taken when the next round is over: at the same step on every rank, and long after it has come, so that no
+step waits for it. A signal is thus heeded within two rounds: within a second, or two steps where they are longer.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from alexnet_dist.distributed.background import Background
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.distributed.tree import Tree
+from alexnet_dist.telemetry.figures import Figures
+from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.telemetry.step_record import StepRecord
+
+ROUND_SECONDS, MOST_STEPS = 0.5, 100
+_TAG = 1  # of the messages: the main thread's own have 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the first rank decides for all.
+
+    Attributes:
+        stops: some rank was asked to stop.
+        saves: a checkpoint is due by the clock.
+        diverged: the first step whose loss is NaN or infinite, and that loss.
+        steps: of the next round.
+    """
+
+    stops: bool = False
+    saves: bool = False
+    diverged: tuple[int, float] | None = None
+    steps: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rank knows when a round is over.
+
+    Attributes:
+        records: of its steps; on the first rank alone.
+    """
+
+    verdict: Verdict = Verdict()
+    records: tuple[StepRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Message:
+    """Of one rank, or of several together."""
+
+    figures: Figures
+    asked: bool
+
+
+class Rounds:
+    """The rounds of a run. Its methods are collective.
+
+    Args:
+        world: the ranks.
+        meter: measures the steps.
+        asked: whether this rank was asked to stop.
+        save_seconds: the time between two checkpoints; None: none is due by the clock.
+    """
+
+    def __init__(self, world: World, meter: Meter, asked: Callable[[], bool], save_seconds: float | None) -> None:
+        self._meter, self._asked, self._save_seconds = meter, asked, save_seconds
+        self._tree = Tree(world.control, _TAG)
+        self._thread = Background[Outcome]("rounds")
+        self._under_way: Future[Outcome] | None = None
+        self._steps, self._wanted = 0, 1
+        self._began = self._saved = time.monotonic()
+
+    def step(self) -> Outcome:
+        """A step is over, or a batch of an evaluation: what the last round decided, if this ends a round."""
+        self._steps += 1
+        if self._steps < self._wanted:
+            return Outcome()
+        outcome = self._end()
+        self._begin()
+        return outcome
+
+    def flush(self) -> Outcome:
+        """End all rounds now. Waits for the device, and for the other ranks."""
+        earlier = self._end()
+        self._begin()
+        last = self._end()
+        self._wanted, self._began = 1, time.monotonic()  # what follows may take longer than what was before
+        verdict = replace(
+            last.verdict,
+            stops=earlier.verdict.stops or last.verdict.stops,
+            diverged=earlier.verdict.diverged or last.verdict.diverged,
+        )
+        return Outcome(verdict, (*earlier.records, *last.records))
+
+    def saved(self) -> None:
+        """A checkpoint was written."""
+        self._saved = time.monotonic()
+
+    def _begin(self) -> None:
+        """Send this rank's message; the steps since the last one make the round."""
+        now, figures, asked = time.monotonic(), self._meter.read(), self._asked()
+        decided = Verdict(
+            saves=self._save_seconds is not None and now - self._saved >= self._save_seconds,
+            steps=max(1, min(MOST_STEPS, int(ROUND_SECONDS / max((now - self._began) / max(1, self._steps), 1e-6)))),
+        )
+        self._steps, self._began = 0, now
+        self._under_way = self._thread.submit(lambda: self._agree(figures, asked, decided))
+
+    def _end(self) -> Outcome:
+        """The outcome of the round under way, if there is one."""
+        if self._under_way is None:
+            return Outcome()
+        outcome, self._under_way = self._under_way.result(), None
+        self._wanted = outcome.verdict.steps
+        return outcome
+
+    def _agree(self, figures: Callable[[], Figures], asked: bool, decided: Verdict) -> Outcome:
+        """Tell the others and be told. In the thread.
+
+        Args:
+            figures: waits for the device.
+            decided: what the first rank has decided by itself.
+        """
+        together = self._tree.reduce(_Message(figures(), asked), self._combine)
+        records: list[StepRecord] = []
+        if self._tree.rank == 0:
+            records = self._meter.figures.records(together.figures)
+            diverged = next(((step.step, step.loss) for step in records if not math.isfinite(step.loss)), None)
+            decided = replace(decided, stops=together.asked, diverged=diverged)
+        return Outcome(self._tree.broadcast(decided), tuple(records))
+
+    def _combine(self, a: _Message, b: _Message) -> _Message:
+        return _Message(self._meter.figures.combine(a.figures, b.figures), a.asked or b.asked)
