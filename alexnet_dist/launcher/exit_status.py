@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -27,6 +26,7 @@ from alexnet_dist.errors import (
 )
 from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report
 from alexnet_dist.launcher.out_of_memory import out_of_memory
+from alexnet_dist.launcher.rank_log import log_trace, print_on_console
 from alexnet_dist.telemetry.run_files import EXIT, is_free, write_exit
 
 # Parts of the errors that collectives raise when another rank is gone.
@@ -85,8 +85,8 @@ def named_run_dir(flags: Sequence[str]) -> Path | None:
 
 
 def print_reason(code: int, reason: str) -> None:
-    """One line on stderr: why a program ended before it was done."""
-    print(f"{'stopped' if code == STOPPED else 'error'}: {reason}", file=sys.stderr, flush=True)
+    """One line on the console: why a program ended before it was done."""
+    print_on_console(f"{'stopped' if code == STOPPED else 'error'}: {reason}")
 
 
 def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> int:
@@ -153,7 +153,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
         message = " ".join(str(error).split())
         reason = f"rank {_rank()} lost another rank in {status.where}, in {status.last_collective()}: {message}"
     else:
-        traceback.print_exc()
+        log_trace(status.folder if status.owned else None, _rank())
         reason = f"rank {_rank()} failed in {status.where}: {type(error).__name__}: {error}"
     write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.time()))
     if lost_peer and "Timed out" not in reason:

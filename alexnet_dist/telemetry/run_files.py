@@ -12,6 +12,7 @@ from alexnet_dist.errors import UsageError
 
 CONFIG, METRICS, EVALUATION, SUMMARY = "config.yaml", "metrics.jsonl", "evaluation.json", "summary.json"
 EXIT, TRACE, LAUNCHER, LOCK = "exit.json", "trace.json", "launcher.json", "run.lock"
+LOGS = "logs"
 PROGRAM = "alexnet-dist"
 
 # What a file system or another system puts into a folder: the folder is empty all the same.

@@ -16,6 +16,7 @@ from alexnet_dist.telemetry.run_files import (
     EXIT,
     LAUNCHER,
     LOCK,
+    LOGS,
     METRICS,
     PROGRAM,
     SUMMARY,
@@ -147,7 +148,7 @@ def _is_prepared(folder: Path, found: set[str]) -> bool:
 
 def _own_names() -> set[str]:
     """What a run may have written; a directory that holds anything else is not touched."""
-    return {*_FILES, *(temporary_name(Path(name)).name for name in _FILES), CHECKPOINTS, *trackers.names()}
+    return {*_FILES, *(temporary_name(Path(name)).name for name in _FILES), CHECKPOINTS, LOGS, *trackers.names()}
 
 
 def _delete_run(folder: Path) -> None:

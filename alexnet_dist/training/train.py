@@ -17,6 +17,7 @@ from alexnet_dist.errors import RunFailed
 from alexnet_dist.kernels.availability import kernel_warnings
 from alexnet_dist.launcher.environment import launch_warnings
 from alexnet_dist.launcher.exit_status import ExitStatus
+from alexnet_dist.launcher.rank_log import log_output
 from alexnet_dist.nets.table import Norm
 from alexnet_dist.telemetry.hardware import device_name, gather_hardware
 from alexnet_dist.telemetry.meters import Meter
@@ -64,6 +65,7 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
     components = make(experiment, accelerator, world, resumes=start.checkpoint is not None)
     folder = on_first_rank(world, lambda: run_start.open(start))
     status.own(folder)
+    log_output(folder, world.rank)
     with ExitStack() as stack:
         run = _open(components, start, folder, run_start.check, stop_signal, status, stack)
         _load(components, start, run)

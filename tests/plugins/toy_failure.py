@@ -1,4 +1,4 @@
-"""A metric from outside the package that fails on the first rank in the third step."""
+"""A metric from outside the package that fails in the third step on the rank that TOY_FAILS names; ranks print, too."""
 
 import os
 
@@ -7,7 +7,9 @@ from alexnet_dist.telemetry.step_metrics import LocalStep, StepMetric
 
 
 def fail(step: LocalStep) -> float:
-    if os.environ["RANK"] == "0" and step.step == 3:
+    if step.step == 2:
+        print(f"rank {os.environ['RANK']} has something to say", flush=True)
+    if os.environ["RANK"] == os.environ["TOY_FAILS"] and step.step == 3:
         raise ValueError("a cause")
     return 0.0
 

@@ -120,14 +120,22 @@ def test_a_rank_that_hangs_ends_the_job_and_is_named(
     assert "Timed out" in lines[-1] or "Application timeout" in lines[-1]  # gloo says one or the other
 
 
-def test_a_rank_that_fails_says_why_and_nobody_else_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_fails_says_why_and_nobody_else_does(rank: int, tmp_path: Path) -> None:
+    """Its trace, and what other ranks than the first print, is in their logs."""
     line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--", *FLAGS]
-    plugins = {"ALEXNET_DIST_PLUGINS": "toy_failure", "PYTHONPATH": str(ROOT / "tests/plugins")}
+    path = str(ROOT / "tests/plugins")
+    plugins = {"ALEXNET_DIST_PLUGINS": "toy_failure", "PYTHONPATH": path, "TOY_FAILS": str(rank)}
     run = start_line([*line, "--strategy.name", "split", "--run.dir", "run"], tmp_path / "run", plugins)
     code, lines = run.end()
     assert code == 1
-    assert lines[-1].startswith("error: rank 0 failed in step ") and lines[-1].endswith("ValueError: a cause")
-    assert sum(line.startswith("error: ") for line in lines) == 1
+    assert lines[-1].startswith(f"error: rank {rank} failed in step ") and lines[-1].endswith("ValueError: a cause")
+    assert sum(line.startswith("error: ") for line in lines) == 1 and "Traceback" not in "\n".join(lines)
+    logs = {path.name: path.read_text() for path in (run.folder / "logs").iterdir()}
+    assert set(logs) == {"rank-1.log", f"rank-{rank}.log"}
+    assert "Traceback" in logs[f"rank-{rank}.log"] and "ValueError: a cause" in logs[f"rank-{rank}.log"]
+    assert "rank 0 has something to say" in lines and "rank 1 has something to say" not in lines
+    assert "rank 1 has something to say" in logs["rank-1.log"]
 
 
 def test_a_refusal_is_not_started_again(tmp_path: Path) -> None:
