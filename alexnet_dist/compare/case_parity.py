@@ -4,6 +4,7 @@ A strategy is judged with fp32 on the wire, as `alexnet-dist parity` judges it. 
 traced a second time with them, and must stay within what rounding alone can do.
 """
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,9 +22,19 @@ from alexnet_dist.telemetry.run_files import read_json, write_json
 
 Key = TypeVar("Key")
 
-# bf16 keeps 8 significant bits: rounding moves a value by at most 2^-9 of itself. Each rank's share is rounded, then
-# their sum, and the shares may be somewhat larger than what is left of them in the sum.
-WIRE_TOLERANCE = 1e-2
+BF16_ROUNDING = 2.0**-9  # bf16 keeps 8 significant bits: rounding moves a value by at most this much of itself
+MOST_ROUNDING = 3.5
+
+
+def wire_tolerance(ranks: int) -> float:
+    """How far gradients that were summed in bf16 over so many ranks may lie from those summed in fp32.
+
+    A ring adds one rank's share after the other and rounds each partial sum. Independent errors add up as the root of
+    their number: 0.6 to 0.9 sqrt(N) roundings of the sum for random shares, more where shares partly cancel. A fixed
+    limit would call a right run wrong with many ranks. From some hundred ranks on, shares that are all alike become too
+    small for the sum to take: then the run is wrong, and is called so.
+    """
+    return MOST_ROUNDING * BF16_ROUNDING * math.sqrt(ranks)
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ def _judge(case: Case, outputs: Sequence[Path]) -> CaseParity:
     gradient = exact.worst["gradient"]
     wire = rounded[0].worst["gradient"].difference if rounded else None
     # NaN is within no tolerance: every comparison with it is false.
-    same = exact.same and (wire is None or wire <= WIRE_TOLERANCE)
+    same = exact.same and (wire is None or wire <= wire_tolerance(case.ranks))
     return CaseParity(gradient.difference, gradient.where, wire, same)
 
 

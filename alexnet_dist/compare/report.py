@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from alexnet_dist.compare.case_parity import WIRE_TOLERANCE
+from alexnet_dist.compare.case_parity import wire_tolerance
 from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps
 from alexnet_dist.compare.config import Comparison
 from alexnet_dist.compare.launches import launcher_of, run_program
@@ -113,7 +113,7 @@ def write_report(report: Report) -> dict[str, Path]:
         "commands": [command_of(comparison, Run(row.case, 1)) for row in report.rows if row.case.error is None],
         "plots": {name: (title, _svg(figure)) for name, (title, figure) in plots.items()},
         "tolerance": f"{precisions['fp32'].tolerance:.0e}",
-        "wire_tolerance": f"{WIRE_TOLERANCE:.0e}",
+        "wire_tolerance": f"{wire_tolerance(2):.1e}",
     }
     templates = Environment(
         loader=PackageLoader("alexnet_dist.compare"),

@@ -18,7 +18,8 @@ from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.findings import Findings, experiment_findings
 from alexnet_dist.errors import UsageError
-from alexnet_dist.launcher.environment import launch_warnings
+from alexnet_dist.launcher.slurm import allocation_warnings
+from alexnet_dist.strategies.base import Strategy
 from alexnet_dist.training.resuming import RunStart
 from alexnet_dist.training.wiring import check_launch
 
@@ -40,8 +41,14 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
     if facts.rank == 0:
         found.ask(lambda: _check_start(experiment, found.notes.append))
     found.ask(lambda: _check_data(experiment, found.notes.append))
-    split_size = registry.strategies[experiment.strategy.name].split_size
-    found.notes.extend([*launch_warnings(os.environ, split_size), *precision.warnings(device)])
+    strategy: Strategy = registry.strategies[experiment.strategy.name]
+    found.notes.extend(
+        [
+            *allocation_warnings(os.environ),
+            *strategy.placement_warnings(experiment, facts.world_size, facts.local_world_size),
+            *precision.warnings(device),
+        ]
+    )
     return found
 
 

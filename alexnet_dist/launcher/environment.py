@@ -9,7 +9,7 @@ from tempfile import gettempdir
 from alexnet_dist.distributed.cores import threads_of_rank
 from alexnet_dist.distributed.launched_rank import LaunchedRank, launched_rank
 from alexnet_dist.errors import UsageError
-from alexnet_dist.launcher.slurm import allocation_warnings, refuse_separate_launchers, set_ranks_from_srun
+from alexnet_dist.launcher.slurm import refuse_separate_launchers, set_ranks_from_srun
 
 _ENGINES = (
     "ACCELERATE_USE_DEEPSPEED",
@@ -39,21 +39,6 @@ def enter_world(environment: MutableMapping[str, str]) -> LaunchedRank:
         remedy = f"{error.strerror}: set it to a folder that can be written"
         raise UsageError("TMPDIR", environment.get("TMPDIR", ""), remedy) from None
     return rank
-
-
-def launch_warnings(environment: Mapping[str, str], split_size: int) -> list[str]:
-    """What is odd about how the ranks were started, one line each.
-
-    Args:
-        split_size: ranks that share one replica; where it spans two machines, towers exchange over the network.
-    """
-    found, rank = allocation_warnings(environment), launched_rank(environment)
-    local = rank.local_world_size
-    if local < rank.world_size and local % split_size:
-        found.append(
-            f"{local} ranks on this machine: the {split_size} of a replica lie on two, and exchange over the network"
-        )
-    return found
 
 
 def refuse_other_engines(environment: Mapping[str, str], engines: Collection[str], mixed_precision: str) -> None:

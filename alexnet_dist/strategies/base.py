@@ -46,6 +46,19 @@ class Strategy(ABC):
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
         """Settings of the strategy without effect, and what else a user should know, one line each."""
 
+    def placement_warnings(self, experiment: Experiment, world_size: int, local_world_size: int) -> list[str]:
+        """What is odd about how the ranks lie on machines, one line each.
+
+        Args:
+            local_world_size: ranks on this machine.
+        """
+        if local_world_size < world_size and local_world_size % self.split_size:
+            return [
+                f"{local_world_size} ranks on this machine: the {self.split_size} of a replica lie on two, and "
+                "exchange over the network"
+            ]
+        return []
+
     @abstractmethod
     def traffic(
         self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str

@@ -37,6 +37,16 @@ class Fsdp(Strategy):
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
         return without_effect(experiment, self.heeds)
 
+    def placement_warnings(self, experiment: Experiment, world_size: int, local_world_size: int) -> list[str]:
+        given, local = experiment.strategy.shard_ranks, local_world_size
+        if local == world_size or local % (given or world_size) == 0:
+            return []
+        spans = (
+            "all ranks share one copy of the net" if given is None else f"the {given} ranks of a copy lie on several"
+        )
+        better = f": --strategy.shard_ranks {local} gathers it within a machine" if local > 1 else ""
+        return [f"strategy.shard_ranks: {spans}, and layers are gathered over the network{better}"]
+
     def traffic(
         self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str
     ) -> dict[str, int]:

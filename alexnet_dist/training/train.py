@@ -12,12 +12,13 @@ from alexnet_dist.config.resolve import length_warnings, warnings
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.agreement import all_or_none, combined, gather_on_first, on_first_rank
 from alexnet_dist.distributed.devices import device_warnings
+from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.errors import RunFailed
 from alexnet_dist.kernels.availability import kernel_warnings
-from alexnet_dist.launcher.environment import launch_warnings
 from alexnet_dist.launcher.exit_status import ExitStatus
 from alexnet_dist.launcher.rank_log import log_output
+from alexnet_dist.launcher.slurm import allocation_warnings
 from alexnet_dist.nets.table import Norm
 from alexnet_dist.telemetry.hardware import device_name, gather_hardware
 from alexnet_dist.telemetry.meters import Meter
@@ -131,7 +132,8 @@ def _warnings(components: Components) -> list[str]:
         *warnings(experiment),
         *length_warnings(experiment, len(components.data.train), len(components.data.test)),
         *strategy.warnings(experiment, world.size),
-        *launch_warnings(os.environ, strategy.split_size),
+        *allocation_warnings(os.environ),
+        *strategy.placement_warnings(experiment, world.size, launched_rank(os.environ).local_world_size),
         *registry.precisions[experiment.train.precision].warnings(world.device),
         *(kernel_warnings(world.device) if normed else []),
         *device_warnings(gather_on_first(world, device_name(world.device))),

@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 
 from alexnet_dist.errors import USAGE
-from alexnet_dist.launcher.environment import launch_warnings
 from alexnet_dist.launcher.launch_line import free_port
+from alexnet_dist.launcher.slurm import allocation_warnings
 
 TRAIN = [sys.executable, str(ROOT / "launch/train.py"), "--config", str(ROOT / "configs/smoke.yaml")]
 WORLD = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "2000"}
@@ -78,15 +78,8 @@ JOB = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4"}
 
 
 def test_tasks_that_were_allocated_and_not_started_are_one_warning() -> None:
-    (line,) = launch_warnings(JOB, 1)
+    (line,) = allocation_warnings(JOB)
     assert line.startswith("SLURM_NTASKS: 4 tasks allocated, one started: put srun in front")
     launched = JOB | WORLD | {"MASTER_PORT": str(free_port())}
     for fine in (launched, JOB | {"SLURM_NTASKS": "1"}, {"SLURM_NTASKS": "4"}, {}):
-        assert launch_warnings(fine, 1) == []
-
-
-def test_replicas_that_span_machines_are_one_warning() -> None:
-    world = WORLD | {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "3"}
-    assert launch_warnings(world, 1) == []
-    (line,) = launch_warnings(world, 2)
-    assert line == "3 ranks on this machine: the 2 of a replica lie on two, and exchange over the network"
+        assert allocation_warnings(fine) == []
