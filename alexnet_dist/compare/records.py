@@ -13,7 +13,6 @@ from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps,
 from alexnet_dist.compare.config import Comparison
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.telemetry.run_files import CONFIG, EXIT, SUMMARY, read_json, read_metrics, write_json
-from alexnet_dist.telemetry.throughput import slowest_rank_seconds
 
 FAILURES = "failures.json"
 MOST_STEPS = 100_000  # of a run
@@ -65,11 +64,11 @@ def steps_wanted(comparison: Comparison, run: Run) -> int | None:
     decided = run.control or run.round > 1 or measured_steps(comparison, run.case) > wanted.steps
     if decided or found is None or not found.steps:
         return None
-    seconds = [step["rank_seconds"] for step in found.steps]
-    if slowest_rank_seconds(seconds) >= wanted.seconds:
+    seconds = [step["seconds"] for step in found.steps]
+    if sum(seconds) >= wanted.seconds:
         return None
     # By the median step: the first ones on a GPU may be slow, while kernels are chosen.
-    return min(MOST_STEPS, max(wanted.steps + 1, ceil(wanted.seconds / median(map(max, seconds)))))
+    return min(MOST_STEPS, max(wanted.steps + 1, ceil(wanted.seconds / median(seconds))))
 
 
 def has_finished(folder: Path) -> bool:

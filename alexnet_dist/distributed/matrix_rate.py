@@ -1,4 +1,4 @@
-"""How many operations a second this machine's CPU does in matrix products.
+"""How many operations a second a device does in matrix products.
 
 python -m alexnet_dist.distributed.matrix_rate --precision bf16 --output rate.json
 
@@ -19,15 +19,19 @@ SIZE = 4096
 SECONDS = 5.0
 
 
-def matrix_rate(dtype: torch.dtype, size: int = SIZE, seconds: float = SECONDS) -> float:
+def matrix_rate(
+    dtype: torch.dtype, size: int = SIZE, seconds: float = SECONDS, device: str | torch.device = "cpu"
+) -> float:
     """Operations per second of the fastest `size` x `size` product among those computed in `seconds` seconds.
 
     The fastest, because it stands for what the machine can do: whatever disturbs a product makes it slower.
     """
-    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
+    a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
     best, end = float("inf"), time.perf_counter() + seconds
     while (start := time.perf_counter()) < end:
         torch.mm(a, b)
+        if a.is_cuda:
+            torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from alexnet_dist import registry
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.doctor.checks import rank_findings, world_notes, world_problems
 from alexnet_dist.doctor.facts import RankFacts, own_facts
 from alexnet_dist.doctor.findings import Findings
 from alexnet_dist.doctor.links import LinkSpeed, links, measure
+from alexnet_dist.doctor.rates import measure_rates, slow_ranks
 from alexnet_dist.doctor.rendezvous import Rendezvous, first_line
 from alexnet_dist.doctor.report import report
 from alexnet_dist.errors import DONE, USAGE, UsageError
@@ -26,7 +28,7 @@ def examine(experiment: Experiment, output: Path | None) -> int:
 
     Args:
         experiment: unresolved.
-        output: a JSON file for the links' speeds, which are printed in any case.
+        output: a JSON file for the speeds of links and devices, which are printed in any case.
 
     Returns:
         The exit code: DONE, or USAGE where there is a problem.
@@ -35,15 +37,21 @@ def examine(experiment: Experiment, output: Path | None) -> int:
         UsageError: the flags are wrong, or the ranks cannot reach each other.
     """
     facts = own_facts()
-    found = rank_findings(facts, resolve(experiment, facts.world_size))
+    experiment = resolve(experiment, facts.world_size)
+    found = rank_findings(facts, experiment)
+    dtype: torch.dtype = getattr(torch, registry.precisions[experiment.train.precision].compute)
     if facts.world_size == 1:
-        report([facts], found, [])
+        rates = [] if found.problems else measure_rates(torch.device(facts.device.split()[0]), dtype)
+        report([facts], found, [], rates)
         return USAGE if found.problems else DONE
-    return USAGE if _examine_world(facts, found, output) else DONE
+    return USAGE if _examine_world(facts, found, dtype, output) else DONE
 
 
-def _examine_world(facts: RankFacts, found: Findings, output: Path | None) -> list[UsageError]:
-    """Gather and check everyone's facts and, where all is well, measure the links. Collective.
+def _examine_world(facts: RankFacts, found: Findings, dtype: torch.dtype, output: Path | None) -> list[UsageError]:
+    """Gather and check everyone's facts and, where all is well, measure links and devices. Collective.
+
+    Args:
+        dtype: to multiply in.
 
     Returns:
         The problems, on every rank.
@@ -51,16 +59,20 @@ def _examine_world(facts: RankFacts, found: Findings, output: Path | None) -> li
     rendezvous = Rendezvous(facts)
     ranks, problems = rendezvous.gather(found.problems)
     problems += world_problems(ranks)
-    speeds = [] if problems else _measure_links(rendezvous, facts, ranks)
+    speeds, rates = ([], []) if problems else _measure(rendezvous, facts, ranks, dtype)
     if facts.rank == 0:
-        report(ranks, Findings(problems, [*found.notes, *world_notes(ranks)]), speeds)
+        notes = [*found.notes, *world_notes(ranks), *(slow_ranks(ranks, rates) if rates else [])]
+        report(ranks, Findings(problems, notes), speeds, rates)
         if output is not None and not problems:
-            write_json(output, {"links": [speed.as_json() for speed in speeds]})
+            write_json(output, {"links": [speed.as_json() for speed in speeds], "operations_per_second": rates})
     rendezvous.close()
     return problems
 
 
-def _measure_links(rendezvous: Rendezvous, facts: RankFacts, ranks: Sequence[RankFacts]) -> list[LinkSpeed]:
+def _measure(
+    rendezvous: Rendezvous, facts: RankFacts, ranks: Sequence[RankFacts], dtype: torch.dtype
+) -> tuple[list[LinkSpeed], list[float]]:
+    """The links' speeds, and by rank the operations per second of its device. Collective."""
     device = torch.device(facts.device.split()[0])
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -69,6 +81,7 @@ def _measure_links(rendezvous: Rendezvous, facts: RankFacts, ranks: Sequence[Ran
             facts.backend, store=rendezvous.store, rank=facts.rank, world_size=facts.world_size, timeout=GROUP_TIMEOUT
         )
         speeds = [measure(link, facts.rank, device) for link in links(ranks)]
+        rates = measure_rates(device, dtype)
         dist.destroy_process_group()
     except (dist.DistError, RuntimeError) as error:
         raise UsageError(
@@ -77,4 +90,4 @@ def _measure_links(rendezvous: Rendezvous, facts: RankFacts, ranks: Sequence[Ran
             f"does not reach the other ranks: name the interface (GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME) and let "
             f"nodes talk on any port ({first_line(error)})",
         ) from None
-    return speeds
+    return speeds, rates

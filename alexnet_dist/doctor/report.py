@@ -1,7 +1,8 @@
-"""What the doctor prints: the ranks, the speed of their links, the problems."""
+"""What the doctor prints: the ranks, the speed of their devices and links, the problems."""
 
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.console import Console
 from rich.table import Table
@@ -13,17 +14,17 @@ from alexnet_dist.doctor.links import LinkSpeed
 WIDTH = 100
 
 
-def report(ranks: Sequence[RankFacts], found: Findings, speeds: Sequence[LinkSpeed]) -> None:
+def report(ranks: Sequence[RankFacts], found: Findings, speeds: Sequence[LinkSpeed], rates: Sequence[float]) -> None:
     """Print tables, notes and problems, each once.
 
     Args:
         ranks: by rank.
         found: all ranks' problems, and rank 0's notes.
-        speeds: empty where nothing was measured.
+        speeds, rates: of links, and of devices by rank; empty where nothing was measured.
     """
     console = Console(width=None if Console().is_terminal else WIDTH, highlight=False)
     first = ranks[0]
-    console.print(_ranks_table(ranks))
+    console.print(_ranks_table(ranks, rates))
     console.print("rank 0 has " + ", ".join(f"{name} {version}" for name, version in first.versions.items()))
     if speeds:
         console.print(_speeds_table(speeds))
@@ -35,14 +36,20 @@ def report(ranks: Sequence[RankFacts], found: Findings, speeds: Sequence[LinkSpe
     sys.stdout.flush()
 
 
-def _ranks_table(ranks: Sequence[RankFacts]) -> Table:
-    table = Table()
-    for column in ("rank", "host", "device", "visible GPUs", "backend", "interface"):
-        table.add_column(column, justify="right" if column == "rank" else "left", overflow="fold")
-    for facts in ranks:
+def _ranks_table(ranks: Sequence[RankFacts], rates: Sequence[float]) -> Table:
+    table = Table(caption="GFLOP/s: of a matrix product in training's precision, all ranks at once" if rates else None)
+    for column in ("rank", "host", "device", "visible GPUs", "backend", "interface", "GFLOP/s"):
+        table.add_column(column, justify="right" if column in ("rank", "GFLOP/s") else "left", overflow="fold")
+    for facts, rate in zip_longest(ranks, rates):
         visible = ",".join(facts.visible) or "none"
         table.add_row(
-            str(facts.rank), facts.host, facts.device, visible, facts.backend, facts.interface or "this machine's own"
+            str(facts.rank),
+            facts.host,
+            facts.device,
+            visible,
+            facts.backend,
+            facts.interface or "this machine's own",
+            "" if rate is None else f"{rate / 1e9:.0f}",
         )
     return table
 

@@ -82,7 +82,7 @@ def finished(wanted: Comparison, run: Run, step_seconds: float) -> None:
     folder = run_folder(wanted, run)
     folder.mkdir(parents=True)
     steps = range(1, 1 + wanted.compare.warm_up + wanted.compare.steps)
-    lines = [{"step": i, "samples": run.case.global_batch, "loss": 2, "rank_seconds": [step_seconds]} for i in steps]
+    lines = [{"step": i, "samples": run.case.global_batch, "loss": 2, "seconds": step_seconds} for i in steps]
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     (folder / "config.yaml").write_text(yaml.safe_dump(experiment_of(wanted, run.case, run).model_dump()))
     for name, content in {"summary.json": {}, "exit.json": {"code": 0}}.items():

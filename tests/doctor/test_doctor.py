@@ -15,6 +15,7 @@ from alexnet_dist.distributed.descriptors import descriptors_needed
 from alexnet_dist.doctor.checks import world_problems
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.links import links
+from alexnet_dist.doctor.rates import slow_ranks
 from alexnet_dist.launcher.launch_line import free_port
 
 DOCTOR = [sys.executable, "-m", "alexnet_dist.cli", "doctor"]
@@ -57,8 +58,11 @@ def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> No
         ["pair exchange", "within a node", "2"],
     ]
     assert all(float(figure) > 0 for row in rows[2:] for figure in row[3:])
+    assert all(float(row[-1]) > 0 for row in rows[:2])
     assert list(tmp_path.iterdir()) == [file]
-    written = json.loads(file.read_text())["links"]
+    measured = json.loads(file.read_text())
+    written = measured["links"]
+    assert [f"{rate / 1e9:.0f}" for rate in measured["operations_per_second"]] == [row[-1] for row in rows[:2]]
     assert [f"{link['bandwidth'] / 1e9:.2f}" for link in written] == [row[4] for row in rows[2:]]
 
 
@@ -192,3 +196,10 @@ def test_a_rendezvous_that_nobody_keeps(lost: tuple[int, subprocess.Popen[str]])
     code, lines = finished(rank)
     assert code == 2 and len(lines) == 1
     assert lines[0].startswith(f"error: MASTER_ADDR: 127.0.0.1:{port}: rank 0 was not reached from")
+
+
+def test_a_device_that_is_slower_than_the_others_is_named() -> None:
+    ranks = [gpu_rank(rank, f"n{rank // 2}", rank % 2) for rank in range(4)]
+    (line,) = slow_ranks(ranks, [100.0, 98.0, 60.0, 101.0])
+    assert line.startswith("rank 2 on n1 multiplies at 0.61 of the median rank's rate")
+    assert slow_ranks(ranks, [100.0, 98.0, 90.0, 101.0]) == []
