@@ -27,6 +27,7 @@ _FLAGS = {
 _OURS: dict[str, Any] = {
     "zero_optimization.reduce_bucket_size": 4_194_304,
     "zero_optimization.use_multi_rank_bucket_allreduce": False,
+    "zero_optimization.overlap_comm": True,
     "zero_optimization.stage3_max_live_parameters": 0,
     "zero_optimization.stage3_max_reuse_distance": 0,
     "zero_optimization.stage3_prefetch_bucket_size": 0,
