@@ -2,15 +2,16 @@
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import launched
+import preloaded
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
@@ -21,13 +22,20 @@ from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.launch_line import free_port, launch_line
 
 # Nothing of this machine's or its user's counts: a GPU, plugins, W&B, what `accelerate config` has written.
-for _name in [name for name in os.environ if name.startswith(("ACCELERATE_", "ALEXNET_DIST_PLUGINS", "WANDB_"))]:
+_OWN = ("ACCELERATE_", "ALEXNET_DIST_PLUGINS", "WANDB_", "PYTHONDONTWRITEBYTECODE")  # each start would compile anew
+for _name in [name for name in os.environ if name.startswith(_OWN)]:
     del os.environ[_name]
 os.environ |= {"WANDB_MODE": "offline", "HF_HOME": "/proc/nowhere"}
 # A process sees GPUs from its start or never: tests marked `gpu` have a run of pytest to themselves (launch/test.sh).
 ON_GPU = os.environ.get("ALEXNET_DIST_GPU_TESTS") == "true"
 if not ON_GPU:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Nets are too small for several threads, which wait for each other for ever where other programs compute, too.
+os.environ["OMP_NUM_THREADS"] = "1"
+# What nohup and a shell's `&` ignore would be ignored by all that tests start; a handler is not inherited.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda number, frame: None)
 
 # A loaded machine is no defect of a property.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,8 +70,18 @@ class Finished:
 Train = Callable[..., Finished]
 _LEFT_OUT = pytest.StashKey[int]()
 
+
+def train_in(folder: Path, flags: Sequence[str], ranks: int = 1, environment: Mapping[str, str] = {}) -> Finished:
+    """Run `launch/train.py` on forked ranks to its end."""
+    program = [str(ROOT / "launch/train.py"), *flags, "--run.dir", str(folder)]
+    done = preloaded.run(program, environment, ranks)
+    return Finished(done.returncode, done.stdout + done.stderr, folder)
+
+
 # What a test module has in its namespace, or a test among its fixtures, where it starts processes.
-_STARTERS = {"subprocess", "launched", "launch", "start", "hold", "measure", "Bed", "Train", "Launcher"}
+_STARTERS = {
+    "subprocess", "launched", "preloaded", "train_in", "launch", "start", "hold", "measure", "Bed", "Train", "Launcher",
+}  # fmt: skip
 _STARTING_FIXTURES = {"train", "bed", "smoke_run"}
 
 
@@ -87,40 +105,45 @@ def pytest_report_collectionfinish(config: pytest.Config) -> str:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Train:
-    """Start `launch/train.py` as a user would and wait for its end."""
+    """Run `launch/train.py` to its end."""
 
     def start(
         ranks: int,
         flags: Sequence[str],
         launcher: Sequence[str] | None = None,
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] = {},
         name: str = "run",
     ) -> Finished:
-        """`launcher` replaces the whole launch command; `environment` adds to this process's."""
+        """`launcher`: a module that starts ranks, and its flags; without one ranks are forked."""
         folder = tmp_path / name
-        line = launch_line(ranks, [], free_port()) if launcher is None else list(launcher)
-        program = [str(ROOT / "launch/train.py"), *flags, "--run.dir", str(folder)]
-        done = subprocess.run(
-            [*line, *program],
-            env={**os.environ, **(environment or {})},
-            cwd=tmp_path,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=600,
-            check=False,
-        )
-        return Finished(done.returncode, done.stdout, folder)
+        if launcher is None:
+            return train_in(folder, flags, ranks, environment)
+        done = preloaded.run([*launcher, str(ROOT / "launch/train.py"), *flags, "--run.dir", str(folder)], environment)
+        return Finished(done.returncode, done.stdout + done.stderr, folder)
 
     return start
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_is_left(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test writes lies in its own folder; what it has started ends with it."""
     monkeypatch.chdir(tmp_path)
+    if request.node.get_closest_marker("processes") is None:
+        yield
+        return
+    preloaded.start_server()  # it stays
+    before = _children()
     yield
     launched.end_all()
+    _, left = psutil.wait_procs(_children() - before, timeout=30)
+    told = [" ".join(process.cmdline()) for process in left]
+    for process in left:
+        process.kill()
+    assert not left, f"left running: {told}"
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
 
 
 @pytest.fixture(scope="session")
@@ -159,4 +182,9 @@ def bed() -> Iterator[Bed]:
         cluster.stop()
 
 
-ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]
+ACCELERATE = ["-m", "accelerate.commands.launch"]
+
+
+def accelerate_launch(ranks: int) -> list[str]:
+    """As this program does: the words in front of a script."""
+    return launch_line(ranks, [], free_port())[1:]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import preloaded
+
 from alexnet_dist.parity.measure import TraceRequest, measure, read_differences
 from alexnet_dist.parity.verdict import judge
 
@@ -61,7 +63,7 @@ def hold(cases: dict[str, list[str]], folder: Path, worlds: Worlds) -> None:
             )
             for case, kind, strategy in keys
         ]
-        paths = measure(requests, ranks, folder)
+        paths = measure(requests, ranks, folder, preloaded.launch)
         if ranks == 1:
             references = {(case, kind): path for (case, kind, _), path in zip(keys, paths, strict=True)}
             continue

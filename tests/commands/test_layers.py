@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import preloaded
 import pytest
 import torch
 from conftest import ROOT
@@ -85,7 +86,7 @@ def test_what_crosses_is_what_two_ranks_send(tmp_path: Path) -> None:
         "--optim.name",
         "sgd",
     ]
-    traces = measure([TraceRequest([*net, *flags], 2) for net in nets], 2, tmp_path)
+    traces = measure([TraceRequest([*net, *flags], 2) for net in nets], 2, tmp_path, preloaded.launch)
     for net, path in zip(nets, traces, strict=True):
         counted = TrainingTrace.read(path).traffic["counted"]
         path.unlink()

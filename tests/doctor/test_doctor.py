@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import preloaded
 import pytest
 
 from alexnet_dist.distributed.descriptors import descriptors_needed
@@ -18,20 +19,25 @@ from alexnet_dist.doctor.links import links
 from alexnet_dist.doctor.rates import slow_ranks
 from alexnet_dist.launcher.launch_line import free_port
 
-DOCTOR = [sys.executable, "-m", "alexnet_dist.cli", "doctor"]
 
-
-def doctor(*flags: str, prefix: Sequence[str] = (), **environment: object) -> subprocess.Popen[str]:
+def start(*flags: str, prefix: Sequence[str] = (), **environment: object) -> subprocess.Popen[str]:
     settings = os.environ | {name: str(value) for name, value in environment.items()}
-    return subprocess.Popen(
-        [*prefix, *DOCTOR, *flags], env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    line = [*prefix, sys.executable, "-m", "alexnet_dist.cli", "doctor", *flags]
+    return subprocess.Popen(line, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     output, _ = process.communicate(timeout=180)
     assert "Traceback" not in output, output
     return process.returncode, output.splitlines()
+
+
+def doctor(*flags: str, ranks: int = 1, **environment: str) -> tuple[int, list[str]]:
+    """The exit code, and what ranks print that a launcher has started."""
+    done = preloaded.command("doctor", *flags, ranks=ranks, **environment)
+    output = done.stdout + done.stderr
+    assert "Traceback" not in output, output
+    return done.returncode, output.splitlines()
 
 
 def errors(lines: list[str]) -> list[str]:
@@ -43,13 +49,13 @@ def lost() -> tuple[int, subprocess.Popen[str]]:
     """A rank 1 without a rank 0, and the port where it waits; it gives up after 25 seconds, while others run."""
     port = free_port()
     world = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": 2}
-    return port, doctor(RANK=1, LOCAL_RANK=1, **world)
+    return port, start(RANK=1, LOCAL_RANK=1, **world)
 
 
 def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> None:
     file = tmp_path / "links.json"
     flags = ["--output", str(file), "--data.name", "synthetic", "--run.dir", str(tmp_path / "run")]
-    code, lines = finished(doctor("--ranks", "2", *flags))
+    code, lines = finished(start("--ranks", "2", *flags))
     assert code == 0 and lines[-1] == "ready: 2 ranks on one machine" and max(map(len, lines)) <= 100
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
     assert [row[:3] for row in rows[:2]] == [[str(rank), socket.gethostname(), rows[0][2]] for rank in (0, 1)]
@@ -68,7 +74,7 @@ def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> No
 
 def test_every_problem_is_one_line() -> None:
     flags = ["--ranks", "2", "--run.dir", "/proc/run", "--data.root", "/proc/nowhere"]
-    code, lines = finished(doctor(*flags, prefix=["prlimit", f"--nofile={descriptors_needed(2) - 1}"]))
+    code, lines = finished(start(*flags, prefix=["prlimit", f"--nofile={descriptors_needed(2) - 1}"]))
     files, folder, data = errors(lines)
     assert code == 2
     assert files.startswith(f"error: ulimit -H -n: {descriptors_needed(2) - 1}: 2 ranks need {descriptors_needed(2)}")
@@ -79,7 +85,7 @@ def test_every_problem_is_one_line() -> None:
 def test_ranks_that_are_there_twice_or_not_at_all() -> None:
     """Two machines that were both told to be the first: the second rank 0 would start a run of its own."""
     world = {"WORLD_SIZE": 3, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "LOCAL_WORLD_SIZE": 3}
-    ranks = [doctor("--train.global_batch", "3", RANK=rank, LOCAL_RANK=0, **world) for rank in (0, 1, 1)]
+    ranks = [start("--train.global_batch", "3", RANK=rank, LOCAL_RANK=0, **world) for rank in (0, 1, 1)]
     code, lines = finished(ranks[0])
     assert code == 2 and len(errors(lines)) == 1
     assert errors(lines)[0].startswith("error: RANK: 1 is there 2 times, on")
@@ -99,7 +105,7 @@ def test_ranks_that_are_there_twice_or_not_at_all() -> None:
     ],
 )
 def test_what_training_would_refuse_is_refused_before(ranks: int, flags: list[str], problem: str) -> None:
-    code, lines = finished(doctor("--ranks", str(ranks), "--data.name", "synthetic", *flags))
+    code, lines = doctor("--data.name", "synthetic", *flags, ranks=ranks)
     assert code == 2 and errors(lines) == [lines[-1]] and lines[-1].startswith(f"error: {problem}")
 
 
@@ -108,7 +114,7 @@ def test_folders_and_data_are_looked_at_as_training_does(tmp_path: Path) -> None
     (tmp_path / "mine").write_text("")
     (tmp_path / "home").mkdir()
     flags = ["--run.dir", str(tmp_path)]
-    code, lines = finished(doctor(*flags, HOME=tmp_path / "home"))
+    code, lines = doctor(*flags, HOME=str(tmp_path / "home"))
     assert code == 2 and errors(lines) == [
         f"error: run.dir: {tmp_path}: is no run's folder (it holds home, mine): choose another"
     ]
@@ -130,7 +136,7 @@ LARGE = [
 
 
 def test_an_experiment_for_ranks_that_are_elsewhere() -> None:
-    code, lines = finished(doctor("--for-ranks", "32", *LARGE, "--train.global_batch", "1024", CUDA_VISIBLE_DEVICES=""))
+    code, lines = doctor("--for-ranks", "32", *LARGE, "--train.global_batch", "1024")
     shown = {line[:10].strip(): line[11:] for line in lines}
     assert code == 0 and max(map(len, lines)) <= 120 and lines[-1].startswith("possible on 32 ranks; not checked: ")
     assert shown["mesh"] == "dp 16 x split 2, under split"
@@ -143,14 +149,14 @@ def test_an_experiment_for_ranks_that_are_elsewhere() -> None:
 
 def test_every_reason_why_ranks_elsewhere_could_not_train_it() -> None:
     flags = ["--for-ranks", "3", *LARGE, "--train.global_batch", "100", "--train.accumulate", "3"]
-    code, lines = finished(doctor(*flags, ACCELERATE_USE_CPU="true"))
+    code, lines = doctor(*flags, ACCELERATE_USE_CPU="true")
     assert code == 2 and [line.split(":")[1] for line in lines] == [
         " strategy.name", " train.global_batch", " train.precision",
     ]  # fmt: skip
 
 
 def test_a_slip_in_a_training_flag_is_found() -> None:
-    code, lines = finished(doctor("--train.epocs", "2"))
+    code, lines = doctor("--train.epocs", "2")
     assert code == 2 and len(lines) == 1 and "train.epocs" in lines[0]
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Train
+from conftest import ROOT, Train, accelerate_launch
 
 MACOS = str(Path(__file__).with_name("macos"))
 FLAGS = [
@@ -59,8 +59,7 @@ def test_without_a_home_folder_data_and_tracking_are_one_line(nobody: list[str],
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_on_macos_as_far_as_it_can_be_simulated(train: Train, ranks: int) -> None:
-    launcher = [sys.executable] if ranks == 1 else None
-    done = train(ranks, [*FLAGS, *NO_WANDB], launcher, {"PYTHONPATH": MACOS})
+    done = train(ranks, [*FLAGS, *NO_WANDB], accelerate_launch(ranks), {"PYTHONPATH": MACOS})
     assert done.code == 0, done.output
     # Bytes, where Linux counts kilobytes: the same number is a thousandth.
     assert all(0 < peak < 20_000_000 for peak in done.summary()["peak_memory_bytes"])
@@ -88,6 +87,6 @@ def test_without_a_folder_for_temporary_files() -> None:
 
 
 def test_torchrun_starts_ranks_too(train: Train) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
     done = train(2, [*FLAGS, *NO_WANDB], [*torchrun, "--rdzv-endpoint=localhost:0"])
     assert done.code == 0 and done.summary()["world_size"] == 2, done.output

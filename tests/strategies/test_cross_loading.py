@@ -1,14 +1,11 @@
 """Every strategy resumes from every other's checkpoint as from its own."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 from long_forms import LONG
 from parity_cases import SMALL
-
-from alexnet_dist.launcher.launch_line import free_port, launch_line
 
 PROGRAM = Path(__file__).with_name("cross_loading.py")
 FLAGS = [*SMALL["small"], "--data.name", "synthetic", "--data.samples", "64", "--train.global_batch", "12"]
@@ -18,8 +15,7 @@ MODULES, SHARDED = ["ddp", "split"], ["zero1", "zero2", "zero3", "fsdp"]
 def cross(folder: Path, ranks: int, savers: list[str], loaders: list[str], sources: list[str]) -> None:
     """Bits survive, evaluation is the same, and the next steps are those of the run that was never stopped."""
     program = [str(PROGRAM), str(folder), ",".join(savers), ",".join(loaders), ",".join(sources), *FLAGS]
-    line = launch_line(ranks, program, free_port()) if ranks > 1 else [sys.executable, *program]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=900, check=False)
+    done = preloaded.run(program, ranks=ranks)
     assert done.returncode == 0, done.stdout + done.stderr
     crossed = [json.loads(text[8:]) for text in done.stdout.splitlines() if text.startswith("CROSSED ")]
     assert [(source, loader) for source, loader, *_ in crossed] == [(s, ld) for ld in loaders for s in sources]

@@ -2,13 +2,12 @@
 that does not shard is noticed."""
 
 import json
-import subprocess
 from pathlib import Path
 
+import preloaded
 import pytest
 
 from alexnet_dist.distributed.bring_up import STARTUP_TIMEOUT
-from alexnet_dist.launcher.launch_line import free_port, launch_line
 
 PROGRAM, UNSHARDED = (str(Path(__file__).with_name(name)) for name in ("placed_engines.py", "unsharded.py"))
 # A net whose weights outweigh the activations of four images, and DeepSpeed's buckets.
@@ -21,9 +20,7 @@ NET = ["--net.name", "alexnet_owt", "--net.towers", "2", "--data.name", "synthet
 )
 def test_bytes_on_the_fullest_rank_and_limits_of_groups(ranks: int, strategies: str, flags: list[str]) -> None:
     program = [PROGRAM, strategies, *NET, "--train.global_batch", "4", *flags]
-    done = subprocess.run(
-        launch_line(ranks, program, free_port()), capture_output=True, text=True, timeout=1200, check=False
-    )
+    done = preloaded.run(program, ranks=ranks)
     held = {}
     for text in done.stdout.splitlines():
         if text.startswith("PLACED "):
@@ -44,7 +41,6 @@ def test_an_engine_that_does_not_shard_is_noticed(tmp_path: Path) -> None:
     flags += ["--strategy.name", "fsdp", "--train.global_batch", "8"]
     request = {"flags": flags, "steps": 1, "output": str(tmp_path / "trace"), "reference": None}
     (tmp_path / "requests.json").write_text(json.dumps([request]))
-    line = launch_line(2, [UNSHARDED, str(tmp_path / "requests.json")], free_port())
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    done = preloaded.run([UNSHARDED, str(tmp_path / "requests.json")], ranks=2)
     assert done.returncode != 0
     assert "fsdp does not shard: this rank holds 40,906 values, its share is 20," in done.stdout + done.stderr

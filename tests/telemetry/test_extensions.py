@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from statistics import mean
 
@@ -10,7 +9,6 @@ import pytest
 from conftest import ROOT, Finished, Train
 from wandb_file import contents
 
-ALONE = [sys.executable]
 FLAGS = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "128"]
 FLAGS += ["--train.global_batch", "32", "--train.max_steps", "4", "--tracking.with", "wandb,toy"]
 FLAGS += ["--tracking.log_every", "2", "--checkpoint.every_steps", "0"]
@@ -46,7 +44,7 @@ def test_a_metric_of_a_step_reaches_the_metrics_file_and_the_trackers(train: Tra
 
 
 def test_a_tracker_follows_the_run_beside_the_others(train: Train) -> None:
-    run = train(1, FLAGS, launcher=ALONE, environment=environment("toy_tracker"))
+    run = train(1, FLAGS, environment=environment("toy_tracker"))
     assert run.code == 0, run.output
     assert f"Toy: writes {run.folder}/toy/log.jsonl" in run.output and "W&B: offline" in run.output
     log = toy_log(run)
@@ -54,17 +52,17 @@ def test_a_tracker_follows_the_run_beside_the_others(train: Train) -> None:
     assert [row["step"] for row in log if "images_per_second" in row and row["method"] == "log"] == [2, 4]
     assert log[-1]["method"] == "finish" and log[-1]["parameters"] == run.summary()["parameters"]
     assert len(wandb_rows(run.folder)) == 2
-    again = train(1, [*FLAGS, "--run.overwrite", "true"], launcher=ALONE, environment=environment("toy_tracker"))
+    again = train(1, [*FLAGS, "--run.overwrite", "true"], environment=environment("toy_tracker"))
     assert again.code == 0 and len(toy_log(again)) == len(log), again.output  # its files are the run's
     # Without the plugin they are not: nobody knows whose they are.
     flags = [*FLAGS, "--tracking.with", "wandb", "--run.overwrite", "true"]
-    refused = train(1, flags, launcher=ALONE, environment=environment(""))
+    refused = train(1, flags, environment=environment(""))
     assert refused.code == 2 and "it holds toy" in refused.errors()[0]
 
 
 @pytest.mark.parametrize("method", ["start", "log", "finish"])
 def test_a_tracker_that_fails_ends_alone(train: Train, method: str) -> None:
-    run = train(1, FLAGS, launcher=ALONE, environment=environment("toy_tracker", TOY_FAILS=method))
+    run = train(1, FLAGS, environment=environment("toy_tracker", TOY_FAILS=method))
     assert run.code == 0 and (run.folder / "summary.json").exists()
     assert run.output.count("warning: Toy stopped (the toy broke)") == 1, run.output
     assert "warning: W&B" not in run.output and len(wandb_rows(run.folder)) == 2

@@ -1,24 +1,17 @@
 """A checkpoint is evaluated on any number of ranks, whatever batch and strategy trained it."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 
+import preloaded
 import pytest
 from conftest import SMOKE, Train
 
-from alexnet_dist.launcher.launch_line import free_port, launch_line
 
-ALONE = [sys.executable]
-
-
-def evaluate(checkpoint: Path, *flags: str, ranks: int = 1) -> subprocess.CompletedProcess[str]:
-    words = ["-m", "alexnet_dist.cli", "evaluate", "--checkpoint", str(checkpoint), *flags]
-    line = [sys.executable, *words] if ranks == 1 else launch_line(ranks, words, free_port())
-    return subprocess.run(line, env=os.environ, capture_output=True, text=True, timeout=300, check=False)
+def evaluate(checkpoint: Path, *flags: str, ranks: int = 1) -> CompletedProcess[str]:
+    return preloaded.command("evaluate", "--checkpoint", str(checkpoint), *flags, ranks=ranks)
 
 
 def line_of(summary: dict[str, float]) -> str:
@@ -56,13 +49,13 @@ def test_normalised_inputs_are_the_checkpoints(train: Train) -> None:
     """A run is evaluated with its own normalisation, and goes on with no other."""
     flags = [*SMOKE, "--data.name", "synthetic", "--data.samples", "64", "--tracking.wandb", "false"]
     flags += ["--train.max_steps", "1", "--strategy.name", "single"]
-    plain = train(1, flags, launcher=ALONE, name="plain")
+    plain = train(1, flags, name="plain")
     normalised = [*flags, "--data.normalise", "[[0.3], [0.25]]"]
-    run = train(1, normalised, launcher=ALONE)
+    run = train(1, normalised)
     assert run.code == 0 and run.metrics()[0]["loss"] != plain.metrics()[0]["loss"]
     done = evaluate(run.folder)
     assert f"loss {run.summary()['eval']['loss']:.4f}" in done.stdout, done.stderr
-    other = train(1, [*flags, "--train.max_steps", "2", "--run.resume", "auto"], launcher=ALONE)
+    other = train(1, [*flags, "--train.max_steps", "2", "--run.resume", "auto"])
     assert other.code == 2 and "data.normalise: none: the checkpoint was trained with [[0.3], [0.25]]" in other.output
 
 

@@ -1,14 +1,13 @@
 """A finished run that is taken up has nothing left to do, and its record gets no poorer."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import SMOKE
-from launched import Launched, checkpoint, start, tensors
+from conftest import SMOKE, Finished, train_in
+from launched import checkpoint, tensors
 
 from alexnet_dist.errors import DONE
 from alexnet_dist.training.checkpoints import files
@@ -20,58 +19,52 @@ FLAGS = [
 ]  # fmt: skip
 
 
-def summary(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "summary.json").read_text())
-
-
 def held(step: Path) -> dict[str, torch.Tensor]:
     """What a checkpoint holds, in however many files."""
     return {name: tensor for shard in tensors(step).values() for name, tensor in shard.items()}
 
 
-def finished(run: Launched) -> dict[str, Any]:
+def finished(run: Finished) -> dict[str, Any]:
     """Nothing was done and everything is there; the summary."""
-    code, lines = run.end()
-    assert code == DONE, "\n".join(lines)
-    assert any(line.startswith(f"nothing left to do: step {STEPS} of {STEPS} is done") for line in lines)
-    assert run.exit() == {"code": 0, "reason": "finished"} and run.steps() == STEPS
+    assert run.code == DONE, run.output
+    assert f"\nnothing left to do: step {STEPS} of {STEPS} is done" in run.output
+    assert run.exit() == {"code": 0, "reason": "finished"} and len(run.metrics()) == STEPS
     assert files.verify(checkpoint(run.folder, STEPS)).step == STEPS
     assert (run.folder / "evaluation.json").exists()
-    return summary(run.folder)
+    return run.summary()
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run of two ranks."""
-    folder = tmp_path_factory.mktemp("trained") / "A"
-    run = start(folder, 2, [*FLAGS, "--strategy.name", "ddp"])
-    assert run.end()[0] == DONE, run.output.read_text()
-    return folder
+    run = train_in(tmp_path_factory.mktemp("trained") / "A", [*FLAGS, "--strategy.name", "ddp"], 2)
+    assert run.code == DONE, run.output
+    return run
 
 
 @pytest.mark.parametrize("ranks, strategy", [(1, "single"), (2, "split"), (2, "zero3"), (2, "fsdp")])
-def test_in_a_new_folder_under_any_strategy(ranks: int, strategy: str, trained: Path, tmp_path: Path) -> None:
-    run = start(tmp_path / "B", ranks, [*FLAGS, "--strategy.name", strategy, "--run.resume", str(trained)])
-    assert finished(run) == summary(trained)
-    assert (run.folder / "metrics.jsonl").read_text() == (trained / "metrics.jsonl").read_text()
+def test_in_a_new_folder_under_any_strategy(ranks: int, strategy: str, trained: Finished, tmp_path: Path) -> None:
+    flags = [*FLAGS, "--strategy.name", strategy, "--run.resume", str(trained.folder)]
+    run = train_in(tmp_path / "B", flags, ranks)
+    assert finished(run) == trained.summary()
+    assert (run.folder / "metrics.jsonl").read_text() == (trained.folder / "metrics.jsonl").read_text()
     if strategy == "single":  # the others write a tensor in parts
-        ours, theirs = (held(checkpoint(folder, STEPS)) for folder in (run.folder, trained))
+        ours, theirs = (held(checkpoint(folder, STEPS)) for folder in (run.folder, trained.folder))
         assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_in_its_own_folder_and_where_the_record_was_lost(trained: Path, tmp_path: Path) -> None:
+def test_in_its_own_folder_and_where_the_record_was_lost(trained: Finished, tmp_path: Path) -> None:
     """On other ranks than the run's, without evaluation; killed before it wrote its summary; then a bare checkpoint."""
-    folder, alone = tmp_path / "A", ["--strategy.name", "single", "--train.evaluate", "false"]
-    shutil.copytree(trained, folder)
-    assert finished(start(folder, 1, [*FLAGS, *alone, "--run.resume", "auto"])) == summary(trained)
+    folder, alone = tmp_path / "A", [*FLAGS, "--strategy.name", "single", "--run.resume"]
+    shutil.copytree(trained.folder, folder)
+    assert finished(train_in(folder, [*alone, "auto", "--train.evaluate", "false"])) == trained.summary()
     (folder / "summary.json").unlink()
-    again = finished(start(folder, 1, [*FLAGS, "--strategy.name", "single", "--run.resume", "auto"]))
+    again = finished(train_in(folder, [*alone, "auto"]))
     for name in ("steps", "samples_seen", "images_per_second", "step_seconds", "train_loss", "eval", "world_size"):
-        assert again[name] == summary(trained)[name]
+        assert again[name] == trained.summary()[name]
     bare = tmp_path / "bare" / files.directory_name(STEPS)
-    shutil.copytree(checkpoint(trained, STEPS), bare)
-    run = start(tmp_path / "C", 1, [*FLAGS, "--strategy.name", "single", "--run.resume", str(bare)])
-    code, lines = run.end()
-    assert code == DONE, "\n".join(lines)
-    told = summary(run.folder)
+    shutil.copytree(checkpoint(trained.folder, STEPS), bare)
+    run = train_in(tmp_path / "C", [*alone, str(bare)])
+    assert run.code == DONE, run.output
+    told = run.summary()
     assert told["eval"] is not None and told["images_per_second"] is None and told["last_step"] == STEPS

@@ -4,11 +4,9 @@ empty, however they came about, are used."""
 import json
 import shutil
 import subprocess
-import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import preloaded
 import pytest
 from conftest import ROOT, SMOKE
 
@@ -33,8 +31,7 @@ FOREIGN: list[dict[str, str]] = [
 
 
 def train(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, str(ROOT / "launch/train.py"), *QUIET, "--run.dir", str(folder), *flags]
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    return preloaded.run([str(ROOT / "launch/train.py"), *QUIET, "--run.dir", str(folder), *flags])
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -48,17 +45,13 @@ def make(folder: Path, given: dict[str, str]) -> Path:
     return folder
 
 
-def side_by_side(starts: Sequence[tuple[Path, list[str]]]) -> list[subprocess.CompletedProcess[str]]:
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda start: train(start[0], *start[1]), starts))
-
-
 def test_nothing_of_the_users_is_touched(tmp_path: Path) -> None:
     folders = [make(tmp_path / str(number), given) for number, given in enumerate(FOREIGN)]
     before = contents(tmp_path)
     starts = [(folder, SLIP) for folder in folders]
     starts += [(folder, [OVERWRITE, AUTO][number % 2]) for number, folder in enumerate(folders)]
-    for done in side_by_side(starts):
+    for folder, flags in starts:
+        done = train(folder, *flags)
         assert done.returncode == USAGE and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
         assert contents(tmp_path) == before, done.args
 

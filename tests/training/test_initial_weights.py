@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import preloaded
 import pytest
 import torch
 import torchvision
@@ -26,7 +25,6 @@ from alexnet_dist.rng import Rng
 from alexnet_dist.training.initial_weights import load_initial_weights
 from alexnet_dist.training.trained_net import load_trained_net
 
-ALONE = [sys.executable]
 OWT = ["--net.name", "alexnet_owt", "--data.name", "synthetic", "--data.samples", "4", "--data.normalise", "imagenet"]
 MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -90,7 +88,7 @@ def test_fine_tuned_on_ranks_and_given_back(
 
     back = tmp_path / "back.pth"
     words = ["export", "--checkpoint", str(runs[1].folder), "--format", "torchvision", "--output", str(back)]
-    done = subprocess.run([sys.executable, "-m", "alexnet_dist.cli", *words], capture_output=True, text=True)
+    done = preloaded.command(*words)
     assert done.returncode == 0, done.stderr
     model.load_state_dict(torch.load(back, weights_only=True))
     tuned, images = load_trained_net(runs[1].folder).net, torch.rand(2, 3, 224, 224)
@@ -104,14 +102,14 @@ def test_a_run_as_a_start_is_read_once(smoke_run: Path, train: Train, tmp_path: 
     shutil.copytree(smoke_run, tmp_path / "first")
     flags = [*SMOKE, "--tracking.wandb", "false", "--train.evaluate", "false", "--strategy.name", "single"]
     flags += ["--net.weights", str(tmp_path / "first"), "--optim.lr", "1e-9", "--train.max_steps"]
-    run = train(1, [*flags, "1"], launcher=ALONE)
+    run = train(1, [*flags, "1"])
     assert run.code == 0 and "(step 20 of a run): all layers taken" in run.output
     before, after = (load_trained_net(folder).net.state_dict() for folder in (smoke_run, run.folder))
     assert all(torch.allclose(after[name], before[name], rtol=0, atol=1e-6) for name in before)
     shutil.rmtree(tmp_path / "first")
-    again = train(1, [*flags, "2", "--run.resume", "auto"], launcher=ALONE)
+    again = train(1, [*flags, "2", "--run.resume", "auto"])
     assert again.code == 0 and [line["step"] for line in again.metrics()] == [1, 2], again.output
-    missing = train(1, [*flags, "2"], launcher=ALONE, name="missing")
+    missing = train(1, [*flags, "2"], name="missing")
     assert missing.code == 2 and f"net.weights: {tmp_path / 'first'}: No such file or directory" in missing.errors()[0]
     assert [path.name for path in missing.folder.iterdir()] == ["exit.json"]
 

@@ -1,9 +1,8 @@
 """Classes of image files, as a user asks for them."""
 
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import torch
 from PIL import Image
 
@@ -21,8 +20,7 @@ def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
     Image.fromarray(pixels[1, 0].numpy().astype("uint16") * 257).save("deep.png")
     Path("broken.png").write_bytes(Path("grey.png").read_bytes()[:100])
     names = ["grey.png", "missing.png", "broken.png", "deep.png", ".", "colour.bmp"]
-    line = [sys.executable, "-m", "alexnet_dist.cli", "predict", "--checkpoint", str(smoke_run), *names]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    done = preloaded.command("predict", "--checkpoint", str(smoke_run), *names)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "error: IMAGE: missing.png: No such file or directory",

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from alexnet_dist.rng import GENERATOR
 from alexnet_dist.training.checkpoints import files
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
-ALONE = [sys.executable]
 QUICK = [*SMOKE, "--tracking.wandb", "false", "--train.evaluate_samples", "1000"]
 
 
@@ -25,11 +23,10 @@ def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(t
     flags = [*SMOKE, "--train.evaluate_samples", "1000", "--train.accumulate", "2", "--train.clip_norm", "1.0"]
     flags += ["--strategy.name", "single", "--checkpoint.every_steps", "4", "--checkpoint.keep_every", "8"]
     environment = {"WANDB_MODE": "offline"}
-    whole = train(1, flags, launcher=ALONE, name="whole", environment=environment)
+    whole = train(1, flags, name="whole", environment=environment)
     part = [*flags, "--train.max_steps", "13"]
     halves = [
-        train(1, half, launcher=ALONE, name="halves", environment=environment)
-        for half in (part, [*flags, "--run.resume", "auto"])
+        train(1, half, name="halves", environment=environment) for half in (part, [*flags, "--run.resume", "auto"])
     ]
     assert [run.code for run in (whole, *halves)] == [0, 0, 0], halves[1].output
     again = halves[1]
@@ -51,7 +48,7 @@ def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(t
 @pytest.fixture
 def finished(train: Train) -> Finished:
     flags = [*QUICK, "--strategy.name", "single", "--train.max_steps", "6", "--checkpoint.every_steps", "2"]
-    run = train(1, [*flags, "--train.evaluate", "false"], launcher=ALONE)
+    run = train(1, [*flags, "--train.evaluate", "false"])
     assert run.code == 0, run.output
     return run
 
@@ -76,7 +73,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     more = [*QUICK, "--strategy.name", "single", "--train.max_steps", "8", "--run.resume", "auto"]
     flip_a_byte(shard)
     forget_generator(checkpoint(finished.folder, 4))
-    run = train(1, more, launcher=ALONE)
+    run = train(1, more)
     assert run.code == 0 and [line["step"] for line in run.metrics()] == list(range(1, 9))
     assert f"{files.directory_name(6)} is damaged: {shard.name} was changed" in run.output
     assert "going on after step 4" in run.output
@@ -84,7 +81,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     assert files.read_manifest(checkpoint(run.folder, 8)).generator == GENERATOR
     next(checkpoint(run.folder, 8).glob("*.safetensors")).unlink()
     flip_a_byte(checkpoint(run.folder, 4) / files.MANIFEST)
-    left = train(1, [*more, "--train.max_steps", "9"], launcher=ALONE)
+    left = train(1, [*more, "--train.max_steps", "9"])
     assert left.code == 2 and "no whole checkpoint is left" in left.errors()[0]
     assert f"{files.directory_name(8)} is damaged: {shard.name} is missing" in left.output
     assert len(left.metrics()) == 8  # nothing was lost
@@ -102,7 +99,7 @@ def test_a_checkpoint_of_another_training_is_refused(train: Train, finished: Fin
     before = sorted(path.name for path in finished.folder.iterdir())
     resume = ["--run.resume", str(checkpoint(finished.folder, 6)), "--train.max_steps", "8"]
     for flags, words in OTHER_TRAININGS:
-        run = train(1, [*QUICK, *flags, *resume], launcher=ALONE, name=flags[0])
+        run = train(1, [*QUICK, *flags, *resume], name=flags[0])
         assert run.code == 2 and all(word in run.errors()[0] for word in words)
         assert [path.name for path in run.folder.iterdir()] == ["exit.json"]
     assert sorted(path.name for path in finished.folder.iterdir()) == before
@@ -116,7 +113,7 @@ def test_a_checkpoint_of_another_training_is_refused(train: Train, finished: Fin
     ],
 )
 def test_nothing_to_go_on_from(train: Train, flags: list[str], words: tuple[str, ...]) -> None:
-    run = train(1, [*QUICK, *flags], launcher=ALONE)
+    run = train(1, [*QUICK, *flags])
     assert run.code == 2 and all(word in run.errors()[0] for word in words)
 
 
@@ -134,14 +131,14 @@ def test_a_disk_that_fills_loses_no_good_checkpoint(train: Train, finished: Fini
         (finished.folder / files.FOLDER).symlink_to(disk / "checkpoints")
         (disk / "filler").write_bytes(b"0" * (size // 2))
         flags = [*QUICK, "--strategy.name", "single", "--checkpoint.every_steps", "2", "--checkpoint.keep", "3"]
-        run = train(1, [*flags, "--train.max_steps", "10", "--run.resume", "auto"], launcher=ALONE)
+        run = train(1, [*flags, "--train.max_steps", "10", "--run.resume", "auto"])
         assert run.code == 1 and len(run.metrics()) == 10, run.output
         assert "warning: no checkpoint of step 8: No space left on device" in run.output
         assert "the checkpoint of step 10: No space left on device" in run.errors()[0]
         assert files.verify(checkpoint(run.folder, 6)).step == 6
         assert not list((disk / "checkpoints").glob(".writing*"))
         subprocess.run(["mount", "-o", f"remount,size={6 * size}", str(disk)], check=True)
-        more = train(1, [*flags, "--train.max_steps", "12", "--run.resume", "auto"], launcher=ALONE)
+        more = train(1, [*flags, "--train.max_steps", "12", "--run.resume", "auto"])
         assert more.code == 0 and "going on after step 6" in more.output
     finally:
         subprocess.run(["umount", str(disk)], check=True)

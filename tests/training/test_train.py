@@ -4,7 +4,7 @@ import json
 import statistics
 
 import pytest
-from conftest import SMOKE, Train
+from conftest import SMOKE, Train, accelerate_launch
 from wandb_file import contents
 
 FILES = {
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("fashion_mnist")
 
 
 def test_ddp_is_the_default_on_two_ranks_and_leaves_a_whole_record(train: Train) -> None:
-    run = train(2, [*SMOKE, "--tracking.group", "pairs"], environment={"WANDB_MODE": "offline"})
+    run = train(2, [*SMOKE, "--tracking.group", "pairs"], launcher=accelerate_launch(2))
     assert run.code == 0, run.output
     assert {path.name for path in run.folder.iterdir()} == FILES
     assert run.exit() == {"code": 0, "reason": "finished"}

@@ -1,19 +1,17 @@
 """What a user can get wrong, on real processes: exit code 2, one line, nothing left behind."""
 
+import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ACCELERATE, SMOKE, Finished, Train
+from conftest import ACCELERATE, ROOT, SMOKE, Finished, Train, accelerate_launch
 
 from alexnet_dist.launcher.launch_line import free_port
 
-ALONE = [sys.executable]
-Start = tuple[int, list[str], list[str] | None]  # ranks, flags, launcher
 TWO = ["--strategy.name", "split", "--tracking.wandb", "false"]
 
 
@@ -25,22 +23,6 @@ def refused(run: Finished, *words: str) -> None:
     assert "alexnet_dist/" not in run.output, run.output
     assert run.exit() == {"code": 2, "reason": run.errors()[0].removeprefix("error: ")}
     assert [path.name for path in run.folder.iterdir()] == ["exit.json"]
-
-
-def side_by_side(
-    train: Train, starts: Sequence[Start], environments: Sequence[dict[str, str]] | None = None
-) -> list[Finished]:
-    """Two at a time: most of the time that a refusal takes is one core importing torch."""
-    given = environments or [{}] * len(starts)
-    with ThreadPoolExecutor(2) as pool:
-        return list(
-            pool.map(
-                lambda number, start, environment: train(*start, environment, name=f"run-{number}"),
-                range(len(starts)),
-                starts,
-                given,
-            )
-        )
 
 
 ALONE_MISTAKES = [
@@ -63,8 +45,8 @@ ALONE_MISTAKES = [
 
 
 def test_alone(train: Train) -> None:
-    runs = side_by_side(train, [(1, [*SMOKE, *flags], ALONE) for flags, _ in ALONE_MISTAKES])
-    for run, (_, words) in zip(runs, ALONE_MISTAKES, strict=True):
+    for number, (flags, words) in enumerate(ALONE_MISTAKES):
+        run = train(1, [*SMOKE, *flags], name=f"run-{number}")
         assert run.code == 2
         refused(run, *words)
 
@@ -74,7 +56,9 @@ def test_the_first_rank_tells_why_however_late_it_is(train: Train, tmp_path: Pat
     (tmp_path / "late").mkdir()
     sleeps = "import os, time\ntime.sleep(4 if os.environ.get('RANK') == '0' else 0)\n"
     (tmp_path / "late/sitecustomize.py").write_text(sleeps)
-    run = train(2, [*SMOKE, "--strategy.name", "single"], environment={"PYTHONPATH": str(tmp_path / "late")})
+    late = {"PYTHONPATH": str(tmp_path / "late")}
+    run = train(2, [*SMOKE, "--strategy.name", "single"], accelerate_launch(2), late)
+    assert run.code == 1  # plain `accelerate launch` turns every code into 1
     refused(run, "strategy.name", "single", "ddp or split")
 
 
@@ -88,9 +72,9 @@ RANKS_MISTAKES = [
 
 
 def test_on_ranks(train: Train) -> None:
-    runs = side_by_side(train, [(ranks, [*SMOKE, *flags], None) for ranks, flags, _ in RANKS_MISTAKES])
-    for run, (_, _, words) in zip(runs, RANKS_MISTAKES, strict=True):
-        assert run.code == 1  # plain `accelerate launch` turns every code into 1
+    for number, (ranks, flags, words) in enumerate(RANKS_MISTAKES):
+        run = train(ranks, [*SMOKE, *flags], name=f"run-{number}")
+        assert run.code == 2
         refused(run, *words)
 
 
@@ -107,20 +91,21 @@ USERS_CONFIGS: list[tuple[dict[str, object], tuple[str, ...]]] = [
 ]
 
 
-def test_a_users_own_accelerate_config_that_contradicts(train: Train, tmp_path: Path) -> None:
+def test_a_users_own_accelerate_config_that_contradicts(tmp_path: Path) -> None:
     """The file that `accelerate config` writes applies silently to every later launch."""
-    homes = [tmp_path / f"home-{number}" for number in range(len(USERS_CONFIGS))]
-    for home, (own, _) in zip(homes, USERS_CONFIGS, strict=True):
+    for number, (own, words) in enumerate(USERS_CONFIGS):
+        home = tmp_path / f"home-{number}"
         settings = {
             "compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_GPU", "mixed_precision": "no",
             "num_machines": 1, "num_processes": 2, "machine_rank": 0, "main_process_port": free_port(), **own,
         }  # fmt: skip
         (home / "accelerate").mkdir(parents=True)
         (home / "accelerate/default_config.yaml").write_text(yaml.safe_dump(settings))
-    starts = [(2, [*SMOKE, *TWO], ACCELERATE)] * len(homes)
-    runs = side_by_side(train, starts, [{"HF_HOME": str(home)} for home in homes])
-    for run, (_, words) in zip(runs, USERS_CONFIGS, strict=True):
-        refused(run, "accelerate launch", *words)
+        folder = tmp_path / f"run-{number}"
+        line = [sys.executable, *ACCELERATE, str(ROOT / "launch/train.py"), *SMOKE, *TWO, "--run.dir", str(folder)]
+        environment = {**os.environ, "HF_HOME": str(home)}
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        refused(Finished(done.returncode, done.stdout + done.stderr, folder), "accelerate launch", *words)
 
 
 def test_damaged_data_on_two_ranks(train: Train, fashion_mnist: Path, tmp_path: Path) -> None:
@@ -140,12 +125,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.usefixtures("fashion_mnist")
 def test_an_existing_run_is_not_touched(train: Train) -> None:
     flags = [*SMOKE, "--tracking.wandb", "false", "--train.max_steps", "2", "--train.evaluate", "false"]
-    first = train(1, flags, launcher=ALONE)
+    first = train(1, flags)
     before = contents(first.folder)
     second = train(2, flags)
-    assert second.code == 1 and len(second.errors()) == 1 and "--run.overwrite true" in second.errors()[0]
+    assert second.code == 2 and len(second.errors()) == 1 and "--run.overwrite true" in second.errors()[0]
     assert contents(first.folder) == before
-    third = train(1, [*flags, "--run.overwrite", "true", "--run.seed", "5"], launcher=ALONE)
+    third = train(1, [*flags, "--run.overwrite", "true", "--run.seed", "5"])
     assert third.code == 0 and third.metrics() != []
     assert contents(third.folder)["metrics.jsonl"] != before["metrics.jsonl"]
 
@@ -155,6 +140,6 @@ def test_a_folder_that_is_no_run_is_never_deleted(train: Train, tmp_path: Path, 
     (tmp_path / "run").mkdir()
     for name in files:
         (tmp_path / "run" / name).write_text("years of work")
-    run = train(1, [*SMOKE, "--run.overwrite", "true"], launcher=ALONE)
+    run = train(1, [*SMOKE, "--run.overwrite", "true"])
     assert run.code == 2 and f"is no run's folder (it holds {files[-1]})" in run.errors()[0]
     assert all((tmp_path / "run" / name).read_text() == "years of work" for name in files)

@@ -1,8 +1,8 @@
 """What a run says of settings that its data leaves without effect."""
 
-import subprocess
-import sys
 from pathlib import Path
+
+import preloaded
 
 
 def test_a_batch_larger_than_the_data_set_is_told(tmp_path: Path) -> None:
@@ -11,8 +11,7 @@ def test_a_batch_larger_than_the_data_set_is_told(tmp_path: Path) -> None:
         "--train.epochs=2", "--train.max_steps=5", "--tracking.wandb=false", "--checkpoint.every_steps=0",
         f"--run.dir={tmp_path / 'run'}",
     ]  # fmt: skip
-    line = [sys.executable, "-m", "alexnet_dist.cli", "train", *flags]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    done = preloaded.command("train", *flags)
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stdout.splitlines() if line.startswith("warning: train.")]
     assert told == [

@@ -10,7 +10,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from alexnet_dist.cli import main
 
-ALONE = [sys.executable]
 FLAGS = [*SMOKE, "--data.name", "synthetic", "--train.evaluate_samples", "100", "--checkpoint.every_steps", "7"]
 FLAGS += ["--tracking.with", "tensorboard", "--strategy.name", "single"]
 
@@ -31,14 +30,14 @@ def near(pairs: list[tuple[int, float]]) -> list[tuple[int, Any]]:
 
 def test_scalars_are_those_of_the_run_and_a_resumed_run_goes_on(train: Train) -> None:
     """The second part repeats steps 8 to 10: the reader sees them once, as they came out the second time."""
-    first = train(1, [*FLAGS, "--train.max_steps", "10"], launcher=ALONE)
+    first = train(1, [*FLAGS, "--train.max_steps", "10"])
     assert first.code == 0 and f"TensorBoard: tensorboard --logdir {first.folder}/tensorboard" in first.output
     assert not (first.folder / "wandb").exists() and "W&B" not in first.output
     top1 = first.summary()["eval"]["top1"]
     assert scalars(read(first.folder / "tensorboard"), "eval/top1") == near([(10, top1)])
 
     flags = [*FLAGS, "--train.max_steps", "20", "--run.resume", str(first.folder / "checkpoints/step-000000007")]
-    again = train(1, flags, launcher=ALONE)
+    again = train(1, flags)
     assert again.code == 0, again.output
     events, lines, summary = read(again.folder / "tensorboard"), again.metrics(), again.summary()
     assert [step for step, _ in scalars(events, "loss")] == [5, 7, 10, 14, 15, 20]

@@ -1,27 +1,22 @@
 """W&B: the user's own variables hold, and whatever W&B's server does, no run waits for it or loses anything."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from conftest import ROOT, SMOKE, Train
 from telemetry.trackers.wandb_server import WandbServer
 from wandb_file import contents
 
-ALONE = [sys.executable]
 QUICK = [*SMOKE, "--data.name", "synthetic", "--train.max_steps", "10", "--train.evaluate", "false"]
 SOON = {"WANDB_INIT_TIMEOUT": "3", "WANDB_FINISH_TIMEOUT": "3"}
 
 
 def follow(*runs: list[str], **variables: str) -> list[str]:
     """What `follow.py` prints on runs, each a folder and its flags."""
-    line = [sys.executable, str(ROOT / "tests/telemetry/trackers/follow.py"), json.dumps(runs)]
-    environment = {**os.environ, **variables}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = preloaded.run([str(ROOT / "tests/telemetry/trackers/follow.py"), json.dumps(runs)], variables)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return done.stdout.splitlines()
 

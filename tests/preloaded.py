@@ -1,0 +1,116 @@
+"""Runs programs in processes that have imported torch already, for tests of what a program does, not of its start.
+
+A fork server (multiprocessing's) imports what is slow and not of this project, once; each process is forked from it,
+and then runs a file or a module as `python` does, with arguments, environment, folder and output of its own: a second
+of processor time less for each, and seven where `accelerate launch` would start two ranks. Variables that others read
+while they are imported (HF_HOME) are this process's. Tests of launchers, signals, imports, places and GPUs start
+processes as a user does.
+"""
+
+import os
+import runpy
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing import connection, forkserver, get_context
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
+
+from pytest import MonkeyPatch
+
+from alexnet_dist.launcher.launch_line import CLI, free_port
+
+PATIENCE_SECONDS = 300
+
+_CONTEXT = get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["preloaded_imports"])
+
+
+def start_server() -> None:
+    """Start the fork server, where it does not run yet; it ends with this process."""
+    with MonkeyPatch.context() as patch:
+        patch.setenv(
+            "PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep
+        )  # else it would find no preloaded_imports
+        forkserver.ensure_running()
+
+
+def run(words: Sequence[str], environment: Mapping[str, str] = {}, ranks: int = 1) -> CompletedProcess[str]:
+    """Run a program on ranks, and wait for them.
+
+    Args:
+        words: a script or `-m module`, and arguments, as for `python`.
+        environment: is added to this process's.
+
+    Returns:
+        The exit code, that of the first rank that failed, and what all of them printed.
+    """
+    start_server()
+    with TemporaryDirectory(prefix="preloaded-") as folder:
+        outputs = [Path(folder, name) for name in ("stdout", "stderr")]
+        for path in outputs:
+            path.touch()
+        variables = [{**os.environ, **environment, **world} for world in _worlds(ranks)]
+        processes = [_CONTEXT.Process(target=_become, args=(words, own, Path.cwd(), outputs)) for own in variables]
+        for process in processes:
+            process.start()
+        code = _wait(processes)
+        stdout, stderr = (path.read_text() for path in outputs)
+        return CompletedProcess(list(words), code, stdout, stderr)
+
+
+def command(*words: str, ranks: int = 1, **environment: str) -> CompletedProcess[str]:
+    """`alexnet-dist WORDS`."""
+    return run([*CLI, *words], environment, ranks)
+
+
+def launch(ranks: int, program: Sequence[str]) -> None:
+    """Stands in for `alexnet_dist.launcher.processes.launch`, where ranks must not fail."""
+    done = run(program, ranks=ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _worlds(ranks: int) -> list[dict[str, str]]:
+    """What a launcher says to each rank; nothing to a process that is alone."""
+    if ranks == 1:
+        return [{}]
+    world = {"WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    worlds = [{**world, "RANK": rank, "LOCAL_RANK": rank} for rank in range(ranks)]
+    return [{name: str(value) for name, value in own.items()} for own in worlds]
+
+
+def _wait(processes: Sequence[ForkServerProcess]) -> int:
+    """As launchers do: the first that fails ends the others, and its code counts."""
+    code = 0
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    running = list(processes)
+    while running:
+        if not connection.wait([process.sentinel for process in running], deadline - time.monotonic()):
+            for process in running:
+                process.kill()
+        ended = [process for process in running if not process.is_alive()]
+        running = [process for process in running if process not in ended]
+        failed = [process.exitcode for process in ended if process.exitcode]
+        if failed and not code:
+            code = failed[0]
+            for process in running:
+                process.terminate()
+    return code if code >= 0 else 128 - code
+
+
+def _become(words: Sequence[str], environment: Mapping[str, str], folder: Path, outputs: Sequence[Path]) -> None:
+    """In the new process: go on as `python WORDS`."""
+    for number, path in enumerate(outputs, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if words[0] == "-m":
+        sys.argv = list(words[1:])
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(words)
+        runpy.run_path(words[0], run_name="__main__")
