@@ -2,7 +2,6 @@
 
 import json
 import resource
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
@@ -24,13 +23,16 @@ from alexnet_dist.scaling.counters import CountingRng, LineCounter, PrintedLines
 from alexnet_dist.scaling.plain_images import PLAIN_IMAGES
 from alexnet_dist.scaling.simulated_tree import TreeMessages, simulate_trees
 from alexnet_dist.scaling.simulated_world import enter_simulated_world
+from alexnet_dist.telemetry import figures
 from alexnet_dist.telemetry.run_files import SUMMARY
+from alexnet_dist.training import rounds
 from alexnet_dist.training.train import train
 from alexnet_dist.training.wiring import Components, assemble
 
 # A window each: DDP makes its buckets in the first; counted; with Python's lines counted, which slows them; the end.
 WINDOW = 2
 STEPS = 4 * WINDOW
+SETTLED = 0.2  # seconds in which the round that is under way, in its own thread, is over
 START, FIRST, COUNTED, TRACED, LAST = "its start", *(f"step {WINDOW * window + 1}" for window in range(4))
 _FLAGS = {
     "data.name": PLAIN_IMAGES.name,
@@ -103,6 +105,8 @@ def count(ranks: int, flags: Sequence[str]) -> Costs:
     Raises:
         UsageError: the experiment cannot work on so many ranks.
     """
+    rounds.ROUND_SECONDS = 0.0  # a round with each step
+    figures.SAMPLE = ranks  # this rank is in each sample: the others, which take turns, are not there
     imported = psutil.Process().memory_info().rss
     enter_simulated_world(ranks)
     with TemporaryDirectory(prefix="alexnet-scaling-") as folder:
@@ -148,8 +152,9 @@ class _Observer(ExitStatus):
 
     def at(self, where: str) -> None:
         super().at(where)
+        time.sleep(SETTLED)
         if where == LAST:
-            sys.settrace(None)
+            self.lines.stop()
         self.moments[where] = _Moment(
             {channel: replace(sent) for channel, sent in traffic_counter().totals.items()},
             replace(self.tree),
@@ -161,7 +166,7 @@ class _Observer(ExitStatus):
             time.process_time(),
         )
         if where == TRACED:
-            sys.settrace(self.lines)
+            self.lines.start()
 
     def make(self, experiment: Experiment, accelerator: Accelerator, world: World, resumes: bool) -> Components:
         """As `build`, but the samples of the ranks that are not there may be missing."""

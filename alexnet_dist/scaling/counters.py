@@ -1,6 +1,8 @@
 """What one rank of a run does, counted from outside: random words, lines of Python, what is written."""
 
 import io
+import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,8 +27,8 @@ class CountingRng(Rng):
 
 
 class LineCounter:
-    """A function for `sys.settrace`: counts the lines of Python that run in frames entered from then on. A loop on one
-    line counts with every turn.
+    """Counts the lines of Python that run, in all threads that start from now on. A loop on one line counts with every
+    turn.
 
     Attributes:
         lines: so far.
@@ -34,9 +36,20 @@ class LineCounter:
 
     def __init__(self) -> None:
         self.lines = 0
+        self._counts = False
+        threading.settrace(self)
+
+    def start(self) -> None:
+        """Count, in this thread from the next call of a function on."""
+        self._counts = True
+        sys.settrace(self)
+
+    def stop(self) -> None:
+        self._counts = False
+        sys.settrace(None)
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> "LineCounter":
-        if event == "line":
+        if event == "line" and self._counts:
             self.lines += 1
         return self
 
