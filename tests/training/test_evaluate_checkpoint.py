@@ -61,7 +61,7 @@ def test_normalised_inputs_are_the_checkpoints(train: Train) -> None:
 
 def test_a_checkpoint_of_another_optimizer_than_the_default(train: Train) -> None:
     short = ["--optim.name", "sgd", "--optim.lr", "0.01", "--train.max_steps", "2", "--train.evaluate_samples", "50"]
-    run = train(1, [*SMOKE, *short, "--tracking.wandb", "false"], launcher=ALONE)
+    run = train(1, [*SMOKE, *short, "--tracking.wandb", "false"])
     assert run.code == 0, run.output
     done = evaluate(run.folder, "--train.evaluate_samples", "50")
     assert done.returncode == 0 and done.stdout.startswith("step 2: loss "), done.stderr
