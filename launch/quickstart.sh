@@ -6,23 +6,33 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/setup.sh
 
-gpus=$(.venv/bin/python -c 'import torch; print(torch.cuda.device_count())')
+read -r gpus fast < <(.venv/bin/python -c '
+from alexnet_dist.config.precisions import cpu_multiplies_bf16
+from alexnet_dist.distributed.devices import gpu_count
+print(gpu_count(), "bf16" if cpu_multiplies_bf16() else "fp32")')
 flags=(--config configs/quickstart.yaml --run.overwrite true)
+comparison=(--config configs/compare/quickstart.yaml --overwrite true)
 if [ "$gpus" -eq 0 ] && command -v nvidia-smi >/dev/null; then
   echo "note: torch cannot use this machine's GPU driver ($(nvidia-smi | grep -o 'CUDA Version: [0-9.]*' || true)): install a" \
     "torch build for that CUDA version into .venv"
 fi
-if [ "$gpus" -lt 2 ]; then
-  echo "no two GPUs here: two ranks on the CPU, 25 steps of 128 images each, accuracy on 2,000 test images, and a short" \
-    "comparison; under ten minutes"
-  flags+=(--train.max_steps 25 --train.evaluate_samples 2000)
-  export ACCELERATE_USE_CPU=true
-fi
 mkdir -p runs/quickstart
 .venv/bin/alexnet-dist layers "${flags[@]}" --format svg --output runs/quickstart/net.svg "$@"
+if [ "$gpus" -eq 1 ]; then
+  echo "one GPU here: ten epochs in one process on it, in bf16; ddp and split then on the CPU, which has room for two ranks"
+  .venv/bin/alexnet-dist launch --ranks 1 -- "${flags[@]}" --strategy.name single --train.epochs 10 --train.precision bf16 \
+    --run.dir runs/quickstart/single "$@"
+fi
+if [ "$gpus" -lt 2 ]; then
+  echo "no two GPUs here: two ranks on the CPU in $fast, 25 steps of 128 images each, accuracy on 2,000 test images, and a" \
+    "short comparison; under ten minutes"
+  flags+=(--train.max_steps 25 --train.evaluate_samples 2000 --train.precision "$fast")
+  comparison+=(--seconds 0 --train.precision "$fast")
+  export ACCELERATE_USE_CPU=true
+fi
 for strategy in ddp split; do
   .venv/bin/alexnet-dist launch --ranks 2 -- "${flags[@]}" --strategy.name "$strategy" \
     --run.dir "runs/quickstart/$strategy" "$@"
 done
 .venv/bin/alexnet-dist runs runs/quickstart/ddp runs/quickstart/split
-.venv/bin/python launch/compare.py --config configs/compare/quickstart.yaml --overwrite true "$@"
+.venv/bin/python launch/compare.py "${comparison[@]}" "$@"
