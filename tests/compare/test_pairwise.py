@@ -11,7 +11,7 @@ SAME = CaseParity(1e-7, "conv1.weight", None, True)
 
 
 def figures(steps: list[float], wire: str, communication: float, sent: int, constant: int) -> Figures:
-    timings = Timings(32, [[[seconds, seconds] for seconds in steps]] * 3)
+    timings = Timings(32, [steps] * 3)
     parts = {"compute": 0.5, "communication": communication, "data wait": 0.0, "optimizer": 0.1}
     return Figures(
         timings=timings, step=median_estimate(timings.step_seconds), images_per_second=throughput_estimate(timings),

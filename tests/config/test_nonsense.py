@@ -105,7 +105,7 @@ RULES: dict[str, dict[str, Valid]] = {
         "timeout": whole(1, 86_400), "evaluate": boolean, "evaluate_samples": optional(whole(1)),
     },
     "checkpoint": {
-        "every_steps": whole(0), "keep": whole(1, 10**6), "keep_every": optional(whole(1)), "background": boolean,
+        "every_steps": whole(0), "every_seconds": optional(whole(1, 10**6)), "keep": whole(1, 10**6), "keep_every": optional(whole(1)), "background": boolean,
     },
     "tracking": {
         "with": several(one_of("wandb", "tensorboard")), "wandb": boolean, "project": optional(name),
