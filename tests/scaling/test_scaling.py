@@ -37,6 +37,7 @@ def test_nothing_grows_with_the_ranks(strategy: str, flags: tuple[str, ...]) -> 
         assert cost.counted == cost.expected and cost.counted
         # Two steps of four samples on a rank; two layers of 64 units, half of them where towers share them.
         assert cost.random_words == 2 * 4 * 2 * 64 / 4 / (2 if strategy == "split" else 1)
+    assert many.memory <= 1.5 * few.memory  # the allocator's own share varies by a quarter from run to run
     assert many.written <= 1.1 * few.written and many.printed == few.printed
     # A message up and one down with each step; a round may be counted with the step before or after.
     assert few.control.calls and many.control.calls <= few.control.calls + 2
@@ -45,7 +46,6 @@ def test_nothing_grows_with_the_ranks(strategy: str, flags: tuple[str, ...]) -> 
     if strategy not in BY_OWNER:
         assert many.strategy.calls <= few.strategy.calls * (2 if flags else 1)  # copies are replicas, and sum too
         assert many.connections <= LOGARITHM * few.connections
-        assert many.memory <= 1.1 * few.memory
     if strategy not in (*BY_OWNER, "zero3"):
         assert many.python_lines <= 1.1 * few.python_lines
 
