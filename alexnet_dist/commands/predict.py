@@ -21,7 +21,7 @@ alexnet-dist predict --checkpoint runs/NAME photo.jpg
 
 class PredictFlags(Group):
     checkpoint: FilePath = Field(description="a checkpoint, or the folder of a run")
-    image: Annotated[list[str], Role.ARGUMENT, Role.PATH] = Field(
+    image: Annotated[list[FilePath], Role.ARGUMENT] = Field(
         min_length=1, description="a file that Pillow reads: PNG, JPEG, …"
     )
 

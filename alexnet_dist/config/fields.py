@@ -68,7 +68,7 @@ def is_list(info: FieldInfo) -> bool:
 
 def takes_words(info: FieldInfo) -> bool:
     """Whether it is a list of any words, which are given one by one."""
-    return any(part == list[str] for part in marks(info))
+    return any(part == list[str] for part in marks(info)) or (is_list(info) and has_role(info, Role.PATH))
 
 
 def is_boolean(info: FieldInfo) -> bool:

@@ -3,6 +3,7 @@
 A file is data: no tags, no anchors, no duplicate names, at most a megabyte.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ def read_file(path: str, kind: type[Experiment] = Experiment) -> dict[str, Any]:
         kind: the class whose groups and fields are allowed.
     """
     try:
-        with open(path, "rb") as file:
+        with open(os.path.expanduser(path), "rb") as file:
             raw = file.read(MAX_BYTES + 1)
         text = raw.decode("utf-8")
     except OSError as error:

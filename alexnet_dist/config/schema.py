@@ -4,11 +4,13 @@ Fields that are None by default take the value that belongs to the rest (the net
 set's number of classes); `resolve` fills them in, so that a run's `config.yaml` has no gaps.
 """
 
+import os
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -72,6 +74,25 @@ Normalise = Annotated[
     Literal["none", "imagenet", "mean_image"] | Annotated[list[list[float]], Field(min_length=2, max_length=2)],
     WrapValidator(_check_normalise),
 ]
+
+
+def _check_path(given: str) -> str:
+    """A path as it is used: with the home folder for ~, and no longer than file systems take."""
+    path = os.path.expanduser(given) if given.startswith("~") else given
+    problem = None
+    if not path or "\0" in path:
+        problem = "Input should name a file or a folder"
+    elif path.startswith("~"):
+        problem = "there is no such home folder: name another, or set HOME"
+    elif len(path.encode()) > _MAX_PATH or any(len(name.encode()) > _MAX_NAME for name in path.split("/")):
+        problem = f"Input should have at most {_MAX_NAME} bytes in a name and {_MAX_PATH} in all"
+    if problem is not None:
+        raise PydanticCustomError("path", "{problem}", {"problem": problem})
+    return path
+
+
+_MAX_NAME, _MAX_PATH = 255, 4095  # of Linux and macOS; in all 1,024 on macOS
+
 NetName = Annotated[str, OneOf(registry.nets)]
 DataName = Annotated[str, OneOf(registry.data_sets)]
 AugmentationName = Annotated[str, OneOf(registry.augmentations)]
@@ -81,7 +102,7 @@ ScheduleName = Annotated[str, OneOf(registry.schedules)]
 PrecisionName = Annotated[str, OneOf(registry.precisions)]
 TrackerName = Annotated[str, OneOf(registry.trackers)]
 Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
-FilePath = Annotated[str, Role.PATH]
+FilePath = Annotated[str, Role.PATH, AfterValidator(_check_path)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 
 
@@ -116,7 +137,6 @@ class NetConfig(Group):
     )
     weights: FilePath | None = Field(
         None,
-        min_length=1,
         description="start from these: a run, a checkpoint, exported safetensors, or torchvision's AlexNet state dict",
     )
 
@@ -272,11 +292,11 @@ class RunConfig(Group):
     """The run's name, folder and seed."""
 
     name: Name | None = Field(None, description="default: NET-STRATEGY, with the next free number")
-    dir: FilePath | None = Field(None, min_length=1, description="the run's own folder; default: runs/NAME")
+    dir: FilePath | None = Field(None, description="the run's own folder; default: runs/NAME")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="of weights, sample order and dropout masks")
     overwrite: bool = Field(False, description="delete an earlier run in the same folder")
     resume: FilePath | None = Field(
-        None, min_length=1, description="auto: go on in the run's own folder, if it has a run; else a checkpoint's path"
+        None, description="auto: go on in the run's own folder, if it has a run; else a checkpoint's path"
     )
 
 

@@ -6,6 +6,7 @@ What is valid is stated here once more, apart from the program's own statement.
 import contextlib
 import io
 import math
+import os
 import re
 import string
 from collections.abc import Callable
@@ -51,6 +52,10 @@ def text(v: Any) -> bool:
     return type(v) is str and v != ""
 
 
+def path(v: Any) -> bool:
+    return text(v) and "\0" not in v and (v[0] != "~" or v[1:2] in ("", "/"))
+
+
 def name(v: Any) -> bool:
     return type(v) is str and len(v) <= 128 and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", v) is not None
 
@@ -77,15 +82,15 @@ RULES: dict[str, dict[str, Valid]] = {
         "name": one_of("alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_small"),
         "towers": optional(whole(1, 16)), "exchange": optional(several(one_of(*LAYERS))), "norm": optional(boolean),
         "pool_overlap": optional(boolean), "activation": optional(one_of("relu", "tanh")),
-        "dropout": optional(number(0, 1, with_high=False)), "weights": optional(text),
+        "dropout": optional(number(0, 1, with_high=False)), "weights": optional(path),
         "classes": optional(whole(2, 10**6)), "channels": optional(whole(1, 64)),
         "follows": optional(one_of("code", "paper")),
     },
     "data": {
         "name": one_of("fashion_mnist", "image_folder", "imagenet", "synthetic"),
-        "root": optional(lambda v: type(v) is str),
+        "root": optional(path),
         "workers": optional(whole(0, 64)), "samples": whole(1, 10**7), "normalise": normalise,
-        "prefetch": whole(1, 64), "broken": one_of("skip", "refuse"), "stage": optional(text),
+        "prefetch": whole(1, 64), "broken": one_of("skip", "refuse"), "stage": optional(path),
         "crop": optional(whole(1, 10_000)), "augment": one_of("none", "alexnet", "inception"),
         "crop_padding": whole(0, 1000), "colour_noise": number(0, 10), "min_area": number(0, 1, with_low=False),
         "colour_jitter": number(0, 1),
@@ -112,8 +117,8 @@ RULES: dict[str, dict[str, Valid]] = {
         "group": optional(name), "log_every": whole(1, 10**6),
     },
     "run": {
-        "name": optional(name), "dir": optional(text), "seed": whole(0, 2**63 - 1), "overwrite": boolean,
-        "resume": optional(text),
+        "name": optional(name), "dir": optional(path), "seed": whole(0, 2**63 - 1), "overwrite": boolean,
+        "resume": optional(path),
     },
 }  # fmt: skip
 
@@ -137,6 +142,7 @@ TEXT = [
     ("optim", "name"), ("optim", "schedule"), ("train", "precision"), ("tracking", "project"), ("tracking", "group"),
     ("run", "name"), ("run", "dir"), ("run", "resume"),
 ]  # fmt: skip
+PATHS = [("net", "weights"), ("data", "root"), ("data", "stage"), ("run", "dir"), ("run", "resume")]
 FIELDS = [(group, field) for group, rules in RULES.items() for field in rules]
 UNKNOWN = st.sampled_from(
     [("net", "tower"), ("trian", "epochs"), ("train", "__class__"), ("", ""), ("run", "model_config")]
@@ -150,7 +156,8 @@ def valid(group: str, field: str, value: Any) -> bool:
 def as_read(group: str, field: str, value: Any) -> Any:
     """A value of a file as its field sees it."""
     is_word = (group, field) in TEXT and type(value) in (bool, int, float)
-    return yaml.safe_dump(value).removesuffix("...\n").strip() if is_word else value
+    read = yaml.safe_dump(value).removesuffix("...\n").strip() if is_word else value
+    return os.path.expanduser(read) if (group, field) in PATHS and type(read) is str else read
 
 
 def test_the_rules_cover_every_field_but_the_strategys() -> None:
