@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, USAGE, RunFailed, UsageError
+from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, USAGE, RunFailed, UsageError, reason_of
 
 if TYPE_CHECKING:
     from alexnet_dist.commands import Command
@@ -25,23 +25,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (UsageError, RunFailed) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, UsageError) else FAILED
+        reason, code = str(error), USAGE if isinstance(error, UsageError) else FAILED
+    except (OSError, ImportError) as error:  # of the machine or the installation
+        reason, code = reason_of(error), FAILED
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        reason, code = "interrupted", INTERRUPTED
+    sys.stdout.flush()  # the reason is the last line, also where both go into one file
+    print(f"error: {reason}", file=sys.stderr)
+    return code
 
 
 def _run(arguments: list[str]) -> int:
     # Whatever is slow is imported here and below, where a Ctrl-C is handled.
     from alexnet_dist.config.flags import asks_for_help
     from alexnet_dist.distributed.cores import bound_spinning
-    from alexnet_dist.launcher.terminal import survive_lost_output
+    from alexnet_dist.launcher.terminal import survive_empty_size, survive_lost_output
 
     survive_lost_output()
+    survive_empty_size(os.environ)
     bound_spinning(os.environ)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     if arguments[:1] in ([], ["--help"], ["-h"]):
         _print_help()
+        return DONE
+    if arguments[0] in ("--version", "-V", "version"):
+        _print_version()
         return DONE
     name, *flags = arguments
     command = _command(name)
@@ -50,6 +59,7 @@ def _run(arguments: list[str]) -> int:
 
         print(help_text(f"alexnet-dist {name}", command.about, command.flags))
         return DONE
+    _check_working_folder()
     return command.run(flags)
 
 
@@ -67,11 +77,32 @@ def _command(name: str) -> Command:
     return registered
 
 
+def _check_working_folder() -> None:
+    """Refuse a working folder that was deleted: torch cannot be imported from there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError("working folder", "", f"{error.strerror}: change to one that exists") from None
+
+
+def _print_version() -> None:
+    from alexnet_dist.telemetry.versions import versions
+
+    found = versions()
+    shown = ", ".join(
+        f"{name} {found[name]}" for name in ("alexnet-dist", "commit", "python", "torch") if name in found
+    )
+    print(shown)
+
+
 def _print_help() -> None:
     from alexnet_dist import registry
 
     lines = [f"  {command.name:<11}{command.summary}" for command in registry.commands]
-    more = "alexnet-dist COMMAND --help lists a command's flags; alexnet-dist completion bash completes them."
+    more = (
+        "alexnet-dist COMMAND --help lists a command's flags; alexnet-dist completion bash completes them.\n"
+        "alexnet-dist --version names the version."
+    )
     print("usage: alexnet-dist COMMAND [flags]", "", *lines, "", more, sep="\n")
 
 

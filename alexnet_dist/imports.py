@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from alexnet_dist.errors import INTERRUPTED
+from alexnet_dist.errors import INTERRUPTED, UsageError
 
 
 @contextmanager
@@ -16,6 +16,9 @@ def quick_imports() -> Iterator[None]:
     would look through it again and again while it comes.
 
     A Ctrl-C ends the program: an exception in the midst of an import is an abort in some libraries.
+
+    Raises:
+        UsageError: a variable that one of them reads makes no sense.
     """
     handler = signal.getsignal(signal.SIGINT)
     watched = handler is signal.default_int_handler
@@ -24,6 +27,10 @@ def quick_imports() -> Iterator[None]:
     gc.disable()
     try:
         yield
+    except ValueError as error:
+        raise UsageError(
+            "environment", error, "torch and Accelerate read such variables: correct or unset it"
+        ) from error
     finally:
         gc.freeze()
         gc.enable()

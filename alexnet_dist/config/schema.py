@@ -162,7 +162,7 @@ class DataConfig(Group):
         "run ends",
     )
     stage: FilePath | None = Field(
-        None, min_length=1, description="prepared data is first copied to this folder, once on each machine"
+        None, description="prepared data is first copied to this folder, once on each machine"
     )
     crop: int | None = Field(
         None,

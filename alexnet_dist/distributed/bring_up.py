@@ -58,10 +58,12 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
         world_size: what the launcher said.
 
     Raises:
-        UsageError: another number of ranks came up, or ranks would share a GPU.
+        UsageError: another number of ranks came up, ranks would share a GPU, or a variable that Accelerate reads makes
+            no sense.
     """
     on_cpu, backend = wants_cpu(), tensor_backend()
     check_count(launched_rank(os.environ).local_world_size, gpu_count())
+    _check_device("cpu" if on_cpu else "cuda")
     choose_interface()
     raise_descriptor_limit()
     os.environ.setdefault(LAZY_GLOO, "1")
@@ -88,6 +90,12 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     uuids = gather_on_first(world, own_uuid(world.device))
     on_first_rank(world, lambda: check_not_shared(uuids))
     return accelerator, world
+
+
+def _check_device(wanted: str) -> None:
+    given = os.environ.get("ACCELERATE_TORCH_DEVICE", wanted)
+    if given.partition(":")[0] != wanted:
+        raise UsageError("ACCELERATE_TORCH_DEVICE", given, f"this run is on {wanted}: unset it")
 
 
 @cache

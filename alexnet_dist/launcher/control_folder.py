@@ -46,7 +46,8 @@ class FirstFailure:
 
 def control_folder() -> Path | None:
     """None where `alexnet-dist launch` did not start this rank."""
-    return Path(os.environ[CONTROL]) if os.environ.get(CONTROL) else None
+    folder = Path(os.environ.get(CONTROL) or os.devnull)
+    return folder if folder.is_dir() else None
 
 
 def write_report(rank: int, report: RankReport) -> None:

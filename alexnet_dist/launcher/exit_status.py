@@ -80,12 +80,13 @@ class ExitStatus:
 def named_run_dir(flags: Sequence[str]) -> Path | None:
     """What --run.dir names; found even where the other flags are wrong."""
     words = [word for flag in flags for word in flag.split("=", 1)]
-    names = [after for flag, after in pairwise(words) if flag == "--run.dir" and after]
-    return Path(names[-1]) if names else None
+    names = [os.path.expanduser(after) for flag, after in pairwise(words) if flag == "--run.dir" and after]
+    return Path(names[-1]) if names and not names[-1].startswith("~") else None
 
 
 def print_reason(code: int, reason: str) -> None:
-    """One line on the console: why a program ended before it was done."""
+    """One line on the console, the last: why a program ended before it was done."""
+    sys.stdout.flush()
     print_on_console(f"{'stopped' if code == STOPPED else 'error'}: {reason}")
 
 
@@ -152,6 +153,8 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     elif lost_peer:
         message = " ".join(str(error).split())
         reason = f"rank {_rank()} lost another rank in {status.where}, in {status.last_collective()}: {message}"
+    elif isinstance(error, OSError | ImportError):  # of the machine or the installation
+        reason = f"rank {_rank()} failed in {status.where}: {reason_of(error)}"
     else:
         log_trace(status.folder if status.owned else None, _rank())
         reason = f"rank {_rank()} failed in {status.where}: {type(error).__name__}: {error}"

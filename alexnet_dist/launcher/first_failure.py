@@ -8,16 +8,23 @@ Started by `alexnet-dist launch`.
 import logging
 import subprocess
 import sys
+import time
 
+from alexnet_dist.errors import FAILED, USAGE, UsageError, reason_of
 from alexnet_dist.imports import quick_imports
-from alexnet_dist.launcher.control_folder import FirstFailure, write_first_failure
-
-with quick_imports():
-    import accelerate.commands.launch
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from alexnet_dist.launcher.control_folder import FirstFailure, RankReport, write_first_failure, write_report
 
 
 def main() -> int:
+    try:
+        with quick_imports():
+            import accelerate.commands.launch
+            from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    except (UsageError, OSError, ImportError) as error:
+        wrong = isinstance(error, UsageError)
+        reason = str(error) if wrong else reason_of(error)
+        write_report(0, RankReport(USAGE if wrong else FAILED, reason, lost_peer=False, time=time.time()))
+        return 1
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         accelerate.commands.launch.main()

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import sys
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 _GONE = (errno.EPIPE, errno.EIO, errno.ENXIO)
@@ -36,6 +37,13 @@ def survive_lost_output() -> None:
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is getattr(sys, f"__{name}__"):  # else a caller takes the output
             setattr(sys, name, _stream(getattr(sys, name), descriptor))
+
+
+def survive_empty_size(environment: MutableMapping[str, str]) -> None:
+    """Forget COLUMNS and LINES where they are 0, as some terminals and CI systems say: nothing would be shown."""
+    for name in ("COLUMNS", "LINES"):
+        if name in environment and not environment[name].strip("0"):
+            del environment[name]
 
 
 def _stream(old: TextIO | None, descriptor: int) -> TextIO:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from alexnet_dist.errors import USAGE
+from alexnet_dist.errors import FAILED, USAGE
 from alexnet_dist.launcher.launch_line import free_port
 from alexnet_dist.launcher.slurm import allocation_warnings
 
@@ -68,10 +68,39 @@ def test_whatever_runs_on_ranks_asks_the_same(command: str, tmp_path: Path) -> N
     [
         ("ACCELERATE_USE_CPU", "maybe", "ACCELERATE_USE_CPU: maybe: must be true or false"),
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "x", "accelerate: its environment variables: invalid literal"),
+        ("ACCELERATE_TORCH_DEVICE", "meta", "ACCELERATE_TORCH_DEVICE: meta: this run is on cpu: unset it"),
+        ("ACCELERATE_LOG_LEVEL", "loud", "environment: Unknown level: 'LOUD': torch and Accelerate read such"),
+        ("TORCH_LOGS", "x", "environment: Invalid log settings: x"),
     ],
 )
 def test_what_accelerate_would_stumble_over(name: str, value: str, problem: str) -> None:
     assert refusal(TRAIN, {name: value}).startswith(f"error: {problem}")
+
+
+LAUNCH = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--", *TRAIN[2:]]
+
+
+def test_the_same_of_a_launcher() -> None:
+    assert refusal(LAUNCH, {"TORCH_LOGS": "x"}).startswith("error: environment: Invalid log settings: x")
+
+
+@pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
+def test_a_broken_installation_is_one_line(line: list[str], tmp_path: Path) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("raise ImportError('libcudart.so.13: cannot open shared object file')")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    (printed,) = done.stderr.splitlines()
+    assert done.returncode == FAILED and printed.endswith(
+        "ImportError: libcudart.so.13: cannot open shared object file"
+    )
+
+
+def test_a_launcher_that_is_gone_gets_no_report(tmp_path: Path) -> None:
+    """The program ends as it does without a launcher."""
+    line = [*TRAIN, "--optim.lr", "x", "--run.dir", str(tmp_path / "run")]
+    printed = refusal(line, {"ALEXNET_DIST_CONTROL": str(tmp_path / "gone"), "ALEXNET_DIST_RESTARTS": "0"})
+    assert printed == "error: optim.lr: x: Input should be a valid number" and not (tmp_path / "gone").exists()
 
 
 JOB = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4"}
