@@ -1,6 +1,7 @@
 """What users get wrong and what fails, and the exit codes that tell them apart."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 # Of every command: finished; failed; not started, or given up, because of something that the user can fix; stopped on
 # request, resumable (EX_TEMPFAIL of sysexits.h, which schedulers requeue); ended by Ctrl-C, with nothing to resume.
@@ -29,6 +30,15 @@ class UsageError(Exception):
         given = " ".join(str(self.given).split())
         shown = given if len(given) <= 200 else given[:200] + "…"
         return f"{self.field}: {shown or 'empty'}: {' '.join(self.remedy.split())}"
+
+
+@contextmanager
+def refusing(field: str, given: object, remedy: str = "cannot be read") -> Iterator[None]:
+    """Turn what the operating system refuses inside, of a file that the user named, into a UsageError."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(field, given, f"{remedy} ({error.strerror or error})") from None
 
 
 def closest(given: str, allowed: Collection[str]) -> str:

@@ -94,8 +94,11 @@ def _fetch(own: DataFlags, words: Sequence[str]) -> None:
     (name,) = _named(words or ["fashion_mnist"], "NAME")
     if name == "fashion_mnist":
         from alexnet_dist.data.fetch.fashion_mnist import fetch
+        from alexnet_dist.data.sets.fashion_mnist import check_published
 
-        print(f"Fashion-MNIST is in {fetch(own.root, own.mirror)}")
+        folder = fetch(own.root, own.mirror)
+        check_published(folder)
+        print(f"Fashion-MNIST is in {folder}")
     elif name == "photographs":
         from alexnet_dist.data.fetch import photographs
 

@@ -96,7 +96,7 @@ def _run_folder(experiment: Experiment) -> Iterator[UsageError]:
     run = experiment.run
     folder = Path(run.dir) if run.dir is not None else Path("runs", run.name or "")
     # Symbolic links resolved, so that .. is what the kernel makes of it.
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path))
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass

@@ -1,6 +1,7 @@
 """Starts a net from weights that were trained before: `net.weights`."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def read_trained_weights(path: Path) -> TrainedWeights:
     Raises:
         UsageError: there is nothing of the kind.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return _read_checkpoint(path)
     weights, metadata = _read_file(path)
     if has_torchvision_names(weights):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, refusing
 from alexnet_dist.rng import GENERATOR
 from alexnet_dist.telemetry.run_files import is_run
 from alexnet_dist.training.checkpoints import files, reader
@@ -51,7 +51,7 @@ class RunStart:
     def __init__(self, experiment: Experiment, say: Callable[[str], None]) -> None:
         """
         Args:
-            say: prints a line for each damaged checkpoint, and where random numbers change.
+            say: prints a line for each damaged checkpoint, where there is none, and where random numbers change.
         """
         self._experiment, self._say = experiment, say
         self._folder, self._field = named_by_user(experiment)
@@ -78,8 +78,12 @@ class RunStart:
             if not is_run(folder):
                 return self._from_scratch()
             self._hold(folder)
-            found = files.candidates(folder / files.FOLDER)
-            return self._at(found, folder) if found else ResumePoint(folder, None, 0)
+            with refusing(self._field, folder, f"its {files.FOLDER} cannot be read"):
+                found = files.candidates(folder / files.FOLDER)
+            if found:
+                return self._at(found, folder)
+            self._say(f"{folder} has no checkpoint yet: the run starts with its first step")
+            return ResumePoint(folder, None, 0)
         found = reader.find(Path(resume))
         if folder is not None and _is_in(folder, found[0]):
             return self._from_own(found, folder)

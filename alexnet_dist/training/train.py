@@ -4,7 +4,9 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from alexnet_dist import registry
@@ -119,6 +121,8 @@ def _open_record(
 ) -> RunRecord:
     try:
         make_folder(folder / FOLDER)  # else it would be missed when the first checkpoint is due
+        with TemporaryFile(dir=folder / FOLDER):
+            pass
         return RunRecord(folder, experiment, start.step, start.earlier, guard, progress.say)
     except OSError as error:
         raise unwritable("run.dir", folder, error) from None
@@ -166,13 +170,21 @@ def _evaluate_missed_epoch(components: Components, start: ResumePoint, run: RunC
     """Evaluate now if the run stopped between the last step of an epoch and its evaluation. Collective."""
     if start.step == 0 or not epoch_ends(components, start.step):
         return
-    known = on_first_rank(components.world, lambda: read_evaluation(start.earlier or run.folder, start.step))
+    known = on_first_rank(components.world, lambda: _known_evaluation(start.earlier or run.folder, start.step))
     if known is None and components.experiment.train.evaluate:
         evaluate_epoch(components, run, start.step)
     elif known is not None:
-        run.metrics.evaluation = Evaluation(**known)
+        run.metrics.evaluation = known
         if run.record is not None:
-            run.record.evaluation(start.step, known)
+            run.record.evaluation(start.step, asdict(known))
+
+
+def _known_evaluation(folder: Path, step: int) -> Evaluation | None:
+    """What a run has written of the evaluation after a step."""
+    try:
+        return Evaluation(**(read_evaluation(folder, step) or {}))
+    except TypeError:  # there is none, or its file is damaged
+        return None
 
 
 def _keep_finished(components: Components, start: ResumePoint, run: RunContext) -> None:

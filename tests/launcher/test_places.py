@@ -53,7 +53,7 @@ def test_two_ranks_of_a_user_whom_the_system_does_not_know(nobody: list[str], st
 def test_without_a_home_folder_data_and_tracking_are_one_line(nobody: list[str], tmp_path: Path) -> None:
     train = [*nobody, sys.executable, str(ROOT / "launch/train.py"), "--run.dir", str(tmp_path / "run")]
     named = output([*train, *NO_WANDB, "--config", str(ROOT / "configs/smoke.yaml"), "--data.root", "~/images"], 2)
-    assert named == "error: data.root: ~/images: this user has no home folder: name another, or set HOME\n"
+    assert named == "error: data.root: ~/images: there is no such home folder: name another, or set HOME\n"
     assert sum("W&B" in line for line in output([*train, *FLAGS]).splitlines()) == 1
 
 
@@ -84,6 +84,67 @@ def test_without_a_folder_for_temporary_files() -> None:
     train = [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB]
     line = ["unshare", "--mount", "sh", "-c", f'{read_only}; exec "$@"', "read-only", *train]
     assert output(line, 2).startswith("error: TMPDIR: empty: No usable temporary directory found")
+
+
+# Commands of one process, which imports torch once; a line for each: its exit code, then what it printed.
+SEVERAL = """
+import contextlib, io, json, sys
+from alexnet_dist.cli import main
+for words in json.loads(sys.argv[1]):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        code = main(words)
+    print(json.dumps([code, printed.getvalue()]))
+"""
+
+
+@pytest.mark.usefixtures("nobody")
+def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
+    """A root without the right to everything is as any user. Nothing is taken for damaged, or for not there."""
+    run = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB, "--run.dir", str(run)], check=False
+    )
+    assert done.returncode == 0
+    copies = {name: shutil.copytree(run, tmp_path / name) for name in ("list", "step", "metrics", "write")}
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (checkpoint,) = (copies["step"] / "checkpoints").glob("step-*")
+    for path in (secret, copies["list"] / "checkpoints", checkpoint, copies["metrics"] / "metrics.jsonl"):
+        path.chmod(0)
+    (copies["write"] / "checkpoints").chmod(0o500)
+    before = sorted(map(str, tmp_path.rglob("*")))
+    train = ["train", *FLAGS, *NO_WANDB, "--train.max_steps", "3", "--train.epochs", "2"]
+    auto = [*train, "--run.resume", "auto", "--run.dir"]
+    unwritable = "cannot be written ({1}): choose another folder"
+    cases: list[tuple[list[str], str]] = [
+        ([*train, "--run.dir", f"{secret}/x"], f"run.dir: {{0}}/x: {unwritable}"),
+        ([*train, "--run.resume", f"{secret}/x"], "checkpoint: {0}/x: cannot be read ({1})"),
+        ([*train, "--net.weights", f"{secret}/x"], "net.weights: {0}/x: {1}"),
+        ([*train, "--net.weights", str(secret)], "net.weights: {0}: cannot be read ({1})"),
+        ([*train, "--data.name", "fashion_mnist", "--data.root", str(secret)], "data.root: {0}: cannot be read ({1})"),
+        ([*auto, str(copies["list"])], f"run.dir: {tmp_path}/list: its checkpoints cannot be read ({{1}})"),
+        ([*auto, str(copies["step"])], f"checkpoint: {checkpoint}: cannot be read ({{1}})"),
+        ([*auto, str(copies["metrics"])], f"run.dir: {tmp_path}/metrics: {unwritable}"),
+        ([*auto, str(copies["write"])], f"run.dir: {tmp_path}/write: {unwritable}"),
+        (["evaluate", "--checkpoint", str(secret)], "checkpoint: {0}: cannot be read ({1})"),
+        (["export", "--checkpoint", str(secret), "--output", "x"], "checkpoint: {0}: cannot be read ({1})"),
+        (["export", "--checkpoint", str(run), "--output", f"{secret}/x"],
+         "--output: {0}/x: the folder {0} cannot be written to"),
+        (["layers", "--output", f"{secret}/x/y"], "--output: {0}/x/y: there is no folder {0}/x: make it first"),
+        (["compare", "--dir", str(secret)], "--dir: {0}: is not a folder that can be read ({1})"),
+        (["data", "fetch", "--root", f"{secret}/x"], "data.root: {0}/x: cannot be written ({1})"),
+        (["doctor", *NO_WANDB, "--run.dir", f"{secret}/x"],
+         "run.dir: {0}/x: cannot be written ({1}): choose one that every node can write"),
+    ]  # fmt: skip
+    rights = "-dac_override,-dac_read_search"
+    line = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", sys.executable, "-c", SEVERAL]
+    ends = output([*line, json.dumps([words for words, _ in cases])]).splitlines()
+    for (words, problem), end in zip(cases, (json.loads(end) for end in ends), strict=True):
+        code, printed = end
+        told = f"error: {problem.format(secret, 'Permission denied')}"
+        assert code == 2 and printed.splitlines().count(told) == 1, (words, printed)
+    assert sorted(map(str, tmp_path.rglob("*"))) == before
 
 
 def test_torchrun_starts_ranks_too(train: Train) -> None:

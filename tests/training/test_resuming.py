@@ -86,6 +86,15 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     assert f"{files.directory_name(8)} is damaged: {shard.name} is missing" in left.output
     assert len(left.metrics()) == 8  # nothing was lost
 
+    damaged = checkpoint(left.folder, 8) / shard.name
+    damaged.mkdir()  # a read error, as a disk gives
+    for path in files.list_checkpoints(left.folder / files.FOLDER):
+        with pytest.raises(files.Damaged, match=r"cannot be read \(Is a directory\)|was changed"):
+            files.verify(path)
+    shutil.rmtree(left.folder / files.FOLDER)
+    anew = train(1, [*more, "--train.max_steps", "9"], launcher=ALONE)
+    assert anew.code == 0 and f"{anew.folder} has no checkpoint yet: the run starts with its first step" in anew.output
+
 
 OTHER_TRAININGS = [
     (["--net.activation", "tanh"], ("net.activation", "tanh", "relu")),

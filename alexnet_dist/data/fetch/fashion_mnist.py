@@ -131,4 +131,5 @@ def _from_debian(folder: Path) -> None:
         unpack(DEBIAN_PACKAGE, Path(work))
         for name in FILES:
             (found,) = Path(work).rglob(f"{name}.gz")
-            _keep(found, folder / found.name)
+            if not (folder / found.name).exists():
+                _keep(found, folder / found.name)

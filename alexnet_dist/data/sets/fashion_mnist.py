@@ -94,13 +94,17 @@ def find_folder(root: str | None) -> Path:
     """The first folder that has all four files, also in torchvision's `FashionMNIST/raw` below it.
 
     Raises:
-        UsageError: none has.
+        UsageError: none has, or the folder wanted cannot be read.
     """
-    places = [_expanded(root)] if root is not None else _usual_places()
+    places = [Path(root)] if root is not None else _usual_places()
     for place in places:
-        for folder in (place, place / "raw", place / "FashionMNIST" / "raw"):
-            if all(_path(folder, name) for name in FILES):
-                return folder
+        try:
+            for folder in (place, place / "raw", place / "FashionMNIST" / "raw"):
+                if all(_path(folder, name) for name in FILES):
+                    return folder
+        except OSError as error:
+            if root is not None:
+                raise UsageError("data.root", place, f"cannot be read ({error.strerror})") from None
     searched = ", ".join(map(str, places))
     raise UsageError(
         "data.root", searched, "no Fashion-MNIST there: run alexnet-dist data fetch, with --root FOLDER if you like"
@@ -113,7 +117,7 @@ def folder_to_fill(root: str | None) -> Path:
     Raises:
         UsageError: that would be a home folder, and this user has none.
     """
-    return _expanded(USUAL_PLACES[0] if root is None else root)
+    return _expanded(USUAL_PLACES[0]) if root is None else Path(root)
 
 
 def _expanded(place: str) -> Path:
@@ -142,6 +146,18 @@ def _read(folder: Path, name: str) -> Tensor:
     import torch
 
     return torch.frombuffer(bytearray(read_published(path, name)), dtype=torch.uint8)
+
+
+def check_published(folder: Path) -> None:
+    """Read what `find_folder` found.
+
+    Raises:
+        UsageError: a file is not the published one.
+    """
+    for name in FILES:
+        path = _path(folder, name)
+        assert path is not None, "found by find_folder"
+        read_published(path, name)
 
 
 def read_published(path: Path, name: str) -> bytes:

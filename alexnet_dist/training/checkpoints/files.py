@@ -56,8 +56,13 @@ def directory_name(step: int) -> str:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Complete checkpoints in a `checkpoints` folder, oldest first."""
-    found = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
+    """Complete checkpoints in a `checkpoints` folder, oldest first.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    paths = folder.iterdir() if folder.exists() else ()
+    found = [p for p in paths if p.name.startswith(PREFIX) and p.name.removeprefix(PREFIX).isdecimal()]
     return sorted(found, key=step_of)
 
 
@@ -69,6 +74,9 @@ def candidates(folder: Path) -> list[Path]:
     """The checkpoint that `latest` names, then older ones, newest first.
 
     Checkpoints newer than `latest` are incomplete or abandoned.
+
+    Raises:
+        OSError: the folder is there and cannot be read.
     """
     whole = list_checkpoints(folder)
     try:
@@ -172,6 +180,7 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         Damaged: it cannot be read, was changed, or has another format.
+        PermissionError: it may not be read.
     """
     try:
         values = json.loads((path / MANIFEST).read_text())
@@ -181,6 +190,8 @@ def read_manifest(path: Path) -> Manifest:
         if values.pop("format") != FORMAT:
             raise Damaged(path, "another version of this program wrote it")
         return Manifest(**values)
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(path, f"{MANIFEST} cannot be read ({error})") from None
 
@@ -189,13 +200,19 @@ def verify(path: Path) -> Manifest:
     """Read every byte of a checkpoint and compare it with its checksums.
 
     Raises:
-        Damaged: naming the first file that is missing or changed.
+        Damaged: naming the first file that is missing or changed, or that the disk does not give back.
+        PermissionError: one may not be read.
     """
     manifest = read_manifest(path)
     for name, expected in manifest.files.items():
-        if not (path / name).is_file():
-            raise Damaged(path, f"{name} is missing")
-        if sha256_of(path / name) != expected:
+        try:
+            changed = sha256_of(path / name) != expected
+        except PermissionError:
+            raise
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError)
+            raise Damaged(path, f"{name} is missing" if gone else f"{name} cannot be read ({error.strerror})") from None
+        if changed:
             raise Damaged(path, f"{name} was changed")
     return manifest
 

@@ -12,7 +12,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 
 from alexnet_dist.config.schema import Experiment, NetConfig
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, refusing
 from alexnet_dist.strategies.engines.base import WEIGHT
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Damaged, Manifest
@@ -26,11 +26,12 @@ def find(path: Path) -> list[Path]:
     """The checkpoints that a path stands for: itself, or those of the run in that folder, newest first.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or it cannot be read.
     """
-    if (path / files.MANIFEST).exists() or path.name.startswith(files.PREFIX):
-        return [path]
-    found = files.candidates(path / files.FOLDER)
+    with refusing("checkpoint", path):
+        if (path / files.MANIFEST).exists() or path.name.startswith(files.PREFIX):
+            return [path]
+        found = files.candidates(path / files.FOLDER)
     if not found:
         raise UsageError(
             "checkpoint", path, "is neither a checkpoint (…/checkpoints/step-000000500) nor a run that has one"
@@ -45,12 +46,13 @@ def first_undamaged(paths: list[Path], say: Callable[[str], None]) -> tuple[Path
         say: prints a line for each damaged one.
 
     Raises:
-        UsageError: all are damaged.
+        UsageError: all are damaged, or one may not be read: it may be whole.
     """
     reason = ""
     for path in paths:
         try:
-            return path, files.verify(path)
+            with refusing("checkpoint", path):
+                return path, files.verify(path)
         except Damaged as damage:
             reason = str(damage)
             say(f"warning: {reason}" + ("; taking the one before it" if path != paths[-1] else ""))
