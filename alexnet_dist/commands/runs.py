@@ -10,9 +10,9 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import read_file
 from alexnet_dist.config.plain_yaml import one_line
-from alexnet_dist.config.schema import Group, Role
+from alexnet_dist.config.schema import FilePath, Group, Role
 from alexnet_dist.costs.units import three_digits
-from alexnet_dist.errors import DONE, UsageError
+from alexnet_dist.errors import DONE, UsageError, reason_of
 from alexnet_dist.registry import commands
 from alexnet_dist.telemetry.run_files import CONFIG, SUMMARY, read_json
 
@@ -26,7 +26,7 @@ alexnet-dist runs runs/alexnet_small-ddp runs/alexnet_small-split
 
 
 class RunsFlags(Group):
-    folder: Annotated[list[str], Role.ARGUMENT, Role.PATH] = Field(
+    folder: Annotated[list[FilePath], Role.ARGUMENT] = Field(
         min_length=1, description="a run's own folder, such as runs/alexnet_small-ddp"
     )
 
@@ -100,15 +100,20 @@ def _cells(name: str, summary: dict[str, Any]) -> list[str]:
         return [
             str(summary["world_size"]),
             three_digits(summary["parameters"]),
-            f"{summary['images_per_second']:.1f}",
-            f"{summary['step_seconds']['median']:.3f}",
+            _number(summary["images_per_second"], ".1f"),
+            _number((summary["step_seconds"] or {"median": None})["median"], ".3f"),
             three_digits(sent, "B"),
             f"{max(summary['peak_memory_bytes']) / 2**30:.2f}",
-            f"{summary['train_loss']:.4f}",
+            _number(summary["train_loss"], ".4f"),
             *(("-", "-") if accuracy is None else (f"{accuracy['top1']:.1%}", f"{accuracy['unique_samples']:,}")),
         ]
-    except (KeyError, TypeError) as error:
-        raise UsageError(SUMMARY, name, f"is not one of this program's ({error} is missing)") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(SUMMARY, name, f"is not one of this program's ({reason_of(error)})") from None
+
+
+def _number(value: float | None, form: str) -> str:
+    """A run of one step has no throughput, and one that diverged no loss."""
+    return "-" if value is None else format(value, form)
 
 
 def _print(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], right_from: int) -> None:

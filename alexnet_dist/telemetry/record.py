@@ -58,7 +58,7 @@ class RunRecord:
         say: Callable[[str], None] = print,
     ) -> None:
         self.folder, self._guard, self._say = folder, guard, say
-        self.earlier = [line for line in read_metrics(earlier or folder) if line["step"] <= step]
+        self.earlier = [line for line in read_metrics(earlier or folder, say) if line["step"] <= step]
         save(experiment, temporary_name(folder / CONFIG))
         temporary_name(folder / CONFIG).replace(folder / CONFIG)
         write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in self.earlier))
@@ -135,6 +135,6 @@ class RunRecord:
 def read_evaluation(folder: Path, step: int) -> dict[str, Any] | None:
     """The evaluation after a step; None where there was none."""
     values = read_json(folder / EVALUATION)
-    if values is None or values.pop("step") != step:
+    if values is None or values.pop("step", None) != step:
         return None
-    return values
+    return values if all(isinstance(value, int | float) for value in values.values()) else None

@@ -3,12 +3,13 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from alexnet_dist.errors import UsageError
+from alexnet_dist.telemetry.step_record import StepRecord
 
 CONFIG, METRICS, EVALUATION, SUMMARY = "config.yaml", "metrics.jsonl", "evaluation.json", "summary.json"
 EXIT, TRACE, LAUNCHER, LOCK = "exit.json", "trace.json", "launcher.json", "run.lock"
@@ -33,26 +34,37 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl, one a step; the last line of a run that was killed may be half written.
+
+    Args:
+        say: is told of other lines that are damaged and left out.
 
     Raises:
         UsageError: a newer version of this program wrote them.
+        OSError: the file is there and cannot be read.
     """
-    lines: list[dict[str, Any]] = []
     try:
-        with (folder / METRICS).open() as file:
-            for text in file:
-                line = json.loads(text)
-                if "step" not in line:
-                    break
-                lines.append(line)
-    except (OSError, ValueError, TypeError):
-        pass
+        *texts, cut_short = (folder / METRICS).read_text(errors="replace").split("\n")
+    except FileNotFoundError:
+        return []
+    lines = [line for text in [*texts, cut_short] if (line := _step_line(text)) is not None]
     newest = max((line.get("format", 0) for line in lines), default=0)
     if newest > FORMAT:
         raise UsageError(str(folder / METRICS), f"format {newest}", f"this version reads up to format {FORMAT}")
+    if damaged := [number for number, text in enumerate(texts, 1) if _step_line(text) is None]:
+        say(f"warning: {folder / METRICS}: {len(damaged)} damaged lines are left out, the first is line {damaged[0]}")
     return lines
+
+
+def _step_line(text: str) -> dict[str, Any] | None:
+    """A line of metrics.jsonl; None where it is damaged."""
+    try:
+        line = json.loads(text)
+        StepRecord.of_line(line)
+        return line if isinstance(line.get("format", 0), int) else None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def finite(value: Any) -> Any:

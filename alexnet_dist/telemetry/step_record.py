@@ -63,12 +63,16 @@ class StepRecord:
         """From a line of metrics.jsonl of this or an older format, in which null stands for a loss of NaN or infinity.
 
         Raises:
-            TypeError: a field without a default is missing.
+            TypeError: a field without a default is missing, or is no number.
         """
         loss = line.get("loss")
         # In the first format, the seconds of every rank, instead of the number of ranks.
         ranks = line.get("ranks", len(line.get("rank_seconds", [None])))
-        return cls.of({**line, "loss": float("nan") if loss is None else loss, "ranks": ranks})
+        step = cls.of({**line, "loss": float("nan") if loss is None else loss, "ranks": ranks})
+        figures = (step.step, step.loss, step.samples, step.seconds, step.data_wait, step.optimizer_seconds)
+        if not all(isinstance(figure, int | float) for figure in (*figures, step.sent_bytes, step.top1 or 0, ranks)):
+            raise TypeError("a figure of a step is no number")
+        return step
 
     def line(self) -> dict[str, Any]:
         """By name, flat, as written to metrics.jsonl."""

@@ -50,6 +50,20 @@ def test_figures_and_differing_settings_fit_100_columns(tmp_path: Path) -> None:
     ]
 
 
+def test_a_run_without_a_figure_has_a_dash_and_nonsense_is_refused(tmp_path: Path) -> None:
+    """A run that was taken up when it was done has no throughput; JSON has no NaN for a loss."""
+    folder = run_folder(tmp_path / "a")
+    (folder / "summary.json").write_text(
+        json.dumps(SUMMARY | {"images_per_second": None, "step_seconds": None, "train_loss": None})
+    )
+    assert " ".join(runs(folder).stdout.splitlines()[2].split()) == "a 2 61.0 M - - 244 MB 4.00 - 85.9% 10,000"
+    for nonsense in ({"images_per_second": "fast"}, {"eval": {}}, {"eval": 3}, {"peak_memory_bytes": []}):
+        (folder / "summary.json").write_text(json.dumps(SUMMARY | nonsense))
+        done = runs(folder)
+        assert done.returncode == 2 and done.stderr.startswith("error: summary.json: a: is not one of this program's (")
+        assert done.stderr.count("\n") == 1
+
+
 def test_many_runs_still_fit(tmp_path: Path) -> None:
     folders = [run_folder(tmp_path / f"alexnet_2012-ddp-{n:02}", "--run.seed", str(n % 2)) for n in range(12)]
     done = runs(*folders)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from conftest import Finished, Train
 
 from alexnet_dist.telemetry.run_files import FORMAT, finite, read_metrics
@@ -58,9 +59,25 @@ def test_a_run_that_a_newer_version_wrote_is_refused_and_left_alone(train: Train
 
 
 def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"format": 1, "step": 1}\n{"format": 1, "st')
-    assert read_metrics(tmp_path) == [{"format": 1, "step": 1}]
+    whole = {"format": 1, "step": 1, "loss": 2.0, "samples": 8, "seconds": 0.5}
+    said: list[str] = []
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(whole) + '\n{"format": 1, "st')
+    assert read_metrics(tmp_path, said.append) == [whole] and not said
     assert read_metrics(tmp_path / "nothing") == []
+
+
+@pytest.mark.parametrize(
+    "damaged", ["", "null", "[1]", '{"step": 2}', '{"step": "two", "loss": 1, "samples": 8, "seconds": 1}',
+                '{"step": 2, "loss": "x", "samples": 8, "seconds": 1}', '{"format": "x", "step": 2, "loss": 1,'
+                ' "samples": 8, "seconds": 1}', "\xff", "[" * 100_000],
+)  # fmt: skip
+def test_a_line_that_is_damaged_costs_that_line_alone(damaged: str, tmp_path: Path) -> None:
+    whole = [{"format": 1, "step": step, "loss": 2.0, "samples": 8, "seconds": 0.5} for step in (1, 2, 3)]
+    first, _, last = (json.dumps(line) for line in whole)
+    (tmp_path / "metrics.jsonl").write_text(f"{first}\n{damaged}\n{last}\n")
+    said: list[str] = []
+    assert read_metrics(tmp_path, said.append) == [whole[0], whole[2]]
+    assert said == [f"warning: {tmp_path / 'metrics.jsonl'}: 1 damaged lines are left out, the first is line 2"]
 
 
 def test_a_line_becomes_the_step_that_it_was_written_from() -> None:
