@@ -17,6 +17,7 @@ if [ "$gpus" -eq 0 ] && command -v nvidia-smi >/dev/null; then
     "torch build for that CUDA version into .venv"
 fi
 mkdir -p runs/quickstart
+rm -f runs/quickstart/net.svg
 .venv/bin/alexnet-dist layers "${flags[@]}" --format svg --output runs/quickstart/net.svg "$@"
 if [ "$gpus" -eq 1 ]; then
   echo "one GPU here: ten epochs in one process on it, in bf16; ddp and split then on the CPU, which has room for two ranks"

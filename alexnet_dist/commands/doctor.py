@@ -9,6 +9,7 @@ from pydantic import Field
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
+from alexnet_dist.config.output import check_output
 from alexnet_dist.config.schema import Experiment, FilePath, Group
 from alexnet_dist.imports import quick_imports
 from alexnet_dist.launcher.environment import enter_world
@@ -32,7 +33,9 @@ class DoctorFlags(Group):
     for_ranks: int | None = Field(
         None, ge=1, le=1_000_000, description="check an experiment for so many ranks, of which none is here"
     )
-    output: FilePath | None = Field(None, description="also write the speeds of the links there, as JSON")
+    output: FilePath | None = Field(
+        None, description="also write the speeds of the links there, as JSON; it must not exist"
+    )
 
 
 FLAGS = Flags(DoctorFlags, Experiment)
@@ -47,8 +50,10 @@ def run(flags: Sequence[str]) -> int:
     Raises:
         UsageError: the flags are wrong, or the ranks cannot reach each other.
     """
-    enter_world(os.environ)
+    first = enter_world(os.environ).rank == 0
     own, fields = FLAGS.split(flags)
+    if own.output is not None and first:
+        check_output(Path(own.output))
     if own.for_ranks is not None:
         from alexnet_dist.doctor.forecast import forecast
 

@@ -12,6 +12,7 @@ from alexnet_dist import registry
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
+from alexnet_dist.config.output import FLAG, check_output
 from alexnet_dist.config.precisions import Precision
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment, FilePath, Group
@@ -19,7 +20,7 @@ from alexnet_dist.costs.collectives import sent_by_all_reduce
 from alexnet_dist.costs.layers import LayerRow, check_ranks, layer_rows, totals
 from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.costs.units import three_digits
-from alexnet_dist.errors import DONE, UsageError
+from alexnet_dist.errors import DONE, refusing
 from alexnet_dist.nets.table import Shape, Table
 
 ABOUT = """A net layer by layer: shapes, parameters, operations, and the bytes that cross between its towers.
@@ -37,7 +38,9 @@ class LayersFlags(Group):
     format: Literal["table", "json", "svg"] = Field(
         "table", description="json: every figure; svg: a drawing after Figure 2 of the paper"
     )
-    output: FilePath | None = Field(None, description="the file to write; default: standard output")
+    output: FilePath | None = Field(
+        None, description="the file to write, which must not exist; default: standard output"
+    )
     ranks: int | None = Field(None, ge=1, le=16, description="over which the net is cut; default: one for each tower")
 
 
@@ -74,14 +77,14 @@ def run(flags: Sequence[str]) -> int:
     """
     own, fields = FLAGS.split(flags)
     writers = {"table": _table_text, "json": _json, "svg": _svg}
+    if own.output is not None:
+        check_output(Path(own.output))
     text = writers[own.format](_report(_experiment(fields), own.ranks))
     if own.output is None:
         print(text, end="")
         return DONE
-    try:
+    with refusing(FLAG, own.output, "cannot be written"):
         Path(own.output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError("--output", own.output, error.strerror or "cannot be written") from None
     print(f"wrote {own.output}")
     return DONE
 

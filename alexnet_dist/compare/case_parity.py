@@ -162,7 +162,7 @@ def _store(comparison: Comparison, case: Case, parity: CaseParity) -> None:
 def read_parity(comparison: Comparison, case: Case) -> CaseParity | None:
     """The case's verdict; None where it was not judged, or under other settings."""
     stored = read_json(_path(comparison, case))
-    if stored is None or stored["flags"] != parity_flags(comparison, case):
+    if stored is None or stored.get("flags") != parity_flags(comparison, case):
         return None
     return CaseParity(**stored["verdict"])
 

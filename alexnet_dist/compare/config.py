@@ -13,6 +13,7 @@ from alexnet_dist.config.schema import Experiment, FilePath, Group
 from alexnet_dist.errors import UsageError
 
 SETTINGS = "comparison.yaml"  # in the comparison's folder
+MARK = "# Written by alexnet-dist compare, which goes on from it.\n"
 
 Variant = Annotated[str, Field(pattern=r"^[a-z0-9_]+(:(fp32|bf16))?$")]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -50,9 +51,7 @@ class CompareConfig(Group):
         min_length=1,
         description="starts each run as COMMAND RANKS PROGRAM ARGS, say on several hosts; default: accelerate launch",
     )
-    dir: FilePath | None = Field(
-        None, min_length=1, description="the comparison's folder; default: runs/compare/CONFIG"
-    )
+    dir: FilePath | None = Field(None, description="the comparison's folder; default: runs/compare/CONFIG")
     overwrite: bool = Field(False, description="replace runs of other settings in the same folder")
 
 
@@ -107,7 +106,15 @@ def _batches_of_this_machine() -> list[int]:
 def store_settings(comparison: Comparison) -> None:
     """Write what the user set into the comparison's folder."""
     text = yaml.safe_dump(comparison.model_dump(exclude_unset=True), sort_keys=False)
-    (comparison.folder / SETTINGS).write_text(text)
+    (comparison.folder / SETTINGS).write_text(MARK + text)
+
+
+def is_comparison(folder: Path) -> bool:
+    """Whether a comparison was carried out there. Settings alone do not say so: users write such files, too."""
+    try:
+        return (folder / SETTINGS).read_text(errors="replace").startswith(MARK)
+    except OSError:
+        return False
 
 
 def stored_comparison(folder: str) -> Comparison:
@@ -116,10 +123,9 @@ def stored_comparison(folder: str) -> Comparison:
     Raises:
         UsageError: the folder holds none.
     """
-    settings = Path(folder) / SETTINGS
-    if not settings.exists():
-        raise UsageError("--from", folder, f"holds no comparison (no {SETTINGS})")
-    return load_comparison(["--config", str(settings), f"--dir={folder}"])
+    if not is_comparison(Path(folder)):
+        raise UsageError("--from", folder, f"holds no comparison (no {SETTINGS} of this program's)")
+    return load_comparison(["--config", str(Path(folder, SETTINGS)), f"--dir={folder}"])
 
 
 def overridden(comparison: Comparison) -> list[str]:

@@ -29,14 +29,14 @@ def pending_measurements(comparison: Comparison, runs: Sequence[Run]) -> dict[st
 
 def read_links(comparison: Comparison, ranks: int) -> list[dict[str, Any]]:
     """The links between `ranks` ranks: what, where, ranks, latency in seconds, bandwidth in bytes/s sent by a rank."""
-    links: list[dict[str, Any]] = (read_json(_links_file(comparison, ranks)) or {"links": []})["links"]
+    links: list[dict[str, Any]] = (read_json(_links_file(comparison, ranks)) or {}).get("links", [])
     return links
 
 
 def read_peak(comparison: Comparison) -> float | None:
     """Operations per second of one host's CPU; None where it was not measured."""
-    measured = read_json(_peak_file(comparison))
-    return None if measured is None else float(measured["rate"])
+    rate = (read_json(_peak_file(comparison)) or {}).get("rate")
+    return float(rate) if isinstance(rate, int | float) else None
 
 
 def _links_file(comparison: Comparison, ranks: int) -> Path:

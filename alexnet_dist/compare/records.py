@@ -1,17 +1,16 @@
 """What the runs of a comparison recorded in their folders."""
 
-import json
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import yaml
-
 from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps, run_folder
 from alexnet_dist.compare.config import Comparison
+from alexnet_dist.config.load import read_file
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.telemetry.run_files import CONFIG, EXIT, SUMMARY, read_json, read_metrics, write_json
 
 FAILURES = "failures.json"
@@ -40,7 +39,7 @@ def read_run(comparison: Comparison, run: Run) -> FinishedRun | None:
         return None
     lines = read_metrics(folder)
     measured = [line for line in lines[comparison.compare.warm_up :] if line["samples"] == run.case.global_batch]
-    return FinishedRun(measured, [line["loss"] for line in lines], json.loads((folder / SUMMARY).read_text()))
+    return FinishedRun(measured, [line["loss"] for line in lines], read_json(folder / SUMMARY) or {})
 
 
 def read_rounds(comparison: Comparison, case: Case, control: bool = False) -> list[FinishedRun]:
@@ -74,7 +73,7 @@ def steps_wanted(comparison: Comparison, run: Run) -> int | None:
 def has_finished(folder: Path) -> bool:
     """Whether a run finished there."""
     ended = read_json(folder / EXIT)
-    return ended is not None and ended["code"] == 0 and (folder / SUMMARY).exists()
+    return ended is not None and ended.get("code") == DONE and read_json(folder / SUMMARY) is not None
 
 
 def changed_setting(comparison: Comparison, run: Run) -> str | None:
@@ -82,7 +81,10 @@ def changed_setting(comparison: Comparison, run: Run) -> str | None:
 
     A field that did not exist when the run was written had its default.
     """
-    found = yaml.safe_load((run_folder(comparison, run) / CONFIG).read_text())
+    try:
+        found = read_file(str(run_folder(comparison, run) / CONFIG))
+    except UsageError:
+        return "its settings cannot be read"
     wanted, defaults = experiment_of(comparison, run.case, run).model_dump(), Experiment().model_dump()
     for group, fields in wanted.items():
         for field, value in fields.items():

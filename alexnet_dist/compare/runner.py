@@ -3,17 +3,21 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from alexnet_dist.compare.case_parity import ParityChecker, is_judged
 from alexnet_dist.compare.cases import Case, Run, run_folder, schedule, set_measured_steps
-from alexnet_dist.compare.config import Comparison, store_settings
+from alexnet_dist.compare.config import Comparison, is_comparison, store_settings
 from alexnet_dist.compare.launches import launcher_of, run_program
 from alexnet_dist.compare.machine import pending_measurements
 from alexnet_dist.compare.progress import ComparisonProgress
 from alexnet_dist.compare.records import changed_setting, has_finished, record_failure, steps_wanted
-from alexnet_dist.errors import RunFailed, UsageError
+from alexnet_dist.errors import RunFailed, UsageError, refusing
+from alexnet_dist.telemetry.run_files import names_in
+
+LOCK = ".lock"
 
 
 @contextmanager
@@ -21,14 +25,30 @@ def locked_folder(comparison: Comparison) -> Iterator[None]:
     """Create the comparison's folder and lock it.
 
     Raises:
-        UsageError: another comparison works in it.
+        UsageError: another comparison works in it, it holds something else, or it cannot be written.
     """
-    comparison.folder.mkdir(parents=True, exist_ok=True)
+    folder = comparison.folder
+    _check_folder(folder)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        with FileLock(comparison.folder / ".lock", timeout=0):
-            yield
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
-        raise UsageError("--dir", comparison.folder, "another comparison is at work there") from None
+        raise UsageError("--dir", folder, "another comparison is at work there") from None
+    except OSError as error:
+        raise UsageError("--dir", folder, f"cannot be written ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than a comparison: its files might be overwritten."""
+    with refusing("--dir", folder, "is not a folder that can be read"):
+        found = {name for name in names_in(folder) if name != LOCK or (folder / LOCK).stat().st_size}
+    if found and not is_comparison(folder):
+        raise UsageError("--dir", folder, f"is no comparison's folder (it holds {', '.join(sorted(found)[:5])})")
 
 
 def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:

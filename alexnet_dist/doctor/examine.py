@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from alexnet_dist import registry
+from alexnet_dist.config.output import FLAG
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.doctor.checks import rank_findings, world_notes, world_problems
@@ -17,7 +18,7 @@ from alexnet_dist.doctor.links import LinkSpeed, links, measure
 from alexnet_dist.doctor.rates import measure_rates, slow_ranks
 from alexnet_dist.doctor.rendezvous import Rendezvous, first_line
 from alexnet_dist.doctor.report import report
-from alexnet_dist.errors import DONE, USAGE, UsageError
+from alexnet_dist.errors import DONE, USAGE, UsageError, refusing
 from alexnet_dist.telemetry.run_files import write_json
 
 GROUP_TIMEOUT = timedelta(seconds=30)
@@ -43,6 +44,8 @@ def examine(experiment: Experiment, output: Path | None) -> int:
     if facts.world_size == 1:
         rates = [] if found.problems else measure_rates(torch.device(facts.device.split()[0]), dtype)
         report([facts], found, [], rates)
+        if not found.problems:
+            _write(output, [], rates)
         return USAGE if found.problems else DONE
     return USAGE if _examine_world(facts, found, dtype, output) else DONE
 
@@ -63,10 +66,16 @@ def _examine_world(facts: RankFacts, found: Findings, dtype: torch.dtype, output
     if facts.rank == 0:
         notes = [*found.notes, *world_notes(ranks), *(slow_ranks(ranks, rates) if rates else [])]
         report(ranks, Findings(problems, notes), speeds, rates)
-        if output is not None and not problems:
-            write_json(output, {"links": [speed.as_json() for speed in speeds], "operations_per_second": rates})
+        if not problems:
+            _write(output, speeds, rates)
     rendezvous.close()
     return problems
+
+
+def _write(output: Path | None, speeds: Sequence[LinkSpeed], rates: Sequence[float]) -> None:
+    if output is not None:
+        with refusing(FLAG, output, "cannot be written"):
+            write_json(output, {"links": [speed.as_json() for speed in speeds], "operations_per_second": list(rates)})
 
 
 def _measure(

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alexnet_dist.config.output import FLAG, check_output
 from alexnet_dist.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def export(checkpoint: Path, form: str, output: Path) -> None:
             cannot be written.
     """
     wanted = _format(form)
-    _check_output(output)
+    check_output(output)
     from alexnet_dist.training.trained_net import load_trained_net
 
     trained = load_trained_net(checkpoint)
@@ -73,16 +74,6 @@ def _format(form: str) -> Format:
     return FORMATS[form]
 
 
-def _check_output(output: Path) -> None:
-    if os.path.lexists(output):
-        raise UsageError("--output", output, "exists already: choose another name")
-    folder = output.parent
-    if not folder.is_dir():
-        raise UsageError("--output", output, f"there is no folder {folder}: make it first")
-    if not os.access(folder, os.W_OK):
-        raise UsageError("--output", output, f"the folder {folder} cannot be written to")
-
-
 def _check_net(trained: TrainedNet, form: str) -> None:
     from alexnet_dist.nets.torchvision_names import TORCHVISION_NET
 
@@ -95,16 +86,16 @@ def _check_net(trained: TrainedNet, form: str) -> None:
 
 def _write(wanted: Format, trained: TrainedNet, output: Path) -> None:
     """Write a file that has its name only when it is complete, checked and on the disk."""
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.writing")
+    temporary = output.with_name(f".{os.getpid()}.writing")
     try:
         wanted.write(trained, temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         _compare(wanted, trained, temporary)
-        _check_output(output)  # a renaming would replace what has come meanwhile
+        check_output(output)  # a renaming would replace what has come meanwhile
         temporary.rename(output)
     except OSError as error:
-        raise UsageError("--output", output, f"cannot be written ({error.strerror or error})") from None
+        raise UsageError(FLAG, output, f"cannot be written ({error.strerror or error})") from None
     finally:
         temporary.unlink(missing_ok=True)
 

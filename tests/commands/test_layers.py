@@ -161,7 +161,7 @@ def test_the_picture_of_the_docs_is_what_the_command_draws() -> None:
         (["--ranks", "3", "--net.name", "alexnet_2012"], "--ranks: 3: the 2 towers cannot be shared evenly"),
         (["--ranks", "0"], "--ranks: 0: "),
         (["--ranks", "2", "--net.name", "alexnet_2012", "--net.towers", "1"], "net.norm: true: "),
-        (["--output", "/proc/nowhere/net.svg"], "--output: /proc/nowhere/net.svg: No such file or directory"),
+        (["--output", "/proc/nowhere/net.svg"], "--output: /proc/nowhere/net.svg: there is no folder /proc/nowhere"),
         (["--net.nmae", "alexnet_2012"], "net.nmae: alexnet_2012: "),
     ],
 )

@@ -18,9 +18,10 @@ from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb_file import contents
 
+from alexnet_dist.cli import main
 from alexnet_dist.compare.cases import Case, Run
 from alexnet_dist.compare.config import stored_comparison
-from alexnet_dist.compare.records import changed_setting
+from alexnet_dist.compare.records import changed_setting, read_run
 
 PATHS = [str(path) for path in (ROOT, ROOT / "tests/compare", ROOT / "tests/plugins")]
 ENVIRONMENT = {
@@ -211,6 +212,35 @@ def test_a_run_from_before_a_field_existed_counts(outcome: Outcome) -> None:
     path.write_text(yaml.safe_dump({**values, "optim": {**values["optim"], "lr": 5.0}}))
     assert str(changed_setting(comparison, run)).startswith("optim.lr was 5.0 and is ")
     path.write_text(text)
+
+
+def test_a_damaged_record_counts_as_none(outcome: Outcome) -> None:
+    comparison = stored_comparison(str(outcome.folder))
+    run = Run(Case("ddp", None, 2, 16, 16, None), 1)
+    folder = outcome.folder / "runs" / run.name
+    for name, damaged in (("summary.json", "{"), ("exit.json", "{}"), ("exit.json", "[]")):
+        text = (folder / name).read_text()
+        (folder / name).write_text(damaged)
+        assert read_run(comparison, run) is None
+        (folder / name).write_text(text)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text("train: [")
+    assert changed_setting(comparison, run) == "its settings cannot be read"
+    (folder / "config.yaml").write_text(text)
+    assert read_run(comparison, run) is not None and changed_setting(comparison, run) is None
+
+
+@pytest.mark.parametrize("name", ["comparison.yaml", "report.md", ".lock"])
+def test_a_folder_of_the_users_is_left_alone(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one with settings that a comparison could be started with."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / name).write_text("compare: {steps: 2}  # mine\n")
+    for flags in (["--dir", str(own), "--net.name", "alexnet_small"], ["--from", str(own)]):
+        assert main(["compare", *flags]) == 2
+        assert f"{flags[0]}: {own}: " in capsys.readouterr().err
+    assert [path.name for path in own.iterdir()] == [name]
+    assert (own / name).read_text() == "compare: {steps: 2}  # mine\n"
 
 
 def test_other_settings_do_not_mix_with_what_is_there(outcome: Outcome) -> None:

@@ -72,6 +72,14 @@ def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> No
     assert [f"{link['bandwidth'] / 1e9:.2f}" for link in written] == [row[4] for row in rows[2:]]
 
 
+def test_one_rank_has_no_links_and_writes_so(tmp_path: Path) -> None:
+    flags = ["--output", str(tmp_path / "links.json"), "--data.name", "synthetic"]
+    assert finished(doctor(*flags))[0] == 0
+    assert json.loads((tmp_path / "links.json").read_text())["links"] == []
+    code, lines = finished(doctor(*flags))
+    assert code == 2 and lines[-1].endswith("links.json: exists already: choose another name")
+
+
 def test_every_problem_is_one_line() -> None:
     flags = ["--ranks", "2", "--run.dir", "/proc/run", "--data.root", "/proc/nowhere"]
     code, lines = finished(start(*flags, prefix=["prlimit", f"--nofile={descriptors_needed(2) - 1}"]))
