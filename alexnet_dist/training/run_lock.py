@@ -109,8 +109,11 @@ class RunLock:
             UsageError: it lives.
         """
         first, ahead, told = last_beat(self._path), clock_ahead(self.folder), False
+        began = time.monotonic()
         while (beat := last_beat(self._path)) is not None:
-            if (silent := time.time() + ahead - beat) >= SILENCE_SECONDS:
+            # Watched that long, it is silent even if a clock was set back since its last beat.
+            silent = max(time.time() + ahead - beat, time.monotonic() - began)
+            if silent >= SILENCE_SECONDS:
                 return
             owner = read_json(self._path) or {}
             alive = is_alive(owner, self._path)

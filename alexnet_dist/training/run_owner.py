@@ -25,12 +25,20 @@ def this_process() -> dict[str, Any]:
     return {
         "host": platform.node(),
         "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
+        "started": _started(),
         "place": _place(),
         "job": os.environ.get("SLURM_JOB_ID"),
         "job_restarts": os.environ.get("SLURM_RESTART_COUNT", "0"),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
+
+
+def _started() -> float | None:
+    """When this process was started; None where the system does not tell, as without /proc."""
+    try:
+        return psutil.Process().create_time()
+    except psutil.Error:
+        return None
 
 
 def in_words(owner: Owner) -> str:
@@ -54,7 +62,7 @@ def is_alive(owner: Owner, path: Path) -> bool | None:
     own_job = owner.get("job") is not None and owner["job"] == os.environ.get("SLURM_JOB_ID")
     if own_job and str(owner.get("job_restarts")) != os.environ.get("SLURM_RESTART_COUNT", "0"):
         return False  # Slurm starts a job again when it has ended
-    if owner.get("place") == _place():
+    if owner.get("place") == _place() and owner.get("started"):
         return _is_process(owner)
     held = _is_locked(path)
     if held:

@@ -15,7 +15,9 @@ from conftest import ROOT, SMOKE
 from launched import Launched, checkpoint, exit_of, start_alone, start_line
 
 from alexnet_dist.errors import DONE, FAILED, STOPPED, USAGE
+from alexnet_dist.training import run_lock
 from alexnet_dist.training.checkpoints import files
+from alexnet_dist.training.run_lock import RunLock
 
 QUIET = [*SMOKE, "--data.name", "synthetic", "--data.samples", "640", "--tracking.wandb", "false"]
 QUIET += ["--train.evaluate", "false", "--checkpoint.every_steps", "5", "--tracking.log_every", "1"]
@@ -147,6 +149,13 @@ def test_a_lost_node_blocks_no_requeue_of_its_own_job_and_nobody_for_longer_than
     assert code == DONE and not any("sign of life" in line for line in lines)
     lose(left, seconds=50)  # the rest of the minute is waited for
     assert finish(again, left)[0] == DONE
+
+
+def test_a_clock_that_was_set_back_blocks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last beat lies an hour ahead; watched for long enough, the run is silent all the same."""
+    monkeypatch.setattr(run_lock, "SILENCE_SECONDS", 1.0)
+    lose(tmp_path, seconds=-3600)
+    RunLock(tmp_path, "run.dir").release()
 
 
 def test_a_run_that_was_taken_over_while_it_was_silent_ends(tmp_path: Path) -> None:
