@@ -47,10 +47,12 @@ class ExitStatus:
         where: what this rank is doing, in words.
         last_collective: names the collective that this rank began last.
         memory_remedy: what the user can do if memory runs out.
+        parent: process id of what started this rank.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
+        self.parent = os.getppid()
         self.owned = False
         self.release: Callable[[], None] = lambda: None
         self.where = "its start"

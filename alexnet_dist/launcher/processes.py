@@ -129,16 +129,17 @@ def _start(line: Sequence[str], output: IO[str] | None, variables: Mapping[str, 
         stderr=None if output is None else subprocess.STDOUT,
         text=True,
         env=launch_environment() | {name: str(value) for name, value in variables.items()},
-        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        preexec_fn=end_with_parent,
     )
 
 
-def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM to this process when its parent dies.
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """Have the kernel send a signal to this process when its parent dies; on Linux alone.
 
     A run left behind would write into a folder that the next attempt uses.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _end_tree(process: subprocess.Popen[str]) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -25,7 +26,7 @@ from alexnet_dist.launcher.control_folder import (
 )
 from alexnet_dist.launcher.exit_status import print_reason
 from alexnet_dist.launcher.launch_line import Nodes, launch_environment, launch_line
-from alexnet_dist.launcher.processes import process_tree
+from alexnet_dist.launcher.processes import end_with_parent, process_tree
 from alexnet_dist.launcher.signals import asks_again, stop_signals
 
 LAUNCHER = "alexnet_dist.launcher.first_failure"
@@ -107,9 +108,12 @@ class Attempt:
         environment = {**launch_environment(), CONTROL: str(self._folder), RESTARTS: str(number)}
         # In a session of its own, so that Ctrl-C reaches the ranks through this process and does not kill the
         # launcher. Blocked, because Slurm sends a signal to every process of a job: the launcher inherits the mask
-        # and ignores them, ranks unblock them once they handle them.
+        # and ignores them, ranks unblock them once they handle them. So, if this process is killed, only SIGKILL ends
+        # the launcher; its ranks notice, save and end.
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        self._launcher = subprocess.Popen(self._line, env=environment, start_new_session=True)
+        self._launcher = subprocess.Popen(
+            self._line, env=environment, start_new_session=True, preexec_fn=partial(end_with_parent, signal.SIGKILL)
+        )
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         try:
             code = self._launcher.wait()

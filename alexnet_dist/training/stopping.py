@@ -13,11 +13,14 @@ class StopSignal:
     """Whether this rank was asked to stop. A second signal ends it at once.
 
     A rank whose launcher is gone counts as asked: SIGUSR1 kills `accelerate launch` and does not reach its workers.
+
+    Args:
+        parent: process id of this rank's launcher, as it was when the rank was started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: int) -> None:
         self._received = False
-        self._parent = os.getppid()
+        self._parent = parent
         folder = control_folder()
         self._file = folder / STOP if folder is not None else None
         for number in stop_signals():

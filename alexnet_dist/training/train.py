@@ -61,7 +61,7 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
     status.memory_remedy = f"raise train.accumulate (it is {parts}), or lower train.global_batch (it is {batch})"
     experiment, accelerator, world = init_ranks(given)
     status.last_collective = lambda: traffic_counter().last
-    stop_signal = StopSignal()
+    stop_signal = StopSignal(status.parent)
     run_start = RunStart(experiment, print)
     status.release = run_start.release
     start = on_first_rank(world, run_start.find)

@@ -64,15 +64,16 @@ def draw(chance: random.Random, deep: bool, mounts: bool) -> Start:
 
 
 def _draw_training(chance: random.Random, mounts: bool) -> Start:
-    launch = [*CLI, "launch", "--ranks", chance.choice(["1", "2", "2"])]
-    kind, line = chance.choice(
-        [
-            ("train", [*CLI, "train"]),
-            ("train", TRAIN),
-            ("launch", [*launch, "--"]),
-            ("launch", [*launch, "--max-restarts", "1", "--"]),
-        ]
-    )
+    launch = [
+        *CLI,
+        "launch",
+        "--max-restarts",
+        chance.choice(["0", "1"]),
+        "--ranks",
+        chance.choice(["1", "2", "2"]),
+        "--",
+    ]
+    kind, line = chance.choice([("train", [*CLI, "train"]), ("train", TRAIN), ("launch", launch)])
     start = Start([*line, *SMALL.split(), "--tracking.wandb", chance.choice(["false", "false", "true"])], kind)
     if chance.random() < 0.15:
         start.line += ["--config", "own.yaml"]

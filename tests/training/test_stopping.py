@@ -73,12 +73,14 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     assert not any(rank.is_running() and rank.status() != "zombie" for rank in ranks)
 
 
-def test_ranks_whose_launcher_is_gone_save_and_end(tmp_path: Path) -> None:
-    """What kills `accelerate launch` reaches none of its workers."""
+@pytest.mark.parametrize("killed, code", [("launcher", 75), ("supervisor", -signal.SIGKILL)])
+def test_ranks_whose_launcher_is_gone_save_and_end(killed: str, code: int, tmp_path: Path) -> None:
+    """What kills `accelerate launch`, or `alexnet-dist launch`, reaches none of its workers."""
     run = start(tmp_path / "run", 2, [*IN_STEPS, "--strategy.name", "ddp"])
     run.wait_until(lambda: run.steps() >= 1 and len(run.ranks()) == 2)
     ranks = run.ranks()
-    ranks[0].parent().kill()
-    assert run.end()[0] == 75
+    (ranks[0].parent() if killed == "launcher" else run.process).kill()
+    assert run.end()[0] == code
     assert psutil.wait_procs(ranks, timeout=30)[1] == []
+    assert run.exit()["code"] == 75
     assert files.verify(checkpoint(run.folder, run.steps())).step == run.steps()
