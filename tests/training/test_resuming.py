@@ -92,7 +92,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
         with pytest.raises(files.Damaged, match=r"cannot be read \(Is a directory\)|was changed"):
             files.verify(path)
     shutil.rmtree(left.folder / files.FOLDER)
-    anew = train(1, [*more, "--train.max_steps", "9"], launcher=ALONE)
+    anew = train(1, [*more, "--train.max_steps", "9"])
     assert anew.code == 0 and f"{anew.folder} has no checkpoint yet: the run starts with its first step" in anew.output
 
 
