@@ -249,6 +249,10 @@ class TrainConfig(Group):
     epochs: int = Field(1, ge=1, le=1_000_000, description="passes over the training images")
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps, if epochs are not over before")
     precision: PrecisionName = Field("fp32", description="arithmetic; bf16, fp16: autocast, weights stay fp32")
+    compile: bool = Field(
+        False,
+        description="torch.compile the net (single, ddp); the first batch of each size takes a minute more",
+    )
     clip_norm: float | None = Field(None, gt=0, le=1e9, description="limit of the gradient's norm over all ranks")
     profile: int | None = Field(None, ge=1, le=1000, description="trace so many steps of rank 0, after the first two")
     timeout: int = Field(20, ge=1, le=86_400, description="seconds until a rank that does not answer ends the run")

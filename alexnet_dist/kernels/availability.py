@@ -27,7 +27,17 @@ def triton_problem() -> str | None:
     return None
 
 
+def kernel_problem(device: torch.device) -> str | None:
+    """Why no kernel can be compiled for a device, as half a line."""
+    match device.type:
+        case "cpu":
+            return build_problem()
+        case "cuda":
+            return triton_problem()
+    return f"no kernel for {device.type}"
+
+
 def kernel_warnings(device: torch.device) -> list[str]:
     """Why response norms on a device cannot use a kernel of ours, as one line; none if they can."""
-    problem = {"cpu": build_problem, "cuda": triton_problem}.get(device.type, lambda: f"no kernel for {device.type}")()
+    problem = kernel_problem(device)
     return [f"response norm: {problem}: {SLOWLY}"] if problem else []

@@ -56,6 +56,17 @@ def needs_several_ranks(name: str, world_size: int) -> None:
         )
 
 
+def refuse_compile(experiment: Experiment, reason: str) -> None:
+    """
+    Raises:
+        UsageError: the net is to be compiled.
+    """
+    if experiment.train.compile:
+        raise UsageError(
+            "train.compile", "true", f"{experiment.strategy.name} {reason}; single and ddp can be compiled"
+        )
+
+
 def check_sharded(experiment: Experiment, world_size: int) -> None:
     """Refuse what no strategy can whose parameters must travel before they are computed with.
 
@@ -64,6 +75,7 @@ def check_sharded(experiment: Experiment, world_size: int) -> None:
     """
     name = experiment.strategy.name
     needs_several_ranks(name, world_size)
+    refuse_compile(experiment, "hooks its collectives into layers, where torch.compile cannot follow")
     if not experiment.strategy.communicate:
         raise UsageError("strategy.communicate", "false", f"{name} cannot compute without sending; ddp and split can")
     if precision_of(experiment).compute == "float16":

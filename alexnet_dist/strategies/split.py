@@ -9,6 +9,7 @@ from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
+from alexnet_dist.strategies.check import refuse_compile
 from alexnet_dist.strategies.parts.cut_check import check_cut
 from alexnet_dist.strategies.parts.module_strategy import ModuleStrategy
 
@@ -28,6 +29,7 @@ class Split(ModuleStrategy):
                 "strategy.name", "split", f"pairs ranks, {world_size} cannot be paired: launch an even number"
             )
         check_cut(table, self.split_size)
+        refuse_compile(experiment, "exchanges activations between layers, which would escape the traffic counter")
 
 
 registry.strategies.register(Split())

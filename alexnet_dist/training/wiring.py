@@ -27,6 +27,8 @@ from alexnet_dist.distributed.bring_up import (
     limit_waiting,
 )
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.errors import UsageError
+from alexnet_dist.kernels.availability import kernel_problem
 from alexnet_dist.launcher.environment import enter_world, refuse_other_engines
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.nets.table import Dropout, Table
@@ -137,6 +139,8 @@ def init_ranks(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     set_switches(precision)
     accelerator, world = init_distributed(options, precision.autocast, world_size)
     precision.check(world.device)
+    if experiment.train.compile and (problem := kernel_problem(world.device)):
+        raise UsageError("train.compile", "true", f"torch.compile can make no kernels here: {problem}")
     return experiment, accelerator, world
 
 

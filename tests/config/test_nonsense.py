@@ -106,7 +106,7 @@ RULES: dict[str, dict[str, Valid]] = {
     "train": {
         "global_batch": whole(1, 10**6), "accumulate": whole(1, 10**5), "epochs": whole(1, 10**6),
         "max_steps": optional(whole(1)), "precision": one_of("fp64", "fp32", "tf32", "bf16", "fp16"),
-        "clip_norm": optional(number(0, 1e9, with_low=False)), "profile": optional(whole(1, 1000)),
+        "compile": boolean, "clip_norm": optional(number(0, 1e9, with_low=False)), "profile": optional(whole(1, 1000)),
         "timeout": whole(1, 86_400), "evaluate": boolean, "evaluate_samples": optional(whole(1)),
     },
     "checkpoint": {

@@ -60,6 +60,7 @@ class ModuleEngine(Engine):
         self.samples = self._layout.samples
         self._dtypes = dtypes
         self._communicates = experiment.strategy.communicate
+        self._compiles = experiment.train.compile
         # fp16 alone has too few exponents for small gradients.
         self._scale = LossScale(world.device) if dtypes.compute == torch.float16 else None
         self._wire: torch.dtype = getattr(torch, wire_dtype(experiment))
@@ -77,6 +78,9 @@ class ModuleEngine(Engine):
             cut(net, self._layout.split_group, self._dtypes.compute, self._communicates)
         net.to(device=self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._parameters = dict(net.named_parameters())
+        if self._compiles:
+            # Inside DDP and autocast. By size of batch: a run has few, and kernels for any size are slower.
+            net.forward = torch.compile(net.forward, fullgraph=True, dynamic=False)  # type: ignore[method-assign]
         module: nn.Module = net
         if self._layout.dp_size > 1:
             module = self._replicas = replicate(net, self._layout, self._wire)
