@@ -12,6 +12,7 @@ import runpy
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from multiprocessing import connection, forkserver, get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -28,6 +29,7 @@ _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["preloaded_imports"])
 
 
+@cache
 def start_server() -> None:
     """Start the fork server, where it does not run yet; it ends with this process."""
     with MonkeyPatch.context() as patch:

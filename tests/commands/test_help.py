@@ -1,11 +1,9 @@
 """`--help` of every command, as a user reads it."""
 
-import os
-import subprocess
-import sys
-
+import preloaded
 import pytest
 from conftest import ROOT
+from in_process import command
 
 from alexnet_dist import registry
 from alexnet_dist.config.fields import choices
@@ -13,18 +11,11 @@ from alexnet_dist.config.fields import choices
 NAMES = registry.commands.names()
 
 
-def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "alexnet_dist.cli", *words]
-    variables = os.environ | environment
-    return subprocess.run(line, env=variables, capture_output=True, text=True, timeout=120, check=False)
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_a_command_documents_all_that_it_takes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from alexnet_dist.cli import main
-
-    assert main([name, "--help"]) == 0
-    shown = capsys.readouterr().out
+def test_a_command_documents_all_that_it_takes(name: str) -> None:
+    done = command(name, "--help")
+    assert done.returncode == 0
+    shown = done.stdout
     flags = registry.commands[name].flags
     assert shown.startswith(f"usage: alexnet-dist {name} ") and "\x1b" not in shown
     assert max(map(len, shown.splitlines())) <= 100
@@ -39,13 +30,8 @@ def test_a_command_documents_all_that_it_takes(name: str, capsys: pytest.Capture
         assert f"  {flags.argument[0].upper()} " in shown
 
 
-def test_the_same_without_words_in_between(capsys: pytest.CaptureFixture[str]) -> None:
-    from alexnet_dist.cli import main
-
-    main(["train", "--help"])
-    long = capsys.readouterr().out
-    main(["train", "--run.seed", "1", "-h"])
-    assert capsys.readouterr().out == long
+def test_the_same_without_words_in_between() -> None:
+    assert command("train", "--run.seed", "1", "-h").stdout == command("train", "--help").stdout
 
 
 def test_defaults_bounds_and_choices_stand_beside_the_meaning() -> None:
@@ -53,7 +39,7 @@ def test_defaults_bounds_and_choices_stand_beside_the_meaning() -> None:
     for text in (
         "--train.global_batch N samples of one optimizer step over all ranks (1 to 1000000) [128]",
         "--optim.lr X learning rate of weights at the start (above 0, up to 1000) [0.001]",
-        "--optim.momentum X sgd: momentum (from 0, below 1) [0.9]",
+        "--optim.momentum X sgd, lars: momentum (from 0, below 1) [0.9]",
         "--net.activation WORD non-linearity; default: the net's own (relu | tanh)",
         "(auto | ddp | fsdp | single | split | zero1 | zero2 | zero3) [auto]",
         "--run.overwrite BOOL delete an earlier run in the same folder [false]",
@@ -95,7 +81,7 @@ def test_a_slip_is_one_line_with_what_was_meant(words: list[str], line: str) -> 
 
 
 def test_the_names_of_plugins_are_choices() -> None:
-    plugged = {"ALEXNET_DIST_PLUGINS": "toy_net", "PYTHONPATH": os.pathsep.join([str(ROOT / "tests/plugins")])}
-    assert "| toy_net)" in " ".join(command("train", "--help", **plugged).stdout.split())
-    done = command("train", "--net.name", "toynet", **plugged)
+    plugged = {"ALEXNET_DIST_PLUGINS": "toy_net", "PYTHONPATH": str(ROOT / "tests/plugins")}
+    assert "| toy_net)" in " ".join(preloaded.command("train", "--help", **plugged).stdout.split())
+    done = preloaded.command("train", "--net.name", "toynet", **plugged)
     assert done.stderr.startswith("error: net.name: toynet: did you mean toy_net? ")

@@ -1,7 +1,6 @@
 """`alexnet-dist layers`: its figures against independent counts, and what it draws."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import preloaded
 import pytest
 import torch
 from conftest import ROOT
+from in_process import command
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -34,13 +34,8 @@ NETS = {
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def layers(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "alexnet_dist.cli", "layers", *flags]
-    return subprocess.run(line, env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False)
-
-
 def figures(*flags: str) -> dict[str, Any]:
-    return json.loads(layers(*flags, "--format", "json").stdout)
+    return json.loads(command("layers", *flags, "--format", "json").stdout)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -96,7 +91,8 @@ def test_what_crosses_is_what_two_ranks_send(tmp_path: Path) -> None:
 
 
 def test_the_net_of_2012_in_100_columns_without_torch() -> None:
-    done = layers("--net.name", "alexnet_2012", PYTHONVERBOSE="1")
+    line = [sys.executable, "-v", "-m", "alexnet_dist.cli", "layers", "--net.name", "alexnet_2012"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and max(map(len, lines)) <= 100
     rows = {line.split()[0]: line.split()[1:] for line in lines}
@@ -131,7 +127,7 @@ def test_a_setting_of_net_or_data_changes_the_figures() -> None:
 def test_the_drawing_has_a_row_a_tower_and_a_line_where_they_meet(
     tmp_path: Path, flags: list[str], meets: list[str], rows: int
 ) -> None:
-    done = layers(*flags, "--format", "svg", "--output", str(tmp_path / "net.svg"))
+    done = command("layers", *flags, "--format", "svg", "--output", str(tmp_path / "net.svg"))
     assert (done.returncode, done.stdout) == (0, f"wrote {tmp_path}/net.svg\n")
     drawing = ElementTree.parse(tmp_path / "net.svg").getroot()
     texts = [text.text or "" for text in drawing.iter(f"{SVG}text")]
@@ -149,7 +145,7 @@ def test_the_drawing_has_a_row_a_tower_and_a_line_where_they_meet(
 
 
 def test_the_picture_of_the_docs_is_what_the_command_draws() -> None:
-    assert layers(*NETS["2012"], "--format", "svg").stdout == (ROOT / "docs/two-towers.svg").read_text()
+    assert command("layers", *NETS["2012"], "--format", "svg").stdout == (ROOT / "docs/two-towers.svg").read_text()
 
 
 @pytest.mark.parametrize(
@@ -166,6 +162,6 @@ def test_the_picture_of_the_docs_is_what_the_command_draws() -> None:
     ],
 )
 def test_a_slip_is_one_line(flags: list[str], message: str) -> None:
-    done = layers(*flags)
+    done = command("layers", *flags)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"error: {message}") and done.stdout == ""

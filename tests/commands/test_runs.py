@@ -1,11 +1,11 @@
 """`alexnet-dist runs`."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+from in_process import command
 
 from alexnet_dist.config.load import load, save
 from alexnet_dist.config.resolve import resolve
@@ -27,9 +27,8 @@ def run_folder(folder: Path, *flags: str) -> Path:
     return folder
 
 
-def runs(*folders: Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "alexnet_dist.cli", "runs", *map(str, folders)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+def runs(*folders: Path) -> CompletedProcess[str]:
+    return command("runs", *map(str, folders))
 
 
 def test_figures_and_differing_settings_fit_100_columns(tmp_path: Path) -> None:

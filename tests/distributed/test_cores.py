@@ -1,10 +1,9 @@
 """Cores that a process has, and threads that a rank computes with."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 
 from alexnet_dist.distributed.cores import available_cores, bound_spinning, threads_of_rank
@@ -99,12 +98,13 @@ def test_a_number_of_threads_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.parametrize("launcher, given, threads", [(ACCELERATE, "1", CORES), (LAUNCH, "1", 1), (LAUNCH, "", CORES)])
-def test_threads_of_a_rank_under_launchers(launcher: list[str], given: str, threads: int) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+def test_threads_of_a_rank_under_launchers(
+    launcher: list[str], given: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
     if given:
-        environment["OMP_NUM_THREADS"] = given
-    line = [sys.executable, "-m", *launcher, PROGRAM]
-    done = subprocess.run(line, capture_output=True, text=True, env=environment, check=True, timeout=200)
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    done = preloaded.run(["-m", *launcher, PROGRAM])
     assert done.stdout.split() == ["1", str(threads)]  # of another thread, and of the training thread
 
 

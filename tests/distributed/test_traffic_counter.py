@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-from alexnet_dist.launcher.processes import launch
+import preloaded
 
 PROGRAM = Path(__file__).with_name("sender.py")
 
 
 def test_bytes_of_every_collective_on_three_ranks(tmp_path: Path) -> None:
     output = tmp_path / "counted.json"
-    launch(3, [str(PROGRAM), str(output)])
+    preloaded.launch(3, [str(PROGRAM), str(output)])
     counted = json.loads(output.read_text())
     # With S bytes in the full buffer and N = 3: all-reduce 2 (N - 1) / N S, the others (N - 1) / N S.
     assert counted == {

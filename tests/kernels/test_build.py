@@ -1,11 +1,10 @@
 """Building the compiled response norm: where it can be, where it cannot, and by several processes at once."""
 
-import os
-import subprocess
-import sys
 from ast import literal_eval
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import preloaded
 import pytest
 import torch
 from torch import Tensor
@@ -17,26 +16,22 @@ PROGRAM = Path(__file__).with_name("normed_values.py")
 NORMED = [2 / 8, 2 / 12, 2 / 12, 2 / 8]
 
 
-def start(cache: Path, **environment: str) -> subprocess.Popen[str]:
-    variables = {**os.environ, "XDG_CACHE_HOME": str(cache), **environment}
-    return subprocess.Popen([sys.executable, str(PROGRAM)], stdout=subprocess.PIPE, text=True, env=variables)
-
-
-def answer(process: subprocess.Popen[str]) -> list[object]:
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    return [literal_eval(line) for line in output.splitlines()]
+def answer(cache: Path, **environment: str) -> list[object]:
+    done = preloaded.run([str(PROGRAM)], {"XDG_CACHE_HOME": str(cache), **environment})
+    assert done.returncode == 0, done.stderr
+    return [literal_eval(line) for line in done.stdout.splitlines()]
 
 
 def test_several_processes_at_once_leave_one_whole_and_the_next_takes_it(tmp_path: Path) -> None:
-    for process in [start(tmp_path) for _ in range(3)]:
-        assert answer(process) == [True, [], pytest.approx(NORMED)]
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(answer, [tmp_path] * 3):
+            assert found == [True, [], pytest.approx(NORMED)]
     (kept,) = (tmp_path / "alexnet-dist").iterdir()
     written = kept.stat().st_mtime_ns
-    assert answer(start(tmp_path)) == [True, [], pytest.approx(NORMED)]
+    assert answer(tmp_path) == [True, [], pytest.approx(NORMED)]
     assert kept.stat().st_mtime_ns == written
     kept.write_bytes(b"damaged")
-    assert answer(start(tmp_path)) == [True, [], pytest.approx(NORMED)]
+    assert answer(tmp_path) == [True, [], pytest.approx(NORMED)]
     assert kept.stat().st_size > 1000
 
 
@@ -44,18 +39,18 @@ def test_the_compiler_may_be_several_words(tmp_path: Path) -> None:
     wrapper = tmp_path / "wrapper"
     wrapper.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/called\nexec "$@"\n')
     wrapper.chmod(0o755)
-    assert answer(start(tmp_path, CXX=f"{wrapper} c++ -g0")) == [True, [], pytest.approx(NORMED)]
+    assert answer(tmp_path, CXX=f"{wrapper} c++ -g0") == [True, [], pytest.approx(NORMED)]
     assert (tmp_path / "called").read_text() == "c++\n"
 
 
 def test_a_cache_folder_that_is_not_absolute_is_ignored(tmp_path: Path) -> None:
-    assert answer(start(Path("cache"), HOME=str(tmp_path))) == [True, [], pytest.approx(NORMED)]
+    assert answer(Path("cache"), HOME=str(tmp_path)) == [True, [], pytest.approx(NORMED)]
     assert list(tmp_path.iterdir()) == [tmp_path / ".cache"] and list((tmp_path / ".cache/alexnet-dist").iterdir())
 
 
 def test_with_nowhere_to_keep_it_it_is_there_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "alexnet-dist").write_text("a file where the folder should be")
-    assert answer(start(tmp_path)) == [True, [], pytest.approx(NORMED)]
+    assert answer(tmp_path) == [True, [], pytest.approx(NORMED)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +64,7 @@ def test_with_nowhere_to_keep_it_it_is_there_all_the_same(tmp_path: Path) -> Non
 def test_without_a_working_compiler_torch_computes_and_one_line_says_so(
     tmp_path: Path, compiler: str, problem: str
 ) -> None:
-    there, warnings, normed = answer(start(tmp_path, CXX=compiler))
+    there, warnings, normed = answer(tmp_path, CXX=compiler)
     assert not there and normed == pytest.approx(NORMED)
     (warning,) = warnings
     assert warning.startswith("response norm: ") and problem in warning
