@@ -1,0 +1,95 @@
+"""Training on image files: the same samples and pixels for every world and strategy."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+from image_files import CPU, class_folders, opened
+
+from alexnet_dist import cli
+from alexnet_dist.data.dataset import Samples
+from alexnet_dist.data.loader import Loader
+from alexnet_dist.data.order import Order
+from alexnet_dist.data.transforms import InputTransform
+from alexnet_dist.distributed.mesh import SampleShard
+from alexnet_dist.rng import Rng
+
+NET = ["--data.name", "image_folder", "--net.name", "alexnet_small", "--net.classes", "4", "--tracking.wandb", "false"]
+
+
+@pytest.fixture(scope="module")
+def folder(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 training images in four classes; one of them is broken."""
+    root = tmp_path_factory.mktemp("images")
+    for part, each in (("train", 16), ("val", 4)):
+        class_folders(root / part, photographs, classes=4, each=each)
+    (root / "train/c1/image7.JPEG").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("prepared") / "target"
+    assert cli.main(["data", "prepare", "image_folder", str(folder), str(target), "--shard_samples", "9"]) == 0
+    return target
+
+
+def seen(samples: Samples, shards: int, accumulate: int, workers: int, start: int = 0) -> dict[tuple[int, int], str]:
+    """By step and row of the global batch: the sample and a checksum of its pixels, over all ranks."""
+    found, order = {}, Order(Rng(3), len(samples), 24)
+    for index in range(shards):
+        shard = SampleShard(index, shards, tuple(range(shards)))
+        transform = InputTransform(64, torch.float32)
+        loader = Loader(samples, order, shard, accumulate, transform, workers, 2, CPU)
+        for number, batch in enumerate(loader.micro_batches(start, 5)):
+            step = start + number // accumulate
+            for row, sample, image in zip(
+                range(batch.rows.start, batch.rows.stop), batch.ids, batch.images, strict=True
+            ):
+                found[step, row] = f"{int(sample)} {sha256(image.contiguous().numpy().tobytes()).hexdigest()}"
+    return found
+
+
+@pytest.mark.parametrize("kind", ["files", "shards"])
+def test_every_world_sees_the_same_samples_and_pixels(kind: str, folder: Path, prepared: Path) -> None:
+    root = folder if kind == "files" else prepared
+    expected = seen(opened(root).train, 1, 1, 0)
+    steps = {step for step, _ in expected}
+    assert steps == {0, 1, 2, 3, 4} and len({row.split()[0] for row in expected.values()}) == len(opened(root).train)
+    for shards, accumulate, workers in ((2, 1, 1), (2, 2, 2), (4, 1, 3), (4, 2, 4), (1, 1, 4)):
+        assert seen(opened(root, workers).train, shards, accumulate, workers) == expected
+    late = seen(opened(root, 2).train, 2, 1, 2, start=2)  # as after a resume in mid-epoch
+    assert late == {place: sample for place, sample in expected.items() if place[0] >= 2}
+
+
+def test_the_commands_of_the_page(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "photographs").symlink_to(photographs)
+    text = (ROOT / "docs/data.md").read_text()
+    block = next(b for b in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if "data verify" in b)
+    lines = block.splitlines()
+    assert len(lines) == 6 and {"ddp", "split"} <= set(" ".join(lines).split())
+    for number, line in enumerate(lines):
+        words = [sys.executable, "-m", "alexnet_dist.cli", *shlex.split(line)[1:]]
+        words += ["--tracking.wandb", "false", "--run.dir", f"run{number}"] if "launch" in words else []
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "contact-sheet.png").stat().st_size > 100_000
+    losses = [
+        [json.loads(step)["loss"] for step in (tmp_path / f"run{number}/metrics.jsonl").read_text().splitlines()]
+        for number in (4, 5)
+    ]
+    assert len(losses[0]) == 8 and losses[0] == pytest.approx(losses[1], rel=1e-4)
+    summary = json.loads((tmp_path / "run4/summary.json").read_text())
+    assert summary["eval"]["unique_samples"] == 26 and 0 <= summary["data_wait_fraction"] < 1
+
+
+def test_the_strategies_train_alike(prepared: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    flags = ["--strategies", "ddp,split", "--ranks", "2", "--train.precision", "fp64", "--train.global_batch", "8"]
+    assert cli.main(["parity", *flags, *NET, "--data.root", str(prepared)]) == 0, capfd.readouterr().out
