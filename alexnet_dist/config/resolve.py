@@ -29,6 +29,8 @@ def resolve(experiment: Experiment, world_size: int) -> Experiment:
         UsageError: fields contradict each other or the number of ranks.
     """
     experiment = _resolve_normalise(_resolve_net(experiment))
+    if experiment.train.evaluate_views > 1 and experiment.data.crop is None:
+        raise UsageError("train.evaluate_views", experiment.train.evaluate_views, "needs data.crop, such as 224 of 256")
     if experiment.run.resume == "auto" and experiment.run.overwrite:
         raise UsageError("run.overwrite", "true", "would delete what run.resume auto goes on from")
     if experiment.strategy.name == "auto":
@@ -108,6 +110,8 @@ def warnings(experiment: Experiment) -> list[str]:
     found += _unused("data", data, DataConfig(), unread, f"data.augment {data.augment}")
     if train.evaluate_samples is not None and not train.evaluate:
         found.append("train.evaluate_samples has no effect with train.evaluate false")
+    if train.evaluate_views > 1 and not train.evaluate:
+        found.append("train.evaluate_views has no effect with train.evaluate false")
     found += _checkpoint_warnings(experiment.checkpoint)
     return found + _tracking_warnings(experiment.tracking)
 

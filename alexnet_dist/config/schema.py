@@ -258,6 +258,11 @@ class TrainConfig(Group):
     timeout: int = Field(20, ge=1, le=86_400, description="seconds until a rank that does not answer ends the run")
     evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
     evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")
+    evaluate_views: Literal[1, 10] = Field(
+        1,
+        description="squares of data.crop pixels of a test image: the centre; or four corners, centre and their mirror "
+        "images, whose probabilities are averaged",
+    )
 
 
 class CheckpointConfig(Group):

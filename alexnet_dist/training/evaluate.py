@@ -1,5 +1,6 @@
 """Evaluation that counts every test image exactly once, and checks that it did."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,8 +63,8 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
     for start in range(mine.start, mine.start + longest, size):
         ids = torch.arange(min(start, mine.stop), min(start + size, mine.stop))
         pixels, labels = test.batch(ids)
-        logits = components.engine.logits(transform(pixels))
-        sums += _sums(logits.double(), labels)
+        inputs = [transform(pixels)] if train.evaluate_views == 1 else transform.views(pixels)
+        sums += _sums(_averaged([components.engine.logits(images).double() for images in inputs]), labels)
         count, seen = count + len(ids), seen + fingerprint(ids)
         if stops():
             return None
@@ -74,6 +75,13 @@ def evaluate(components: Components, stops: Callable[[], bool] = lambda: False) 
     if not read:
         raise RankFailed(f"none of the {total} test images can be read")
     return Evaluation(top1 / read, top5 / read, loss / read, unique_samples=int(read))
+
+
+def _averaged(views: list[Tensor]) -> Tensor:
+    """Logits of several views of the same images as those of their average probabilities."""
+    if len(views) == 1:
+        return views[0]
+    return torch.stack([logits.log_softmax(1) for logits in views]).logsumexp(0) - math.log(len(views))
 
 
 def _sums(logits: Tensor, labels: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from alexnet_dist.launcher.environment import enter_world
 
 # Groups and fields that may be set anew; the rest of an experiment says how to train.
 _GROUPS = ("net", "data", "strategy")
-_TRAIN = ("precision", "timeout", "evaluate_samples")
+_TRAIN = ("precision", "timeout", "evaluate_samples", "evaluate_views")
 
 
 def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> None:

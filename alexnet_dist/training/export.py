@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from alexnet_dist.config.output import FLAG, check_output
 from alexnet_dist.errors import UsageError
+from alexnet_dist.training.checkpoints.files import MEAN_IMAGE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +65,11 @@ def export(checkpoint: Path, form: str, output: Path) -> None:
     _write(wanted, trained, output)
     table, normalise = trained.net.table, trained.experiment.data.normalise
     print(f"weights of step {trained.step} of {trained.path} in {output}")
-    print(f"inputs: {table.channels} x {table.size} x {table.size}, scaled to [0, 1]; data.normalise: {normalise}")
+    if normalise == "mean_image":
+        scaled = f"from 0 to 255, less the mean image ({MEAN_IMAGE} of --format safetensors)"
+    else:
+        scaled = f"scaled to [0, 1]; data.normalise: {normalise}"
+    print(f"inputs: {table.channels} x {table.size} x {table.size}, {scaled}")
 
 
 def _format(form: str) -> Format:
@@ -127,12 +132,15 @@ def _described(trained: TrainedNet) -> dict[str, str]:
 def _write_safetensors(trained: TrainedNet, path: Path) -> None:
     from safetensors.torch import save
 
-    raw, metadata = save(trained.net.state_dict(), {}), _described(trained)
+    tensors, mean_image = trained.net.state_dict(), trained.transform().mean_image
+    if mean_image is not None:
+        tensors[MEAN_IMAGE] = mean_image[0].contiguous()
+    raw, metadata = save(tensors, {}), _described(trained)
     # safetensors writes metadata in an order of its own, another in each process: the header is written again here.
     # A file is the header's length (8 bytes, little-endian), the header in JSON, padded with spaces, and the tensors.
     length = int.from_bytes(raw[:8], "little")
-    tensors = {name: value for name, value in json.loads(raw[8 : 8 + length]).items() if name != "__metadata__"}
-    header = json.dumps({"__metadata__": metadata, **tensors}, separators=(",", ":")).encode()
+    places = {name: value for name, value in json.loads(raw[8 : 8 + length]).items() if name != "__metadata__"}
+    header = json.dumps({"__metadata__": metadata, **places}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     path.write_bytes(len(header).to_bytes(8, "little") + header + raw[8 + length :])
 
@@ -143,7 +151,7 @@ def _logits_of_safetensors(trained: TrainedNet, path: Path, images: Tensor) -> T
     from alexnet_dist.nets.alexnet import AlexNet
 
     net = AlexNet(trained.net.table).eval()
-    net.load_state_dict(load_file(path))
+    net.load_state_dict({name: value for name, value in load_file(path).items() if name != MEAN_IMAGE})
     logits: Tensor = net(images)
     return logits
 

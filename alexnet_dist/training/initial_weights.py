@@ -17,6 +17,7 @@ from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.torchvision_names import TORCHVISION_NET, from_torchvision, has_torchvision_names
 from alexnet_dist.training.checkpoints import reader
+from alexnet_dist.training.checkpoints.files import MEAN_IMAGE
 
 FIELD = "net.weights"
 # Settings that do not change what weights compute, or that may be others than the weights were trained with.
@@ -118,7 +119,8 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UsageError(FIELD, path, error.strerror or "cannot be read") from None
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            names = [name for name in file.keys() if name != MEAN_IMAGE]  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except SafetensorError:
         pass
     try:

@@ -112,7 +112,7 @@ def save(components: Components, run: RunContext, done: int) -> None:
         "versions": versions() if world.rank == 0 else {},
         "generator": GENERATOR,
     }
-    run.checkpoints.save(components.engine.state(), done, facts)
+    run.checkpoints.save(components.state(), done, facts)
     run.rounds.saved()
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from alexnet_dist import registry
-from alexnet_dist.data.transforms import InputTransform
+from alexnet_dist.data.crops import resize
 from alexnet_dist.errors import UsageError
 from alexnet_dist.training.trained_net import load_trained_net
 
@@ -35,7 +35,8 @@ class Predictor:
                 "--checkpoint", checkpoint, f"its net takes {table.channels} channels, image files have 1 or 3"
             )
         self._net, self._mode = trained.net, _MODES[table.channels]
-        self._transform = InputTransform.of(data, table.size, torch.float32)
+        self._transform = trained.transform()
+        self._side = None if trained.mean_image is None else min(trained.mean_image.shape[-2:])
         names = registry.data_sets[data.name].facts(data).class_names
         self._names = names if len(names) == table.classes else tuple(f"class {i}" for i in range(table.classes))
 
@@ -46,10 +47,19 @@ class Predictor:
         Raises:
             UsageError: the file cannot be read as an image.
         """
-        images = self._transform(_read(path, self._mode).unsqueeze(0))
+        images = self._transform(self._sized(_read(path, self._mode).unsqueeze(0)))
         probabilities = self._net(images)[0].softmax(0)
         best = probabilities.topk(min(SHOWN, len(probabilities)))
         return [(self._names[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+
+    def _sized(self, pixels: Tensor) -> Tensor:
+        """An image whose shorter side has the length that training images had, where the net sees only a square."""
+        if self._transform.crop is None:
+            return pixels
+        height, width = pixels.shape[-2:]
+        # 256 for squares of 224, as in 2012; the mean image knows what it really was.
+        side = self._side or round(self._transform.crop * 8 / 7)
+        return resize(pixels, height * side // min(height, width), width * side // min(height, width))
 
 
 def _read(path: Path, mode: str) -> Tensor:

@@ -37,6 +37,7 @@ from alexnet_dist.strategies.base import Strategy
 from alexnet_dist.strategies.check import check_experiment
 from alexnet_dist.strategies.engines.base import Dtypes, Engine
 from alexnet_dist.telemetry.trackers import check_trackers
+from alexnet_dist.training.checkpoints.files import MEAN_IMAGE
 from alexnet_dist.training.initial_weights import load_initial_weights
 from alexnet_dist.training.optimizers import make_optimizer
 from alexnet_dist.training.schedules import Position
@@ -74,6 +75,13 @@ class Components:
     @property
     def transform(self) -> InputTransform:
         return self.augmenter.transform
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint holds: the engine's state, and the mean image where inputs need it. Collective."""
+        state, statistics = self.engine.state(), self.augmenter.statistics
+        if self.experiment.data.normalise == "mean_image" and statistics is not None:
+            state[MEAN_IMAGE] = statistics.mean_image
+        return state
 
     @property
     def total_steps(self) -> int:

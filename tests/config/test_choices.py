@@ -90,6 +90,15 @@ def check_broken(word: str) -> None:
                 all_of(parts)
 
 
+def check_views(word: str) -> None:
+    crop, images = DataConfig(crop=6), torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
+    transform = InputTransform.of(crop, 6, torch.float32)
+    inputs = {"1": [transform(images)], "10": list(transform.views(images))}[word]
+    assert len({tuple(image.flatten().tolist()) for image in inputs}) == int(word)
+    flags = ["--train.evaluate_views", word, "--data.crop=24"]
+    assert resolve(load(flags), 1).train.evaluate_views == int(word)
+
+
 def check_dtype(word: str) -> None:
     assert WIRE_DTYPES[word] == {"fp32": "float32", "bf16": "bfloat16"}[word]
 
@@ -109,6 +118,7 @@ IMPLEMENTED: dict[str, Callable[[str], None]] = {
     "data.normalise": check_normalise,
     "data.broken": check_broken,
     "strategy.gradient_dtype": check_dtype,
+    "train.evaluate_views": check_views,
     "compare.scaling": check_scaling,
 }
 

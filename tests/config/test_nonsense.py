@@ -108,6 +108,7 @@ RULES: dict[str, dict[str, Valid]] = {
         "max_steps": optional(whole(1)), "precision": one_of("fp64", "fp32", "tf32", "bf16", "fp16"),
         "compile": boolean, "clip_norm": optional(number(0, 1e9, with_low=False)), "profile": optional(whole(1, 1000)),
         "timeout": whole(1, 86_400), "evaluate": boolean, "evaluate_samples": optional(whole(1)),
+        "evaluate_views": lambda v: type(v) is int and v in (1, 10),
     },
     "checkpoint": {
         "every_steps": whole(0), "every_seconds": optional(whole(1, 10**6)), "keep": whole(1, 10**6), "keep_every": optional(whole(1)), "background": boolean,

@@ -20,6 +20,7 @@ from typing import Any
 FOLDER, LATEST, MANIFEST = "checkpoints", "latest", "checkpoint.json"
 PREFIX, _WRITING, _REPLACED, _DAMAGED, _LATEST = "step-", ".writing-", ".replaced-", "damaged-", ".latest"
 FORMAT = 1
+MEAN_IMAGE = "input.mean_image"  # a tensor beside a strategy's state, where data.normalise is mean_image
 
 
 class Damaged(Exception):

@@ -15,7 +15,7 @@ from alexnet_dist.distributed.mesh import World
 from alexnet_dist.errors import UsageError, refusing
 from alexnet_dist.strategies.engines.base import WEIGHT
 from alexnet_dist.training.checkpoints import files
-from alexnet_dist.training.checkpoints.files import Damaged, Manifest
+from alexnet_dist.training.checkpoints.files import MEAN_IMAGE, Damaged, Manifest
 
 # Changing one of these would make it a different net or a different training; all others may change on resuming.
 NET = (*(f"net.{field}" for field in NetConfig.model_fields if field != "weights"), "data.normalise")
@@ -98,12 +98,22 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
 
 def read_whole_weights(path: Path) -> dict[str, Tensor]:
     """A whole net's weights by one-device name, in the dtype that they were trained in; in this process alone."""
+    return {name.removeprefix(WEIGHT): weight for name, weight in _read_whole(path, WEIGHT).items()}
+
+
+def read_mean_image(path: Path) -> Tensor | None:
+    """The mean image that inputs need, fp32 (channels, height, width); None where they need none."""
+    return _read_whole(path, MEAN_IMAGE).get(MEAN_IMAGE)
+
+
+def _read_whole(path: Path, prefix: str) -> dict[str, Tensor]:
     reader = HuggingFaceStorageReader(str(path))
     held = reader.read_metadata().state_dict_metadata
-    weights: dict[str, Any] = {
+    tensors: dict[str, Any] = {
         name: torch.empty(tensor.size, dtype=tensor.properties.dtype)
         for name, tensor in held.items()
-        if name.startswith(WEIGHT) and isinstance(tensor, TensorStorageMetadata)
+        if name.startswith(prefix) and isinstance(tensor, TensorStorageMetadata)
     }
-    load(weights, storage_reader=reader, no_dist=True)
-    return {name.removeprefix(WEIGHT): weight for name, weight in weights.items()}
+    if tensors:
+        load(tensors, storage_reader=reader, no_dist=True)
+    return tensors
