@@ -111,7 +111,9 @@ RULES: dict[str, dict[str, Valid]] = {
         "evaluate_views": lambda v: type(v) is int and v in (1, 10),
     },
     "checkpoint": {
-        "every_steps": whole(0), "every_seconds": optional(whole(1, 10**6)), "keep": whole(1, 10**6), "keep_every": optional(whole(1)), "background": boolean,
+        "every_steps": whole(0), "every_seconds": optional(whole(1, 10**6)), "keep": whole(1, 10**6),
+        "keep_every": optional(whole(1)),
+        "background": boolean,
     },
     "tracking": {
         "with": several(one_of("wandb", "tensorboard")), "wandb": boolean, "project": optional(name),

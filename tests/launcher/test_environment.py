@@ -1,8 +1,10 @@
 """What the environment says about ranks, as users and clusters leave it: a mistake is one line, and exit code 2."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-import preloaded
 import pytest
 from conftest import ROOT
 
@@ -10,13 +12,13 @@ from alexnet_dist.errors import FAILED, USAGE
 from alexnet_dist.launcher.launch_line import free_port
 from alexnet_dist.launcher.slurm import allocation_warnings
 
-TRAIN = [str(ROOT / "launch/train.py"), "--config", str(ROOT / "configs/smoke.yaml")]
+TRAIN = [sys.executable, str(ROOT / "launch/train.py"), "--config", str(ROOT / "configs/smoke.yaml")]
 WORLD = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "2000"}
 
 
-def refusal(words: list[str], environment: dict[str, str]) -> str:
+def refusal(line: list[str], environment: dict[str, str]) -> str:
     """The only line of a program that is refused."""
-    done = preloaded.run(words, environment)
+    done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == USAGE and done.stdout == "", done.stdout + done.stderr
     (printed,) = done.stderr.splitlines()
     return printed
@@ -57,9 +59,8 @@ def test_whatever_runs_on_ranks_asks_the_same(command: str, tmp_path: Path) -> N
     requests = tmp_path / "requests"
     requests.write_text('[{"flags": [], "steps": 1, "output": "trace", "reference": null}]')
     flags = {"doctor": [], "evaluate": ["--checkpoint", "run"]}.get(command.split()[-1], [str(requests)])
-    assert refusal(["-m", *command.split(), *flags], {"OMPI_COMM_WORLD_SIZE": "4"}).startswith(
-        "error: OMPI_COMM_WORLD_SIZE: 4: without RANK"
-    )
+    line = [sys.executable, "-m", *command.split(), *flags]
+    assert refusal(line, {"OMPI_COMM_WORLD_SIZE": "4"}).startswith("error: OMPI_COMM_WORLD_SIZE: 4: without RANK")
 
 
 @pytest.mark.parametrize(
