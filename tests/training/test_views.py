@@ -1,7 +1,6 @@
 """Ten views in training and evaluation, for several strategies; the mean image goes with the checkpoint."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,7 @@ def by_hand(folder: Path, pixels: torch.Tensor, labels: torch.Tensor, mean_image
 
 @pytest.mark.usefixtures("fashion_mnist")
 def test_ten_views_of_every_strategy_and_the_mean_image(train: Train, tmp_path: Path, fashion_mnist: Path) -> None:
-    run = train(1, [*SMOKE, *TEN], launcher=[sys.executable])
+    run = train(1, [*SMOKE, *TEN])
     assert run.code == 0, run.output
     parts = read_fashion_mnist(str(fashion_mnist))
     pixels, labels = (values[:101] for values in parts["t10k"])
