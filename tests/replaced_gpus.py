@@ -41,7 +41,8 @@ class Machine:
         }
         for function, answer in answers.items():
             monkeypatch.setattr(torch.cuda, function, answer)
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        for variable in ("CUDA_VISIBLE_DEVICES", "ACCELERATE_USE_CPU"):  # Accelerate sets the second in this process
+            monkeypatch.delenv(variable, raising=False)
 
 
 NO_GPU, ONE, TWO, EIGHT = Machine(), Machine((A100,)), Machine((A100,) * 2), Machine((A100,) * 8)

@@ -15,7 +15,8 @@ from alexnet_dist.registry import commands
 ABOUT = """Accuracy of a checkpoint on the test images, on the ranks that a launcher started, however many.
 
 Dotted flags win over the checkpoint's experiment: data.*, strategy.*, train.precision,
-train.evaluate_samples, train.evaluate_views and train.timeout; net.* and data.normalise are the checkpoint's.
+train.evaluate_samples, train.evaluate_views and train.timeout.
+net.* and data.normalise are the checkpoint's.
 
 alexnet-dist evaluate --checkpoint runs/NAME
 alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkpoint runs/NAME

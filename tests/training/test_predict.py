@@ -38,3 +38,12 @@ def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
         for probability, i in zip(best.values.tolist(), best.indices.tolist(), strict=True):
             expected.append(f"  {probability:8.2%}  {CLASS_NAMES[i]}")
     assert done.stdout.splitlines() == expected
+
+
+def test_the_first_layers_kernels(smoke_run: Path, tmp_path: Path) -> None:
+    done = preloaded.command("filters", str(smoke_run), "--output", "filters.png")
+    assert done.returncode == 0 and done.stdout.startswith("filters.png: ") and "colour" not in done.stdout
+    with Image.open("filters.png") as image:
+        assert image.size[0] > 100
+    again = preloaded.command("filters", str(smoke_run), "--output", "filters.png")
+    assert again.returncode == 2 and again.stderr.startswith("error: --output: filters.png: exists already")

@@ -1,0 +1,60 @@
+"""`alexnet-dist filters`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from alexnet_dist.commands import Command
+from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.output import check_output
+from alexnet_dist.config.schema import FilePath, Group, Role
+from alexnet_dist.errors import DONE, UsageError
+from alexnet_dist.registry import commands
+
+ABOUT = """The first layer's kernels as a picture (Figure 3 of the paper), and how much of them is colour.
+
+alexnet-dist filters runs/NAME --output filters.png
+"""
+
+
+class FiltersFlags(Group):
+    checkpoint: Annotated[list[FilePath], Role.ARGUMENT] = Field(
+        min_length=1, max_length=1, description="a checkpoint, or the folder of a run"
+    )
+    output: FilePath = Field("filters.png", min_length=1, description="the picture's file, PNG")
+
+
+FLAGS = Flags(FiltersFlags)
+
+
+def run(flags: Sequence[str]) -> int:
+    """Write the picture and print each tower's colour.
+
+    Raises:
+        UsageError: there is no checkpoint, its kernels are neither grey nor RGB, or the file cannot be written.
+    """
+    own, _ = FLAGS.split(flags)
+    checkpoint, output = Path(own.checkpoint[0]), Path(own.output)
+    check_output(output)
+    from alexnet_dist.nets.filters import colour_shares, picture
+    from alexnet_dist.training.trained_net import load_trained_net
+
+    trained = load_trained_net(checkpoint)
+    table, kernels = trained.net.table, trained.net.get_parameter("conv1.weight").detach()
+    if table.channels not in (1, 3):
+        raise UsageError("CHECKPOINT", checkpoint, f"its kernels have {table.channels} channels: a picture has 1 or 3")
+    try:
+        picture(kernels, table.towers).save(output, "PNG")
+    except OSError as error:
+        raise UsageError("--output", output, f"cannot be written ({error})") from None
+    print(f"{output}: {len(kernels)} kernels after step {trained.step}")
+    if table.channels == 3:
+        for tower, part in enumerate(kernels.chunk(table.towers)):
+            shares = colour_shares(part)
+            print(f"tower {tower}: {shares.mean():.1%} of a kernel's energy is colour (deviation {shares.std():.1%})")
+    return DONE
+
+
+COMMAND = commands.register(Command("filters", "the first layer's kernels, and their colour", run, FLAGS, ABOUT))
