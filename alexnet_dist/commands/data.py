@@ -13,6 +13,7 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.output import check_output
 from alexnet_dist.config.schema import FilePath, Group, Role
 from alexnet_dist.distributed.cores import available_cores
 from alexnet_dist.errors import DONE, RankFailed, RunFailed, UsageError, one_of
@@ -162,6 +163,7 @@ def _verify(own: DataFlags, words: Sequence[str]) -> None:
 
 def _show(own: DataFlags, words: Sequence[str]) -> None:
     (folder,) = _named(words, "FOLDER")
+    check_output(Path(own.output))
     import numpy as np
     import torch
 
