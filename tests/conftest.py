@@ -125,6 +125,15 @@ def train(tmp_path: Path) -> Train:
 
 
 @pytest.fixture(autouse=True)
+def _environment_is_restored() -> Iterator[None]:
+    """Accelerate and DeepSpeed write to the environment of the process that they run in."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def _nothing_is_left(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test writes lies in its own folder; what it has started ends with it."""
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,7 @@ BUSY = "print(flush=True)\nwhile True: pass"
 
 
 def row(efficiency: float) -> Row:
-    timings = Timings(32, [[[1.0, 1.0]] * 5] * 3)
+    timings = Timings(32, [[1.0] * 5] * 3)
     figures = Figures(
         timings=timings, step=median_estimate(timings.step_seconds), images_per_second=throughput_estimate(timings),
         parts={}, wire="fp32", sent_bytes=0, expected_bytes=0, constant_bytes=0, peak_memory_bytes=1, parameters=1,

@@ -74,9 +74,9 @@ def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> No
 
 def test_one_rank_has_no_links_and_writes_so(tmp_path: Path) -> None:
     flags = ["--output", str(tmp_path / "links.json"), "--data.name", "synthetic"]
-    assert finished(doctor(*flags))[0] == 0
+    assert doctor(*flags)[0] == 0
     assert json.loads((tmp_path / "links.json").read_text())["links"] == []
-    code, lines = finished(doctor(*flags))
+    code, lines = doctor(*flags)
     assert code == 2 and lines[-1].endswith("links.json: exists already: choose another name")
 
 

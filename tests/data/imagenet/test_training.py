@@ -13,7 +13,8 @@ import torch
 from conftest import ROOT
 from image_files import CPU, class_folders, opened
 
-from alexnet_dist import cli
+from alexnet_dist import cli, registry
+from alexnet_dist.config.schema import DataConfig
 from alexnet_dist.data.dataset import Samples
 from alexnet_dist.data.loader import Loader
 from alexnet_dist.data.order import Order
@@ -41,13 +42,18 @@ def prepared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def seen(samples: Samples, shards: int, accumulate: int, workers: int, start: int = 0) -> dict[tuple[int, int], str]:
+def seen(
+    samples: Samples, augment: str, shards: int, accumulate: int, workers: int, start: int = 0
+) -> dict[tuple[int, int], str]:
     """By step and row of the global batch: the sample and a checksum of its pixels, over all ranks."""
     found, order = {}, Order(Rng(3), len(samples), 24)
+    settings = DataConfig(augment=augment)
+    transform = InputTransform.of(settings, 64, torch.float32, None)
+    entry = registry.augmentations[augment]
+    augmenter = registry.load(entry.augmenter)(settings, transform, Rng(3), samples.statistics())
     for index in range(shards):
         shard = SampleShard(index, shards, tuple(range(shards)))
-        transform = InputTransform(64, torch.float32)
-        loader = Loader(samples, order, shard, accumulate, transform, workers, 2, CPU)
+        loader = Loader(samples, order, shard, accumulate, augmenter, workers, 2, CPU)
         for number, batch in enumerate(loader.micro_batches(start, 5)):
             step = start + number // accumulate
             for row, sample, image in zip(
@@ -57,15 +63,17 @@ def seen(samples: Samples, shards: int, accumulate: int, workers: int, start: in
     return found
 
 
-@pytest.mark.parametrize("kind", ["files", "shards"])
-def test_every_world_sees_the_same_samples_and_pixels(kind: str, folder: Path, prepared: Path) -> None:
+@pytest.mark.parametrize(
+    "kind, augment", [("files", "none"), ("files", "inception"), ("shards", "inception"), ("shards", "alexnet")]
+)
+def test_every_world_sees_the_same_samples_and_pixels(kind: str, augment: str, folder: Path, prepared: Path) -> None:
     root = folder if kind == "files" else prepared
-    expected = seen(opened(root).train, 1, 1, 0)
+    expected = seen(opened(root).train, augment, 1, 1, 0)
     steps = {step for step, _ in expected}
     assert steps == {0, 1, 2, 3, 4} and len({row.split()[0] for row in expected.values()}) == len(opened(root).train)
     for shards, accumulate, workers in ((2, 1, 1), (2, 2, 2), (4, 1, 3), (4, 2, 4), (1, 1, 4)):
-        assert seen(opened(root, workers).train, shards, accumulate, workers) == expected
-    late = seen(opened(root, 2).train, 2, 1, 2, start=2)  # as after a resume in mid-epoch
+        assert seen(opened(root, workers).train, augment, shards, accumulate, workers) == expected
+    late = seen(opened(root, 2).train, augment, 2, 1, 2, start=2)  # as after a resume in mid-epoch
     assert late == {place: sample for place, sample in expected.items() if place[0] >= 2}
 
 
