@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -68,6 +69,13 @@ def _check_normalise(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         "deviations above 0"
     )
     raise PydanticCustomError("normalise", form)
+
+
+def _check_views(value: Any) -> Any:
+    """True and 1.0 equal 1, and would pass for it."""
+    if type(value) is not int:
+        raise PydanticCustomError("views", "Input should be 1 or 10")
+    return value
 
 
 Normalise = Annotated[
@@ -258,7 +266,7 @@ class TrainConfig(Group):
     timeout: int = Field(20, ge=1, le=86_400, description="seconds until a rank that does not answer ends the run")
     evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
     evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")
-    evaluate_views: Literal[1, 10] = Field(
+    evaluate_views: Annotated[Literal[1, 10], BeforeValidator(_check_views)] = Field(
         1,
         description="squares of data.crop pixels of a test image: the centre; or four corners, centre and their mirror "
         "images, whose probabilities are averaged",
