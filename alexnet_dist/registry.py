@@ -73,7 +73,7 @@ class Registry(Generic[Entry]):
         """
         entries = self._all()
         if name not in entries:
-            raise UsageError(self.kind, name, one_of(name, entries))
+            raise UsageError(self.kind, name, one_of(name, sorted(entries)))
         return entries[name]
 
     def _all(self) -> dict[str, Entry]:
