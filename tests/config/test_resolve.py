@@ -36,6 +36,11 @@ def test_settings_without_effect_are_named() -> None:
             ["checkpoint.keep: 5 has no effect with checkpoint.every_steps 0",
              "checkpoint.background: False has no effect with checkpoint.every_steps 0"],
         ),
+        (["--checkpoint.every-steps=0", "--checkpoint.every-seconds=60", "--checkpoint.keep=5"], []),
+        (
+            ["--checkpoint.every-steps=0", "--checkpoint.every-seconds=60", "--checkpoint.keep-every=20"],
+            ["checkpoint.keep_every: 20 keeps what the clock makes a multiple of it by chance: set every_steps"],
+        ),
         (["--checkpoint.every-steps=10", "--checkpoint.keep-every=20"], []),
         (
             ["--checkpoint.every-steps=500", "--checkpoint.keep-every=300"],
