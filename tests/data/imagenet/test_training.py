@@ -1,13 +1,16 @@
-"""Training on image files: the same samples and pixels for every world and strategy."""
+"""Training on image files: the same samples and pixels for every world, across a kill, from slow and failing disks."""
 
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
 
+import launched
 import pytest
 import torch
 from conftest import ROOT
@@ -46,11 +49,9 @@ def seen(
     samples: Samples, augment: str, shards: int, accumulate: int, workers: int, start: int = 0
 ) -> dict[tuple[int, int], str]:
     """By step and row of the global batch: the sample and a checksum of its pixels, over all ranks."""
-    found, order = {}, Order(Rng(3), len(samples), 24)
-    settings = DataConfig(augment=augment)
-    transform = InputTransform.of(settings, 64, torch.float32, None)
-    entry = registry.augmentations[augment]
-    augmenter = registry.load(entry.augmenter)(settings, transform, Rng(3), samples.statistics())
+    found, order, settings = {}, Order(Rng(3), len(samples), 24), DataConfig(augment=augment, colour_noise=0.0)
+    make = registry.load(registry.augmentations[augment].augmenter)
+    augmenter = make(settings, InputTransform(64, torch.float32), Rng(3), None)
     for index in range(shards):
         shard = SampleShard(index, shards, tuple(range(shards)))
         loader = Loader(samples, order, shard, accumulate, augmenter, workers, 2, CPU)
@@ -63,9 +64,7 @@ def seen(
     return found
 
 
-@pytest.mark.parametrize(
-    "kind, augment", [("files", "none"), ("files", "inception"), ("shards", "inception"), ("shards", "alexnet")]
-)
+@pytest.mark.parametrize("kind, augment", [("files", "none"), ("files", "inception"), ("shards", "alexnet")])
 def test_every_world_sees_the_same_samples_and_pixels(kind: str, augment: str, folder: Path, prepared: Path) -> None:
     root = folder if kind == "files" else prepared
     expected = seen(opened(root).train, augment, 1, 1, 0)
@@ -98,6 +97,64 @@ def test_the_commands_of_the_page(photographs: Path, tmp_path: Path) -> None:
     assert summary["eval"]["unique_samples"] == 26 and 0 <= summary["data_wait_fraction"] < 1
 
 
+def test_a_killed_run_goes_on_in_mid_epoch(folder: Path, tmp_path: Path) -> None:
+    flags = [
+        *NET,
+        "--data.root",
+        str(folder),
+        "--train.global_batch",
+        "8",
+        "--train.epochs",
+        "3",
+        "--data.workers",
+        "2",
+    ]
+    flags += ["--checkpoint.every_steps", "3", "--strategy.name", "ddp", "--train.evaluate", "false"]
+    flags += ["--tracking.log_every", "1"]
+    whole = launched.start(tmp_path / "whole", 2, flags)
+    code, lines = whole.end()
+    assert code == 0, lines
+    assert "  train/c1/image7.JPEG: empty" in lines
+    killed = launched.start(tmp_path / "killed", 2, flags)
+    killed.wait_until(lambda: launched.checkpoint(killed.folder, 3).exists() and killed.ranks())
+    killed.ranks()[1].kill()
+    assert killed.end()[0] != 0
+    again = launched.start(tmp_path / "killed", 2, [*flags, "--run.resume", "auto"])
+    code, lines = again.end()
+    assert code == 0 and any(line.startswith("going on after step ") for line in lines), lines
+    timeless = ("step", "loss", "samples", "sample_fingerprint", "epoch")
+    told = [
+        [{name: line[name] for name in timeless} for line in map(json.loads, (run.folder / "metrics.jsonl").open())]
+        for run in (whole, again)
+    ]
+    assert told[0] == told[1] and len(told[0]) == 24
+
+
 def test_the_strategies_train_alike(prepared: Path, capfd: pytest.CaptureFixture[str]) -> None:
     flags = ["--strategies", "ddp,split", "--ranks", "2", "--train.precision", "fp64", "--train.global_batch", "8"]
     assert cli.main(["parity", *flags, *NET, "--data.root", str(prepared)]) == 0, capfd.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> str:
+    compiler = shutil.which("cc") or shutil.which("c++")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("no compiler, or not Linux")
+    library = tmp_path_factory.mktemp("disk") / "disk.so"
+    source = Path(__file__).with_name("disk.c")
+    subprocess.run([compiler, "-x", "c", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    return str(library)
+
+
+def test_a_disk_that_fails_once_and_one_that_goes_on_failing(disk: str, prepared: Path, tmp_path: Path) -> None:
+    flags = [*NET, "--data.root", str(prepared), "--train.global_batch", "16", "--strategy.name", "single"]
+    flags += ["--train.evaluate", "false", "--checkpoint.every_steps", "0"]
+    slow = {"LD_PRELOAD": disk, "SLOW_MICROSECONDS": "20000", "FAIL_AFTER": "30", "FAIL_TIMES": "1"}
+    code, lines = launched.start_alone(tmp_path / "once", flags, slow).end()
+    assert code == 0, lines
+    wait = json.loads((tmp_path / "once/summary.json").read_text())["data_wait_fraction"]
+    assert wait > 0.5  # twenty milliseconds an image: the figure tells that the disk is slow
+    dead = {"LD_PRELOAD": disk, "FAIL_AFTER": "30"}
+    code, lines = launched.start_alone(tmp_path / "dead", flags, dead).end()
+    assert code == 1 and any("train-0000" in line and "Input/output error" in line for line in lines), lines
+    assert os.path.exists(tmp_path / "dead/exit.json")
