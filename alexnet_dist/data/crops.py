@@ -28,19 +28,27 @@ def square_at(images: Tensor, size: int, place: tuple[float, float]) -> Tensor:
     return images[..., top : top + size, left : left + size]
 
 
-def squares(images: Tensor, size: int, top: Tensor, left: Tensor) -> Tensor:
-    """A square of each image, at a place of its own.
+def squares(images: Tensor, size: int, top: Tensor, left: Tensor, which: Tensor) -> Tensor:
+    """A square of each image, at a place of its own; some are mirrored.
 
     Args:
         images: (rows, channels, height, width).
         top, left: int64 (rows,), on the images' device.
+        which: are mirrored, bool (rows,), on the images' device.
 
     Returns:
         (rows, channels, size, size) in channels-last memory.
     """
+    if images.device.type == "cpu":  # row by row: what moves are whole lines of pixels
+        result = _channels_last(images, size, size)
+        places = zip(top.tolist(), left.tolist(), which.tolist(), strict=True)
+        for row, (above, before, is_mirrored) in enumerate(places):
+            square = images[row, :, above : above + size, before : before + size]
+            result[row] = square.flip(2) if is_mirrored else square
+        return result
     windows = images.permute(0, 2, 3, 1).unfold(1, size, 1).unfold(2, size, 1).movedim(3, -1)
     rows = torch.arange(len(images), device=images.device)
-    return windows[rows, top, left].permute(0, 3, 1, 2)
+    return mirrored(windows[rows, top, left].permute(0, 3, 1, 2), which)
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
@@ -49,7 +57,18 @@ def mirrored(images: Tensor, which: Tensor) -> Tensor:
     Args:
         which: bool (rows,), on the images' device.
     """
+    if images.device.type == "cpu":  # row by row, for the same reason
+        result = _channels_last(images, *images.shape[-2:])
+        for row, is_mirrored in enumerate(which.tolist()):
+            result[row] = images[row].flip(2) if is_mirrored else images[row]
+        return result
     return torch.where(which[:, None, None, None], images.flip(3), images)
+
+
+def _channels_last(images: Tensor, height: int, width: int) -> Tensor:
+    """Room for as many images of another size."""
+    shape = (*images.shape[:2], height, width)
+    return torch.empty(shape, dtype=images.dtype, device=images.device, memory_format=torch.channels_last)
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:

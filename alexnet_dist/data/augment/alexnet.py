@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from alexnet_dist.config.schema import DataConfig
 from alexnet_dist.data.augment.base import Augmenter
-from alexnet_dist.data.crops import mirrored, resize, squares
+from alexnet_dist.data.crops import resize, squares
 from alexnet_dist.data.dataset import on_device
 from alexnet_dist.data.statistics import Statistics
 from alexnet_dist.data.transforms import InputTransform, check_crop
@@ -52,7 +52,7 @@ class AlexNetAugmenter(Augmenter):
         free = torch.tensor(pixels.shape[-2:]) - crop + 1
         top, left = on_device((draws[:, :2] * free).long(), device).unbind(1)
         flipped = on_device(draws[:, 2] < 0.5, device)
-        return resize(mirrored(squares(pixels, crop, top, left), flipped), size, size)
+        return resize(squares(pixels, crop, top, left, flipped), size, size)
 
 
 def principal_components(covariance: Tensor) -> Tensor:

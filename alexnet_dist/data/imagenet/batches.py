@@ -68,10 +68,10 @@ class BatchReader:
         pinned = self._device.type == "cuda"  # memory that the GPU copies from while the host goes on
         pixels = torch.empty((len(ids), size, size, 3), dtype=torch.uint8, pin_memory=pinned)
         labels = torch.empty(len(ids), dtype=torch.int64, pin_memory=pinned)
-        numbers, array = ids.tolist(), pixels.numpy()
+        numbers, array, found = ids.tolist(), pixels.numpy(), labels.numpy()
 
         def fill_row(row: int) -> None:
-            labels[row] = self._fill_row(row, numbers[row], array[row], fill)
+            found[row] = self._fill_row(row, numbers[row], array[row], fill)
 
         self.threads.each(len(ids), fill_row)
         images = pixels.permute(0, 3, 1, 2)

@@ -33,7 +33,9 @@ class Table:
     @classmethod
     def of(cls, folder: Path, index: Index, part: str) -> "Table":
         files = index.parts[part]
-        return cls(np.load(folder / files.table.name, mmap_mode="r"), [folder / shard.name for shard in files.shards])
+        # A plain array: every look into a memmap would make another one.
+        rows = np.asarray(np.load(folder / files.table.name, mmap_mode="r"))
+        return cls(rows, [folder / shard.name for shard in files.shards])
 
     def name(self, number: int) -> str:
         """A sample's place, for messages."""

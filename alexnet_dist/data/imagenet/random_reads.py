@@ -58,7 +58,7 @@ class RandomReads:
         self._lock = threading.Lock()
         weakref.finalize(self, _close, self._descriptors)
 
-    def read(self, file: int, offset: int, length: int) -> bytes:
+    def read(self, file: int, offset: int, length: int) -> bytearray:
         """A piece of a file.
 
         Raises:
@@ -67,7 +67,7 @@ class RandomReads:
         """
         buffer = bytearray(length)
         self.read_into(file, offset, memoryview(buffer))
-        return bytes(buffer)
+        return buffer
 
     def read_into(self, file: int, offset: int, target: memoryview) -> None:
         """Fill `target` with a piece of a file; as `read`."""

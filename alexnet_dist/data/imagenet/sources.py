@@ -98,4 +98,4 @@ class Members(Source):
         self._files, self._places = RandomReads(archives), places
 
     def read(self, index: int) -> bytes:
-        return self._files.read(*self._places[index].tolist())
+        return bytes(self._files.read(*self._places[index].tolist()))
