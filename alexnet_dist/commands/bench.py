@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.precisions import cpu_multiplies_bf16
-from alexnet_dist.config.schema import Group
+from alexnet_dist.config.schema import FilePath, Group, Role
 from alexnet_dist.errors import DONE, UsageError, one_of
 from alexnet_dist.registry import commands
 
@@ -29,16 +29,23 @@ WIDTH = 100
 ABOUT = """How fast this machine trains: each case a ratio of two programs that take turns.
 
 alexnet-dist bench --only norm --rounds 5 --steps 10
+alexnet-dist bench loader                  our ways to load images against torchvision's usual one, on the same files
 """
 
 
 class BenchFlags(Group):
-    only: str = Field("", description="cases whose name contains this; default: all")
+    what: Annotated[Literal["training", "loader"], Role.ARGUMENT] = Field(
+        "training", description="what is measured: steps of training runs, or loading of images"
+    )
+    root: FilePath | None = Field(
+        None, description="loader: folder of JPEG files by class; default: photographs, made 500 x 375 and 110 kB"
+    )
+    only: str = Field("", description="training: cases whose name contains this; default: all")
     rounds: int = Field(3, ge=1, description="times that the two programs of a case take turns")
-    steps: int = Field(8, ge=1, description="measured steps of each run")
-    batch: int = Field(128, ge=1, description="global batch")
+    steps: int = Field(8, ge=1, description="training: measured steps of each run")
+    batch: int = Field(128, ge=1, description="training: global batch")
     precision: Literal["fp32", "bf16"] | None = Field(
-        None, description="default: bf16 where this CPU multiplies it, else fp32"
+        None, description="training: default: bf16 where this CPU multiplies it, else fp32"
     )
 
 
@@ -53,6 +60,8 @@ def run(flags: Sequence[str]) -> int:
         RunFailed: a program failed.
     """
     own, _ = FLAGS.split(flags)
+    if own.what == "loader":
+        return _loader(own)
     # On a GPU machine, too: both sides of a ratio must run on the same device, and the baselines are for the CPU.
     os.environ["ACCELERATE_USE_CPU"] = "true"
     from rich.progress import Progress
@@ -79,19 +88,11 @@ def run(flags: Sequence[str]) -> int:
 
 def _show(results: Sequence[Result], rounds: int, settings: Settings) -> None:
     """Print a row per benchmark."""
-    import platform
-    from datetime import date
-
-    import torch
     from rich.console import Console
     from rich.table import Table
 
-    from alexnet_dist.distributed.cores import available_cores
-    from alexnet_dist.telemetry.hardware import cpu_name
-
-    machine = f"{cpu_name()}, {available_cores()} cores, torch {torch.__version__}, {platform.system()}"
     how = f"median of {rounds} rounds of {settings.steps} steps"
-    table = Table(title=f"{machine}, {date.today()}\n{settings.precision}, global batch {settings.batch}, {how}")
+    table = Table(title=f"{_machine()}\n{settings.precision}, global batch {settings.batch}, {how}")
     for column in ("case", "ours", "other", "ratio", "range"):
         table.add_column(column, justify="left" if column == "case" else "right")
     for result in results:
@@ -105,6 +106,51 @@ def _show(results: Sequence[Result], rounds: int, settings: Settings) -> None:
             f"{min(result.ratios):.2f}-{max(result.ratios):.2f}",
         )
     Console(width=None if Console().is_terminal else WIDTH).print(table)
+
+
+def _machine() -> str:
+    """What was measured on, and when."""
+    import platform
+    from datetime import date
+
+    import torch
+
+    from alexnet_dist.distributed.cores import available_cores
+    from alexnet_dist.telemetry.hardware import cpu_name
+
+    system = f"{available_cores()} cores, torch {torch.__version__}, {platform.system()}"
+    return f"{cpu_name()}, {system}, {date.today()}"
+
+
+def _loader(own: BenchFlags) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from alexnet_dist.bench.loader_cases import CASES, measure_loaders, median, multiples, scaling
+    from alexnet_dist.distributed.cores import available_cores
+    from alexnet_dist.telemetry.hardware import load_warnings
+
+    for line in load_warnings():
+        print(f"warning: {line}", flush=True)
+    cores = (1, 2) if available_cores() > 1 else (1,)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("", total=len(CASES) * own.rounds * len(cores) + 1, completed=-1)
+        measured = measure_loaders(
+            own.root, own.rounds, cores, lambda text: bar.update(task, advance=1, description=text)
+        )
+    table = Table(title=f"{_machine()}\nimages per second of CPU time, median of {own.rounds} rounds")
+    for column in ("case", "images/s", "multiple", "range", "two cores / one"):
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for case in CASES:
+        ratios = multiples(measured, case.name)
+        both = f"{scaling(measured, case.name, 2):.2f}" if len(cores) > 1 else ""
+        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
+        table.add_row(
+            case.name, f"{median(measured[case.name, 1]):.0f}", f"{statistics.median(ratios):.2f}", spread, both
+        )
+    Console(width=None if Console().is_terminal else WIDTH).print(table)
+    return DONE
 
 
 COMMAND = commands.register(

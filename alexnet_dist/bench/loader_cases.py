@@ -1,0 +1,124 @@
+"""Measures the ways to load images that `bench.loaders` has, in turn, on the same files."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image, ImageOps
+
+from alexnet_dist.bench.loaders import Rates
+from alexnet_dist.data.fetch.photographs import fetch
+from alexnet_dist.data.imagenet.index import Encoding
+from alexnet_dist.data.imagenet.layouts import find_layout
+from alexnet_dist.data.imagenet.listing import list_images
+from alexnet_dist.data.imagenet.prepare import Preparation
+from alexnet_dist.errors import RunFailed
+
+# As ILSVRC's files are on the median, and 110 kB on the mean, which photographs of this size have at this quality.
+WIDTH, HEIGHT, QUALITY = 500, 375, 98
+USUAL = "the usual loader"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Attributes:
+    program: of `bench.loaders`.
+    data: "files", "jpeg" or "raw".
+    images: measured in a round.
+    """
+
+    name: str
+    program: str
+    data: str
+    images: int
+
+
+CASES = (
+    Case(USUAL, "usual", "files", 1_500),
+    Case("JPEG files, random resized crops", "files", "files", 2_500),
+    Case("prepared JPEG, q90 4:2:0, random crops", "prepared", "jpeg", 8_000),
+    Case("prepared raw, random crops", "prepared", "raw", 24_000),
+)
+
+Measured = Mapping[tuple[str, int], Sequence[Rates]]  # by case and cores, a round each
+
+
+def measure_loaders(root: str | None, rounds: int, cores: Sequence[int], progress: Callable[[str], None]) -> Measured:
+    """Measure all cases.
+
+    Args:
+        root: a folder with a folder of JPEG files for each class; None takes photographs, made as large as ILSVRC's.
+        cores: how many to run on, each.
+        progress: called with a line of text before each run.
+
+    Raises:
+        UsageError: the images are missing.
+        RunFailed: a program failed.
+    """
+    found: dict[tuple[str, int], list[Rates]] = {(case.name, count): [] for case in CASES for count in cores}
+    with TemporaryDirectory(prefix="alexnet-bench-") as name:
+        work = Path(name)
+        progress("preparing")
+        folders = {"files": _typical_files(work / "files") if root is None else Path(root).expanduser()}
+        for kind in ("jpeg", "raw"):
+            folders[kind] = _prepared(folders["files"], work / kind, kind)
+        for number in range(rounds):
+            for case in CASES if number % 2 == 0 else reversed(CASES):
+                for count in cores:
+                    progress(f"{case.name}, {count} cores")
+                    found[case.name, count].append(_run(case, folders[case.data], count, work / "rates.json"))
+    return found
+
+
+def multiples(measured: Measured, name: str) -> list[float]:
+    """Of each round: a case's images per CPU second over the usual loader's, on one core."""
+    return [ours.cpu / usual.cpu for ours, usual in zip(measured[name, 1], measured[USUAL, 1], strict=True)]
+
+
+def scaling(measured: Measured, name: str, cores: int) -> float:
+    """Images per second of wall time on so many cores over those on one; of each the best, the least disturbed."""
+    return max(rates.wall for rates in measured[name, cores]) / max(rates.wall for rates in measured[name, 1])
+
+
+def median(rates: Sequence[Rates]) -> float:
+    """Images per CPU second."""
+    return statistics.median(each.cpu for each in rates)
+
+
+def _typical_files(folder: Path) -> Path:
+    for path in sorted(fetch(None).glob("*/*/**/*.webp")):
+        with Image.open(path) as image:
+            if min(image.size) < HEIGHT or max(image.size) < WIDTH:
+                continue
+            size = (WIDTH, HEIGHT) if image.width >= image.height else (HEIGHT, WIDTH)
+            fitted = ImageOps.fit(image.convert("RGB"), size)
+        target = folder / path.parts[-3] / f"{path.parent.name}-{path.stem}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fitted.save(target, quality=QUALITY, subsampling=2)
+    return folder
+
+
+def _prepared(source: Path, target: Path, kind: str) -> Path:
+    is_raw = kind == "raw"
+    encoding = Encoding(
+        kind="raw" if is_raw else "jpeg",
+        size=256,
+        quality=None if is_raw else 90,
+        subsampling=None if is_raw else "420",
+    )
+    Preparation(list_images(find_layout(source)), target, encoding, 4096, 2, refuse=False).run(lambda done: None)
+    return target
+
+
+def _run(case: Case, root: Path, cores: int, output: Path) -> Rates:
+    line = [sys.executable, "-m", "alexnet_dist.bench.loaders", case.program, "--root", str(root)]
+    line += ["--cores", str(cores), "--images", str(case.images), "--output", str(output)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunFailed(f"{case.name}: {' '.join(done.stderr.split())[-300:]}")
+    return Rates(**json.loads(output.read_text()))
