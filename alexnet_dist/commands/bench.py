@@ -29,7 +29,7 @@ WIDTH = 100
 ABOUT = """How fast this machine trains: each case a ratio of two programs that take turns.
 
 alexnet-dist bench --only norm --rounds 5 --steps 10
-alexnet-dist bench loader                  our ways to load images against torchvision's usual one, on the same files
+alexnet-dist bench loader       our ways to load images, and torchvision's usual one
 """
 
 
