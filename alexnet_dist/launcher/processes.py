@@ -155,13 +155,15 @@ def _end_tree(process: subprocess.Popen[str]) -> None:
 
 
 def _reason(output: str) -> str:
-    """Why ranks failed, in one line: the first "error:" line of the output; without one, that a rank was killed; else
-    the exception of the first traceback, which caused those of the other ranks and of the launcher; else the last line.
-    """
+    """Why ranks failed, in one line: the first "error:" line of the output; without one, the signal that ended a rank;
+    else the exception of the first traceback, which caused those of the other ranks and of the launcher; else the last
+    line."""
     lines = [re.sub(r"^\[rank\d+\]: ?", "", line).rstrip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if not errors and "(SIGKILL)" in output:
-        errors = ["a rank was killed: most often it ran out of memory"]
+    signals = re.findall(r"\((SIG[A-Z]+)\) received", output)  # by torch's agent: the root cause is the last
+    if not errors and signals:
+        killed = "a rank was killed: most often it ran out of memory"
+        errors = [killed if signals[-1] == "SIGKILL" else f"a rank was ended by {signals[-1]}"]
     trace = dropwhile(lambda line: not line.startswith("Traceback"), lines)
     exceptions = [line for line in list(trace)[1:] if not line.startswith(" ")]
     return [*errors, *exceptions, *lines[-1:], ""][0][:REASON_LENGTH].strip()

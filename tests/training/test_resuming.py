@@ -89,7 +89,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     damaged = checkpoint(left.folder, 8) / shard.name
     damaged.mkdir()  # a read error, as a disk gives
     for path in files.list_checkpoints(left.folder / files.FOLDER):
-        with pytest.raises(files.Damaged, match="cannot be read|was changed"):
+        with pytest.raises(files.Damaged, match=r"cannot be read|was changed"):
             files.verify(path)
     shutil.rmtree(left.folder / files.FOLDER)
     anew = train(1, [*more, "--train.max_steps", "9"])
