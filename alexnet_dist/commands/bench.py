@@ -16,7 +16,7 @@ from pydantic import Field
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.precisions import cpu_multiplies_bf16
-from alexnet_dist.config.schema import FilePath, Group, Role
+from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.errors import DONE, UsageError, one_of
 from alexnet_dist.registry import commands
 

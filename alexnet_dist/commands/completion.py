@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 from alexnet_dist.commands import Command
 from alexnet_dist.config.fields import choices, has_role, is_boolean, is_list
 from alexnet_dist.config.flags import Flag, Flags
-from alexnet_dist.config.schema import Experiment, Group, Role
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import Group, Role
 from alexnet_dist.errors import DONE
 from alexnet_dist.registry import commands
 

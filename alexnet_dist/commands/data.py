@@ -14,7 +14,7 @@ from pydantic import Field
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.output import check_output
-from alexnet_dist.config.schema import FilePath, Group, Role
+from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.distributed.cores import available_cores
 from alexnet_dist.errors import DONE, RankFailed, RunFailed, UsageError, one_of
 from alexnet_dist.registry import commands

@@ -10,7 +10,8 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
 from alexnet_dist.config.output import check_output
-from alexnet_dist.config.schema import Experiment, FilePath, Group
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.imports import quick_imports
 from alexnet_dist.launcher.environment import enter_world
 from alexnet_dist.launcher.launch_line import CLI

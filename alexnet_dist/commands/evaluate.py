@@ -7,7 +7,8 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.schema import Experiment, FilePath, Group
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.imports import quick_imports
 from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of
 from alexnet_dist.registry import commands

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.schema import FilePath, Group
+from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.errors import DONE, FAILED, UsageError
 from alexnet_dist.registry import commands
 

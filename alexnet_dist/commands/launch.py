@@ -22,7 +22,7 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.schema import Group
+from alexnet_dist.config.values import Group
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.launch_line import TRAIN, Nodes, launch_environment, launch_line
 from alexnet_dist.registry import commands

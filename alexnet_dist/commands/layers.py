@@ -15,7 +15,8 @@ from alexnet_dist.config.load import load
 from alexnet_dist.config.output import FLAG, check_output
 from alexnet_dist.config.precisions import Precision
 from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.config.schema import Experiment, FilePath, Group
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.costs.collectives import sent_by_all_reduce
 from alexnet_dist.costs.layers import LayerRow, check_ranks, layer_rows, totals
 from alexnet_dist.costs.operations import training_operations

@@ -16,7 +16,8 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
-from alexnet_dist.config.schema import Experiment, Group, StrategyName, TrainConfig
+from alexnet_dist.config.schema import Experiment, TrainConfig
+from alexnet_dist.config.values import Group, StrategyName
 from alexnet_dist.errors import DONE, FAILED
 from alexnet_dist.registry import commands, precisions
 

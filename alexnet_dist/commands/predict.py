@@ -8,7 +8,7 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.schema import FilePath, Group, Role
+from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.errors import DONE, USAGE, UsageError
 from alexnet_dist.launcher.exit_status import print_reason
 from alexnet_dist.registry import commands

@@ -10,7 +10,7 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import read_file
 from alexnet_dist.config.plain_yaml import one_line
-from alexnet_dist.config.schema import FilePath, Group, Role
+from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.costs.units import three_digits
 from alexnet_dist.errors import DONE, UsageError, reason_of
 from alexnet_dist.registry import commands

@@ -12,7 +12,8 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
-from alexnet_dist.config.schema import Experiment, Group, StrategyName
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import Group, StrategyName
 from alexnet_dist.errors import DONE, UsageError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.config.schema import Experiment, Group
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import Group
 from alexnet_dist.errors import UsageError
 
 ABOUT = """What each strategy does, and the memory that it takes for the given net.

@@ -9,7 +9,8 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import describe, load
 from alexnet_dist.config.resolve import resolve
-from alexnet_dist.config.schema import Experiment, Group
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import Group
 from alexnet_dist.imports import quick_imports
 from alexnet_dist.launcher.environment import enter_world
 from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of, named_run_dir

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load_as, read_flags
-from alexnet_dist.config.schema import Experiment, FilePath, Group
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.errors import UsageError
 
 SETTINGS = "comparison.yaml"  # in the comparison's folder

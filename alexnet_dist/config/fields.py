@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from alexnet_dist.config.plain_yaml import one_line
-from alexnet_dist.config.schema import OneOf, Role
+from alexnet_dist.config.values import OneOf, Role
 
 
 def parts(annotation: Any) -> Iterator[Any]:

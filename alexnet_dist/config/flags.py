@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 
 from alexnet_dist.config.fields import choices, fields_of, has_role, is_boolean, is_list, is_text, takes_words
 from alexnet_dist.config.plain_yaml import parse_yaml
-from alexnet_dist.config.schema import Experiment, FilePath, Group, Role
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.errors import UsageError, closest, one_of
 
 CONFIG = "config"

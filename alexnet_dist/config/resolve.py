@@ -9,11 +9,11 @@ from alexnet_dist.config.schema import (
     CheckpointConfig,
     DataConfig,
     Experiment,
-    Group,
     NetConfig,
     OptimConfig,
     TrackingConfig,
 )
+from alexnet_dist.config.values import Group
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.catalogue import Options
 from alexnet_dist.nets.table import Table

@@ -4,120 +4,26 @@ Fields that are None by default take the value that belongs to the rest (the net
 set's number of classes); `resolve` fills them in, so that a run's `config.yaml` has no gaps.
 """
 
-import os
-from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
+from pydantic import Field
+
+from alexnet_dist.config.values import (
+    AugmentationName,
+    Crossing,
+    DataName,
+    FilePath,
+    Group,
+    Name,
+    NetName,
+    Normalise,
+    OptimizerName,
+    PrecisionName,
+    ScheduleName,
+    StrategyName,
+    TrackerName,
+    Views,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-
-from alexnet_dist import registry
-
-
-class Role(Enum):
-    """Marks a field by what its value is for."""
-
-    PATH = "a file, or a folder"
-    ARGUMENT = "of a command's own fields, the one that is given without a flag"
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """Marks a text field whose value names an entry of a registry, or is one of some further words.
-
-    Names are looked up when a value is checked, not when this module is imported: plugins may import it.
-    """
-
-    registry: registry.Registry[Any]
-    further: tuple[str, ...] = ()
-
-    def choices(self) -> tuple[str, ...]:
-        return (*self.further, *self.registry.names())
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def _check(self, value: str) -> str:
-        *others, last = (f"'{choice}'" for choice in self.choices())
-        if value not in self.choices():
-            raise PydanticCustomError(
-                "one_of", "Input should be {choices}", {"choices": " or ".join([", ".join(others), last])}
-            )
-        return value
-
-
-def _check_normalise(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    try:
-        checked = handler(value)
-        if isinstance(checked, str) or (len({len(part) for part in checked}) == 1 and min(checked[1], default=0) > 0):
-            return checked
-    except ValidationError:
-        pass
-    form = (
-        "Input should be 'none', 'imagenet', 'mean_image' or [[mean, …], [deviation, …]], a value per channel, "
-        "deviations above 0"
-    )
-    raise PydanticCustomError("normalise", form)
-
-
-def _check_views(value: Any) -> Any:
-    """True and 1.0 equal 1, and would pass for it."""
-    if type(value) is not int:
-        raise PydanticCustomError("views", "Input should be 1 or 10")
-    return value
-
-
-Normalise = Annotated[
-    Literal["none", "imagenet", "mean_image"] | Annotated[list[list[float]], Field(min_length=2, max_length=2)],
-    WrapValidator(_check_normalise),
-]
-
-
-def _check_path(given: str) -> str:
-    """A path as it is used: with the home folder for ~, and no longer than file systems take."""
-    path = os.path.expanduser(given) if given.startswith("~") else given
-    problem = None
-    if not path or "\0" in path:
-        problem = "Input should name a file or a folder"
-    elif path.startswith("~"):
-        problem = "there is no such home folder: name another, or set HOME"
-    elif len(path.encode()) > _MAX_PATH or any(len(name.encode()) > _MAX_NAME for name in path.split("/")):
-        problem = f"Input should have at most {_MAX_NAME} bytes in a name and {_MAX_PATH} in all"
-    if problem is not None:
-        raise PydanticCustomError("path", "{problem}", {"problem": problem})
-    return path
-
-
-_MAX_NAME, _MAX_PATH = 255, 4095  # of Linux and macOS; in all 1,024 on macOS
-
-NetName = Annotated[str, OneOf(registry.nets)]
-DataName = Annotated[str, OneOf(registry.data_sets)]
-AugmentationName = Annotated[str, OneOf(registry.augmentations)]
-StrategyName = Annotated[str, OneOf(registry.strategies, ("auto",))]
-OptimizerName = Annotated[str, OneOf(registry.optimizers)]
-ScheduleName = Annotated[str, OneOf(registry.schedules)]
-PrecisionName = Annotated[str, OneOf(registry.precisions)]
-TrackerName = Annotated[str, OneOf(registry.trackers)]
-Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
-FilePath = Annotated[str, Role.PATH, AfterValidator(_check_path)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
-
-
-class Group(BaseModel):
-    """A group of fields: unknown names and wrong types are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True)
 
 
 class NetConfig(Group):
@@ -266,7 +172,7 @@ class TrainConfig(Group):
     timeout: int = Field(20, ge=1, le=86_400, description="seconds until a rank that does not answer ends the run")
     evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
     evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")
-    evaluate_views: Annotated[Literal[1, 10], BeforeValidator(_check_views)] = Field(
+    evaluate_views: Views = Field(
         1,
         description="squares of data.crop pixels of a test image: the centre; or four corners, centre and their mirror "
         "images, whose probabilities are averaged",

@@ -15,7 +15,8 @@ from alexnet_dist.compare.config import Comparison
 from alexnet_dist.config.fields import choices, fields_of, marks
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import NORMALISATIONS, resolve, table_of
-from alexnet_dist.config.schema import DataConfig, Experiment, OneOf
+from alexnet_dist.config.schema import DataConfig, Experiment
+from alexnet_dist.config.values import OneOf
 from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.errors import RankFailed, UsageError
 from alexnet_dist.nets.alexnet import Activation

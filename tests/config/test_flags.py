@@ -9,7 +9,8 @@ from alexnet_dist.compare.config import FLAGS as COMPARE
 from alexnet_dist.compare.config import load_comparison
 from alexnet_dist.config.flags import Flags, asks_for_help
 from alexnet_dist.config.load import load
-from alexnet_dist.config.schema import Experiment, Group, Role
+from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import Group, Role
 from alexnet_dist.errors import UsageError
 
 
