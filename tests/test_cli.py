@@ -1,5 +1,6 @@
 """The command line itself: versions and help however they are asked for, and errors that are nobody's command's."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,15 +82,11 @@ def test_a_working_folder_that_was_deleted() -> None:
     assert done.stderr == "error: working folder: empty: No such file or directory: change to one that exists\n"
 
 
-def test_what_the_operating_system_refuses_is_one_line(tmp_path: Path) -> None:
+def test_what_the_operating_system_refuses_is_one_line() -> None:
     """Behind all that was printed, also where both streams lead into one file."""
-    (tmp_path / "broken.py").write_text(
-        "import errno, os\nfrom alexnet_dist.registry import commands\n"
-        "from alexnet_dist.commands import Command\ndef run(flags):\n    print('begun')\n    open('/proc/nowhere/x')\n"
-        "commands.register(Command('broken', '', run))\n"
-    )
-    line = [sys.executable, "-m", "alexnet_dist", "broken"]
-    environment = {"PYTHONPATH": str(ROOT), "ALEXNET_DIST_PLUGINS": "broken"}
+    line = [sys.executable, "-m", "alexnet_dist", "toy_refused"]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/plugins")])
+    environment = {"PYTHONPATH": path, "ALEXNET_DIST_PLUGINS": "toy_refused"}
     done = subprocess.run(
         line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False
     )

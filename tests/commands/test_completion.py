@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Sets what bash sets when TAB is pressed behind the words, and prints what it would offer.
-PRESS_TAB = """
-source "$1"; shift
-COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
-$(complete -p alexnet-dist | sed -E 's/.*-F ([^ ]+) .*/\\1/') alexnet-dist "${!#}"
-printf '%s\\n' "${COMPREPLY[@]}"
-"""
+PRESS_TAB = Path(__file__).with_name("press_tab.sh")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +19,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def offered(script: Path, *words: str) -> list[str]:
-    line = ["bash", "--norc", "-c", PRESS_TAB, "bash", str(script), "alexnet-dist", *words]
+    line = ["bash", str(PRESS_TAB), str(script), "alexnet-dist", *words]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     return done.stdout.split()

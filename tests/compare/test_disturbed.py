@@ -15,7 +15,7 @@ from alexnet_dist.compare.tables import case_table, notes
 from alexnet_dist.errors import FAILED
 from alexnet_dist.telemetry.hardware import load_warnings
 
-BUSY = "print(flush=True)\nwhile True: pass"
+BUSY = Path(__file__).with_name("busy.py")
 
 
 def row(efficiency: float) -> Row:
@@ -39,7 +39,7 @@ def test_an_efficiency_that_cannot_be_is_marked() -> None:
 
 
 def test_another_program_is_noticed_before_anything_is_measured() -> None:
-    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, str(BUSY)], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline()
         (warning,) = load_warnings()
         other.kill()

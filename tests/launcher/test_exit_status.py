@@ -29,11 +29,6 @@ def test_the_reason_is_the_first_and_the_last_that_is_told(tmp_path: Path) -> No
 
 def test_an_exit_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     """exit.json is the last file of a run: here it is in its own way."""
-    program = (
-        "import sys; from pathlib import Path; from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of\n"
-        "status = ExitStatus(); folder = Path(sys.argv[1])\n"
-        "status.own(folder); (folder / 'exit.json').mkdir()\n"
-        "sys.exit(exit_code_of(lambda _: None, status))"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    program = str(Path(__file__).with_name("no_exit_file.py"))
+    done = subprocess.run([sys.executable, program, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("error: exit.json could not be written: Is a directory")

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, Train, accelerate_launch
 
 MACOS = str(Path(__file__).with_name("macos"))
+SEVERAL = str(Path(__file__).with_name("several_commands.py"))
 FLAGS = [
     "--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--data.samples", "128",
     "--train.max_steps", "2", "--train.evaluate", "false",
@@ -86,18 +87,6 @@ def test_without_a_folder_for_temporary_files() -> None:
     assert output(line, 2).startswith("error: TMPDIR: empty: No usable temporary directory found")
 
 
-# Commands of one process, which imports torch once; a line for each: its exit code, then what it printed.
-SEVERAL = """
-import contextlib, io, json, sys
-from alexnet_dist.cli import main
-for words in json.loads(sys.argv[1]):
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        code = main(words)
-    print(json.dumps([code, printed.getvalue()]))
-"""
-
-
 @pytest.mark.usefixtures("nobody")
 def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
     """A root without the right to everything is as any user. Nothing is taken for damaged, or for not there."""
@@ -138,7 +127,7 @@ def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
          "run.dir: {0}/x: cannot be written ({1}): choose one that every node can write"),
     ]  # fmt: skip
     rights = "-dac_override,-dac_read_search"
-    line = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", sys.executable, "-c", SEVERAL]
+    line = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", sys.executable, SEVERAL]
     ends = output([*line, json.dumps([words for words, _ in cases])]).splitlines()
     for (words, problem), end in zip(cases, (json.loads(end) for end in ends), strict=True):
         code, printed = end

@@ -25,9 +25,7 @@ ENDLESS = [*QUIET, "--train.epochs", "10000", "--train.max_steps", "100000", "--
 SHORT = [*QUIET, "--train.epochs", "1"]
 OVERWRITE = [*SHORT, "--run.overwrite", "true"]
 TRAIN = [sys.executable, str(ROOT / "launch/train.py")]
-NO_LOCKS = (
-    "import errno, fcntl\ndef lockf(*_): raise OSError(errno.ENOLCK, 'No locks available')\nfcntl.lockf = lockf\n"
-)
+WITHOUT_LOCKS = {"PYTHONPATH": str(Path(__file__).with_name("no_locks"))}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -98,9 +96,7 @@ def unshare(*line: str) -> list[str]:
 @pytest.mark.parametrize("locks", [True, False])
 def test_another_container_where_locks_work_and_where_they_do_not(locks: bool, tmp_path: Path) -> None:
     """Process numbers say nothing across containers. Without locks the heartbeat tells that the run lives."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text("" if locks else NO_LOCKS)
-    environment = {"PYTHONPATH": str(tmp_path / "site")}
+    environment = {} if locks else WITHOUT_LOCKS
     run = start_line(unshare(*TRAIN, *ENDLESS, "--run.dir", str(tmp_path / "run")), tmp_path / "run", environment)
     run.wait_until(lambda: run.steps() >= 6)
     owner = json.loads((run.folder / "run.lock").read_text())
@@ -111,9 +107,7 @@ def test_another_container_where_locks_work_and_where_they_do_not(locks: bool, t
 
 @pytest.mark.parametrize("locks", [True, False])
 def test_a_killed_run_blocks_nobody(locks: bool, tmp_path: Path) -> None:
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text("" if locks else NO_LOCKS)
-    environment = {"PYTHONPATH": str(tmp_path / "site")}
+    environment = {} if locks else WITHOUT_LOCKS
     run = live(tmp_path / "run", environment)
     run.process.kill()
     run.process.wait()

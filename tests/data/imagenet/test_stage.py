@@ -72,11 +72,8 @@ def test_a_disk_that_is_too_small(prepared: Path, copies: Path, monkeypatch: pyt
 
 
 def test_several_processes_copy_once(prepared: Path, copies: Path) -> None:
-    program = (
-        "import sys, pathlib; from alexnet_dist.data.imagenet.stage import staged; "
-        "print(staged(sys.argv[1], pathlib.Path(sys.argv[2])))"
-    )
-    line = [sys.executable, "-c", program, str(prepared), str(copies)]
+    program = str(Path(__file__).with_name("copying.py"))
+    line = [sys.executable, program, str(prepared), str(copies)]
     processes = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     printed = [process.communicate(timeout=60)[0].splitlines() for process in processes]
     assert len({lines[-1] for lines in printed}) == 1

@@ -1,0 +1,5 @@
+"""Computes until it is ended; prints an empty line first."""
+
+print(flush=True)
+while True:
+    pass

@@ -1,0 +1,16 @@
+"""Started by test_torch_switches.py: switches precisions, reads all switches, compiles."""
+
+import torch
+
+from alexnet_dist import registry
+from alexnet_dist.training.torch_switches import set_switches
+
+for name in ("fp32", "tf32", "fp32"):
+    precision = registry.precisions[name]
+    set_switches(precision)
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    assert cuda.allow_tf32 == cudnn.allow_tf32 == precision.tf32
+    assert torch.get_float32_matmul_precision() and torch.backends.fp32_precision and cuda.fp32_precision
+    assert (cudnn.conv.fp32_precision == "tf32") == precision.tf32, cudnn.conv.fp32_precision
+compiled = torch.compile(lambda x: x @ x + 1, backend="aot_eager", fullgraph=True)
+assert torch.equal(compiled(torch.eye(3)), torch.eye(3) + 1)
