@@ -19,14 +19,17 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy
+# A worker for each core: programs under test wait, start up on one core, or have two ranks. Long forms want them all.
+workers=(-n "$(nproc)" --maxprocesses 8 --dist loadgroup --no-loadscope-reorder)
 case ${1:-} in
 --fast) set -- -m "not processes" "${@:2}" ;;
 --long)
   export ALEXNET_DIST_LONG=true
+  workers=()
   shift
   ;;
 esac
-.venv/bin/python -m pytest "$@"
+.venv/bin/python -m pytest "${workers[@]}" "$@"
 # On a GPU, tests marked so run by themselves: all others must not see it.
 if .venv/bin/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
   ALEXNET_DIST_GPU_TESTS=true .venv/bin/python -m pytest "$@" || [ $? -eq 5 ] # 5: none among those wanted

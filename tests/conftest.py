@@ -86,7 +86,11 @@ _STARTING_FIXTURES = {"train", "bed", "smoke_run"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests out that need a GPU, or all others; mark what starts processes (`launch/test.sh --fast`)."""
+    """Leave tests out that need a GPU, or all others; mark what starts processes (`launch/test.sh --fast`).
+
+    Of several workers one runs a whole file, whose fixtures its tests share, or all that share the Slurm cluster. Short
+    files come last: so workers end together.
+    """
     left_out = [item for item in items if (item.get_closest_marker("gpu") is not None) != ON_GPU]
     config.stash[_LEFT_OUT] = len(left_out)
     config.hook.pytest_deselected(items=left_out)
@@ -96,6 +100,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names = set(vars(item.module)) & _STARTERS | set(item.fixturenames) & _STARTING_FIXTURES
         if names:
             item.add_marker("processes")
+        item.add_marker(pytest.mark.xdist_group("bed" if "bed" in item.fixturenames else item.nodeid.split("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str:
