@@ -30,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason, code = reason_of(error), FAILED
     except KeyboardInterrupt:
         reason, code = "interrupted", INTERRUPTED
+    except Exception as error:
+        from alexnet_dist.imports import refused_variable
+
+        if (refusal := refused_variable(error)) is None:
+            raise
+        reason, code = str(refusal), USAGE
     sys.stdout.flush()  # the reason is the last line, also where both go into one file
     print(f"error: {reason}", file=sys.stderr)
     return code
@@ -39,10 +45,12 @@ def _run(arguments: list[str]) -> int:
     # Whatever is slow is imported here and below, where a Ctrl-C is handled.
     from alexnet_dist.config.flags import asks_for_help
     from alexnet_dist.distributed.cores import bound_spinning
+    from alexnet_dist.imports import drop_empty_variables
     from alexnet_dist.launcher.terminal import survive_empty_size, survive_lost_output
 
     survive_lost_output()
     survive_empty_size(os.environ)
+    drop_empty_variables(os.environ)
     bound_spinning(os.environ)
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]

@@ -3,8 +3,9 @@
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from traceback import walk_tb
 from types import FrameType
 
 from alexnet_dist.errors import INTERRUPTED, UsageError
@@ -27,15 +28,30 @@ def quick_imports() -> Iterator[None]:
     gc.disable()
     try:
         yield
-    except ValueError as error:
-        raise UsageError(
-            "environment", error, "torch and Accelerate read such variables: correct or unset it"
-        ) from error
+    except Exception as error:
+        if (refusal := refused_variable(error)) is not None:
+            raise refusal from error
+        raise
     finally:
         gc.freeze()
         gc.enable()
         if watched:
             signal.signal(signal.SIGINT, handler)
+
+
+def refused_variable(error: Exception) -> UsageError | None:
+    """A mistake in a variable, where torch or Accelerate raised the error while it was being imported; else None."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"]
+    importing = {str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames}
+    if isinstance(error, OSError | ImportError) or not importing & {"torch", "accelerate"}:
+        return None
+    return UsageError("environment", error, "torch and Accelerate read such variables: correct or unset it")
+
+
+def drop_empty_variables(environment: MutableMapping[str, str]) -> None:
+    """Forget a TORCH_LOGS that is empty, which means unset: torch could not be imported."""
+    if not environment.get("TORCH_LOGS", "-"):
+        del environment["TORCH_LOGS"]
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -70,7 +70,7 @@ def test_whatever_runs_on_ranks_asks_the_same(command: str, tmp_path: Path) -> N
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "x", "accelerate: its environment variables: invalid literal"),
         ("ACCELERATE_TORCH_DEVICE", "meta", "ACCELERATE_TORCH_DEVICE: meta: this run is on cpu: unset it"),
         ("ACCELERATE_LOG_LEVEL", "loud", "environment: Unknown level: 'LOUD': torch and Accelerate read such"),
-        ("TORCH_LOGS", "x", "environment: Invalid log settings: x"),
+        ("TORCH_DISTRIBUTED_DEBUG", "x", "environment: The value of TORCH_DISTRIBUTED_DEBUG must be OFF"),
     ],
 )
 def test_what_accelerate_would_stumble_over(name: str, value: str, problem: str) -> None:
@@ -82,6 +82,12 @@ LAUNCH = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "-
 
 def test_the_same_of_a_launcher() -> None:
     assert refusal(LAUNCH, {"TORCH_LOGS": "x"}).startswith("error: environment: Invalid log settings: x")
+
+
+def test_the_same_of_whatever_imports_torch() -> None:
+    line = [sys.executable, "-m", "alexnet_dist", "export", "--checkpoint", "nowhere", "--output", "weights"]
+    assert refusal(line, {"TORCH_LOGS": "x"}).startswith("error: environment: Invalid log settings: x")
+    assert refusal(line, {"TORCH_LOGS": ""}).startswith("error: checkpoint: nowhere: is neither")
 
 
 @pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
