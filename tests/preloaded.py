@@ -10,8 +10,10 @@ processes as a user does.
 import os
 import runpy
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import connection, forkserver, get_context
 from multiprocessing.context import ForkServerProcess
@@ -39,28 +41,65 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
-def run(words: Sequence[str], environment: Mapping[str, str] = {}, ranks: int = 1) -> CompletedProcess[str]:
-    """Run a program on ranks, and wait for them.
+@dataclass
+class Forked:
+    """A program on ranks, under way.
+
+    Attributes:
+        words: what runs.
+        processes: by rank.
+        outputs: the files that take stdout and stderr of all.
+    """
+
+    words: Sequence[str]
+    processes: list[ForkServerProcess]
+    outputs: list[Path]
+
+    def wait(self) -> CompletedProcess[str]:
+        """The exit code, that of the first rank that failed, and what all of them printed into files."""
+        code = _wait(self.processes)
+        texts = [path.read_text(errors="replace") if path.is_file() else "" for path in self.outputs]
+        return CompletedProcess(list(self.words), code, *texts)
+
+
+def start(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str] = {}, ranks: int = 1, stdout: Path | None = None
+) -> Forked:
+    """Start a program on ranks.
 
     Args:
         words: a script or `-m module`, and arguments, as for `python`.
+        folder: for the files that take the output.
         environment: is added to this process's.
+        stdout: a pipe that takes it instead.
+    """
+    outputs = [folder / "stdout", folder / "stderr"]
+    for path in outputs:
+        path.write_text("")
+    outputs[0] = stdout or outputs[0]
+    variables = [{**os.environ, **environment, **world} for world in _worlds(ranks)]
+    return Forked(words, [fork(words, own, Path.cwd(), outputs) for own in variables], outputs)
 
-    Returns:
-        The exit code, that of the first rank that failed, and what all of them printed.
+
+def fork(words: Sequence[str], environment: Mapping[str, str], folder: Path, outputs: list[Path]) -> ForkServerProcess:
+    """Start one process.
+
+    Args:
+        words: see `start`.
+        environment: all of its variables.
+        folder: where it works.
+        outputs: existing files that take stdout and stderr.
     """
     start_server()
+    process = _CONTEXT.Process(target=_become, args=(words, environment, folder, outputs))
+    process.start()
+    return process
+
+
+def run(words: Sequence[str], environment: Mapping[str, str] = {}, ranks: int = 1) -> CompletedProcess[str]:
+    """Run a program on ranks, and wait for them; see `start`."""
     with TemporaryDirectory(prefix="preloaded-") as folder:
-        outputs = [Path(folder, name) for name in ("stdout", "stderr")]
-        for path in outputs:
-            path.touch()
-        variables = [{**os.environ, **environment, **world} for world in _worlds(ranks)]
-        processes = [_CONTEXT.Process(target=_become, args=(words, own, Path.cwd(), outputs)) for own in variables]
-        for process in processes:
-            process.start()
-        code = _wait(processes)
-        stdout, stderr = (path.read_text() for path in outputs)
-        return CompletedProcess(list(words), code, stdout, stderr)
+        return start(words, Path(folder), environment, ranks).wait()
 
 
 def command(*words: str, ranks: int = 1, **environment: str) -> CompletedProcess[str]:
@@ -109,6 +148,7 @@ def _become(words: Sequence[str], environment: Mapping[str, str], folder: Path, 
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # the server may have looked for it
     sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     if words[0] == "-m":
         sys.argv = list(words[1:])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SMOKE
 from launched import Launched, checkpoint, start, start_alone, start_line
+from small_disks import NO_SPACE, fill, mounted
 
 from alexnet_dist.errors import DONE, FAILED, STOPPED
 from alexnet_dist.training.checkpoints import files
@@ -19,7 +20,6 @@ from alexnet_dist.training.checkpoints import files
 QUIET = [*SMOKE, "--data.name", "synthetic", "--data.samples", "640", "--tracking.wandb", "false"]
 QUIET += ["--train.evaluate", "false", "--train.epochs", "10000", "--tracking.log_every", "1"]
 ENDLESS = [*QUIET, "--train.max_steps", "100000"]
-NO_SPACE = "No space left on device"
 TRAIN = [sys.executable, str(ROOT / "launch/train.py")]
 
 
@@ -33,24 +33,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def larger_disk(tmp_path: Path) -> Iterator[Path]:
     """Room for two checkpoints, not for three."""
     yield from mounted(tmp_path / "disk", "1300k")
-
-
-def mounted(folder: Path, size: str) -> Iterator[Path]:
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(disk: Path) -> None:
-    with (disk / "filler").open("ab", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"0" * 1024)
-        except OSError:
-            pass
 
 
 def failed(run: Launched, *words: str) -> None:
