@@ -81,6 +81,7 @@ def train_in(folder: Path, flags: Sequence[str], ranks: int = 1, environment: Ma
 # What a test module has in its namespace, or a test among its fixtures, where it starts processes.
 _STARTERS = {
     "subprocess", "launched", "preloaded", "train_in", "launch", "start", "hold", "measure", "Bed", "Train", "Launcher",
+    "bad_starts",
 }  # fmt: skip
 _STARTING_FIXTURES = {"train", "bed", "smoke_run"}
 

@@ -26,6 +26,9 @@ if __name__ == "__main__":
 from faults.drawing import CLI, SMALL, Start, draw
 from faults.judging import End, findings, name_of, reached_ranks
 from faults.places import Place, make_place, snapshot
+from faults.starting import READ_AT_START, Process, anew, forked
+
+from alexnet_dist.launcher.processes import process_tree
 
 PATIENCE_SECONDS = 300
 MARK = "BAD_START"  # a variable by which what a start leaves behind is found
@@ -80,36 +83,31 @@ def may_mount(folder: Path) -> bool:
 def run(start: Start, place: Place, mark: str) -> End:
     """Start, disturb, and wait for the end."""
     out, err = place.root / "out", place.root / "err"
+    out.touch()
+    err.touch()
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES") if name in os.environ}
-    environment: dict[str, str | None] = {
+    drawn: dict[str, str | None] = {
         **kept, "HOME": str(place.home), "TMPDIR": str(place.temporary), "WANDB_MODE": "offline", MARK: mark,
         "XDG_CACHE_HOME": str(Path.home() / ".cache"), "LANG": "C.UTF-8", **start.environment,
     }  # fmt: skip
-    with out.open("wb") as sink, err.open("wb") as errors:
-        process = subprocess.Popen(
-            start.line,
-            cwd=place.work / start.folder,
-            env={name: value for name, value in environment.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if start.lines is not None else sink,
-            stderr=subprocess.STDOUT if start.lines is not None else errors,
-            start_new_session=True,
-        )
-        try:
-            _disturb(start, process, place)
-            code, timed_out = process.wait(PATIENCE_SECONDS), False
-        except subprocess.TimeoutExpired:
-            code, timed_out = -1, True
-            for child in [*psutil.Process(process.pid).children(recursive=True), process]:
-                child.kill()
-            process.wait()
+    environment = {name: value for name, value in drawn.items() if value is not None}
+    begin = anew if start.lines is not None or READ_AT_START & start.environment.keys() else forked
+    process = begin(start.line, environment, place.work / start.folder, [out, err], start.lines is not None)
+    try:
+        _disturb(start, process, place)
+        code, timed_out = process.wait(PATIENCE_SECONDS), False
+    except subprocess.TimeoutExpired:
+        code, timed_out = -1, True
+        for child in process_tree(process.pid):
+            child.kill()
+        process.wait(PATIENCE_SECONDS)
     texts = [path.read_text(errors="replace") for path in (out, err)]
     out.unlink()
     err.unlink()
     return End(code, *texts, timed_out)
 
 
-def _disturb(start: Start, process: subprocess.Popen[bytes], place: Place) -> None:
+def _disturb(start: Start, process: Process, place: Place) -> None:
     if start.lines is not None:
         assert process.stdout is not None
         for _ in range(start.lines):
