@@ -38,7 +38,7 @@ def run(flags: Sequence[str]) -> int:
     own, _ = FLAGS.split(flags)
     checkpoint, output = Path(own.checkpoint[0]), Path(own.output)
     check_output(output)
-    from alexnet_dist.nets.filters import colour_shares, picture
+    from alexnet_dist.nets.filters import colour_by_tower, picture
     from alexnet_dist.training.trained_net import load_trained_net
 
     trained = load_trained_net(checkpoint)
@@ -51,9 +51,8 @@ def run(flags: Sequence[str]) -> int:
         raise UsageError("--output", output, f"cannot be written ({error})") from None
     print(f"{output}: {len(kernels)} kernels after step {trained.step}")
     if table.channels == 3:
-        for tower, part in enumerate(kernels.chunk(table.towers)):
-            shares = colour_shares(part)
-            print(f"tower {tower}: {shares.mean():.1%} of a kernel's energy is colour (deviation {shares.std():.1%})")
+        for tower, (mean, deviation) in enumerate(colour_by_tower(kernels, table.towers)):
+            print(f"tower {tower}: {mean:.1%} of a kernel's energy is colour (deviation {deviation:.1%})")
     return DONE
 
 

@@ -37,7 +37,8 @@ def log_comparison(report: Report, pictures: Mapping[str, Path], say: Callable[[
             tracking.finish(_summary(row.figures, row.verdict == "same"))
     table = case_table(SPEED, report.rows)
     tracking = track(comparison, f"{comparison.folder.name}-summary")
-    tracking.show("comparison", [heading.title for heading in table.headings], table.rows, pictures)
+    tracking.show_table("comparison", [heading.title for heading in table.headings], table.rows)
+    tracking.show_pictures(pictures)
     tracking.finish({"summary": report.summary})
     for line in dict.fromkeys(lines):  # every case says the same
         say(line)

@@ -112,6 +112,8 @@ def warnings(experiment: Experiment) -> list[str]:
         found.append("train.evaluate_samples has no effect with train.evaluate false")
     if train.evaluate_views > 1 and not train.evaluate:
         found.append("train.evaluate_views has no effect with train.evaluate false")
+    if experiment.tracking.filters_every is not None and net.channels not in (1, 3):
+        found.append(f"tracking.filters_every has no effect with net.channels {net.channels}: a picture has 1 or 3")
     found += _checkpoint_warnings(experiment.checkpoint)
     return found + _tracking_warnings(experiment.tracking)
 

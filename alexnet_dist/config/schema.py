@@ -204,6 +204,13 @@ class TrackingConfig(Group):
     project: Name | None = Field(None, description="W&B project; default: WANDB_PROJECT, else alexnet-dist")
     group: Name | None = Field(None, description="W&B group; default: WANDB_RUN_GROUP")
     log_every: int = Field(10, ge=1, le=1_000_000, description="steps in a window, which is printed and logged")
+    filters_every: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="epochs between two pictures of the first layer's kernels, one more at the end: in the run's "
+        "folder and in trackers, with each tower's share of colour; default: none",
+    )
 
     @property
     def trackers(self) -> list[str]:

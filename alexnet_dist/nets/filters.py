@@ -29,6 +29,12 @@ def colour_shares(kernels: Tensor) -> Tensor:
     return torch.where(energy > 0, off_grey / energy, 0.0)
 
 
+def colour_by_tower(kernels: Tensor, towers: int) -> list[tuple[float, float]]:
+    """Mean and standard deviation of the colour shares of each tower's kernels."""
+    shares = [colour_shares(part) for part in kernels.chunk(towers)]
+    return [(float(part.mean()), float(part.std())) for part in shares]
+
+
 def picture(kernels: Tensor, towers: int) -> Image.Image:
     """The kernels of each tower as a block of rows, each kernel scaled to its own largest weight; grey is zero.
 

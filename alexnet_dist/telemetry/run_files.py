@@ -13,7 +13,7 @@ from alexnet_dist.telemetry.step_record import StepRecord
 
 CONFIG, METRICS, EVALUATION, SUMMARY = "config.yaml", "metrics.jsonl", "evaluation.json", "summary.json"
 EXIT, TRACE, LAUNCHER, LOCK = "exit.json", "trace.json", "launcher.json", "run.lock"
-LOGS = "logs"
+LOGS, FILTERS = "logs", "filters"
 PROGRAM = "alexnet-dist"
 
 # What a file system or another system puts into a folder: the folder is empty all the same.

@@ -12,6 +12,7 @@ from alexnet_dist.errors import Diverged, RunFailed, Stopped
 from alexnet_dist.rng import GENERATOR
 from alexnet_dist.telemetry.versions import versions
 from alexnet_dist.training.evaluate import Evaluation, evaluate
+from alexnet_dist.training.filter_pictures import is_pictured, picture_filters
 from alexnet_dist.training.rounds import Outcome, Verdict
 from alexnet_dist.training.run_context import RunContext
 from alexnet_dist.training.step import training_step
@@ -137,6 +138,8 @@ def end_epoch(components: Components, run: RunContext, done: int) -> None:
     Raises:
         Stopped: see `run_steps`.
     """
+    if is_pictured(components, done):
+        picture_filters(components, run, done)
     if components.experiment.train.evaluate:
         evaluate_epoch(components, run, done)
     else:

@@ -14,6 +14,7 @@ from alexnet_dist.telemetry.run_files import (
     CONFIG,
     EVALUATION,
     EXIT,
+    FILTERS,
     LAUNCHER,
     LOCK,
     LOGS,
@@ -148,7 +149,14 @@ def _is_prepared(folder: Path, found: set[str]) -> bool:
 
 def _own_names() -> set[str]:
     """What a run may have written; a directory that holds anything else is not touched."""
-    return {*_FILES, *(temporary_name(Path(name)).name for name in _FILES), CHECKPOINTS, LOGS, *trackers.names()}
+    return {
+        *_FILES,
+        *(temporary_name(Path(name)).name for name in _FILES),
+        CHECKPOINTS,
+        LOGS,
+        FILTERS,
+        *trackers.names(),
+    }
 
 
 def _delete_run(folder: Path) -> None:

@@ -79,7 +79,7 @@ def normalise(v: Any) -> bool:
 LAYERS = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 RULES: dict[str, dict[str, Valid]] = {
     "net": {
-        "name": one_of("alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_small"),
+        "name": one_of("alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_96", "alexnet_small"),
         "towers": optional(whole(1, 16)), "exchange": optional(several(one_of(*LAYERS))), "norm": optional(boolean),
         "pool_overlap": optional(boolean), "activation": optional(one_of("relu", "tanh")),
         "dropout": optional(number(0, 1, with_high=False)), "weights": optional(path),
@@ -117,7 +117,7 @@ RULES: dict[str, dict[str, Valid]] = {
     },
     "tracking": {
         "with": several(one_of("wandb", "tensorboard")), "wandb": boolean, "project": optional(name),
-        "group": optional(name), "log_every": whole(1, 10**6),
+        "group": optional(name), "log_every": whole(1, 10**6), "filters_every": optional(whole(1, 10**6)),
     },
     "run": {
         "name": optional(name), "dir": optional(path), "seed": whole(0, 2**63 - 1), "overwrite": boolean,

@@ -148,8 +148,8 @@ class Engine(ABC):
         """Whole gradients under one-device names, between `forward_backward` and `apply`. Collective."""
 
     @abstractmethod
-    def weights(self) -> dict[str, Tensor]:
-        """Whole weights under one-device names. Collective."""
+    def weights(self, *names: str) -> dict[str, Tensor]:
+        """Whole weights under one-device names: those that are named, else all. Collective."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:

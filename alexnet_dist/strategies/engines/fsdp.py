@@ -133,8 +133,8 @@ class FsdpEngine(Engine):
     def gradients(self) -> dict[str, Tensor]:
         return {name: _whole(self._gradient(name)) for name in self._sharded}
 
-    def weights(self) -> dict[str, Tensor]:
-        return {name: _whole(sharded.detach()) for name, sharded in self._sharded.items()}
+    def weights(self, *names: str) -> dict[str, Tensor]:
+        return {name: _whole(self._sharded[name].detach()) for name in names or self._sharded}
 
     def state(self) -> dict[str, Tensor]:
         return live_state(self._parts.items(), self._optimizer, self._shown)

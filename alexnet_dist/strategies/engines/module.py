@@ -141,8 +141,8 @@ class ModuleEngine(Engine):
         factor = 1.0 if self._scale is None else self._scale.factor
         return {name: self._whole(self._gradient(name)) / factor for name in self._parameters}
 
-    def weights(self) -> dict[str, Tensor]:
-        return {name: self._whole(parameter.detach()) for name, parameter in self._parameters.items()}
+    def weights(self, *names: str) -> dict[str, Tensor]:
+        return {name: self._whole(self._parameters[name].detach()) for name in names or self._parameters}
 
     def state(self) -> dict[str, Tensor]:
         state = live_state(self._parameters.items(), self._optimizer, self._shown)

@@ -140,10 +140,11 @@ class ZeroEngine(Engine):
     def gradients(self) -> dict[str, Tensor]:
         return self._by_name(self._gradient)
 
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self, *names: str) -> dict[str, Tensor]:
         from deepspeed.utils import safe_get_full_fp32_param
 
-        return self._by_name(safe_get_full_fp32_param)
+        parameters = dict(self._net.named_parameters())
+        return {name: safe_get_full_fp32_param(parameters[name]) for name in names or parameters}
 
     def state(self) -> dict[str, Tensor]:
         return zero_state.show(self._net, self._engine, self._mesh)

@@ -70,10 +70,13 @@ class Tracker(ABC):
     def log(self, values: Mapping[str, Any], step: int) -> None:
         """Log numbers by name after so many optimizer steps."""
 
-    def show(  # noqa: B027 - most cannot
-        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], pictures: Mapping[str, Path]
+    def show_table(  # noqa: B027 - most cannot
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     ) -> None:
-        """Log a table and PNG pictures by name, in a tracker that can show them."""
+        """Log a table, in a tracker that can show one."""
+
+    def show_pictures(self, pictures: Mapping[str, Path], step: int) -> None:  # noqa: B027 - most cannot
+        """Log PNG pictures by name after so many optimizer steps, in a tracker that can show them."""
 
     @abstractmethod
     def finish(self, summary: Mapping[str, Any]) -> None:
@@ -110,11 +113,13 @@ class Tracking:
         """Log numbers by name after so many optimizer steps."""
         self._each(lambda tracker: tracker.log(values, step))
 
-    def show(
-        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], pictures: Mapping[str, Path]
-    ) -> None:
-        """Log a table and PNG pictures by name."""
-        self._each(lambda tracker: tracker.show(title, columns, rows, pictures))
+    def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Log a table."""
+        self._each(lambda tracker: tracker.show_table(title, columns, rows))
+
+    def show_pictures(self, pictures: Mapping[str, Path], step: int = 0) -> None:
+        """Log PNG pictures by name after so many optimizer steps."""
+        self._each(lambda tracker: tracker.show_pictures(pictures, step))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Store the summary and close."""

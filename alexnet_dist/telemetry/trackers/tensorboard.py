@@ -39,12 +39,12 @@ class TensorBoardTracker(Tracker):
         self._tracker.log(dict(values), step)
         self._last_step = step
 
-    def show(
-        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], pictures: Mapping[str, Path]
-    ) -> None:
+    def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         lines = [columns, ["---"] * len(columns), *rows]
         self._tracker.log({title: "\n".join(f"| {' | '.join(cells)} |" for cells in lines)}, 0)
-        self._tracker.log_images({name: _pixels(path) for name, path in pictures.items()}, 0, dataformats="NHWC")
+
+    def show_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        self._tracker.log_images({name: _pixels(path) for name, path in pictures.items()}, step, dataformats="NHWC")
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._tracker.log({"summary": _code(json.dumps(summary, indent=2, default=str))}, self._last_step)

@@ -68,14 +68,15 @@ class WandbTracker(Tracker):
     def log(self, values: Mapping[str, Any], step: int) -> None:
         self._tracker.log(dict(values), step=step)
 
-    def show(
-        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], pictures: Mapping[str, Path]
-    ) -> None:
+    def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         import wandb
 
-        table = wandb.Table(columns=list(columns), data=[list(cells) for cells in rows])
-        shown = {title: table, **{name: wandb.Image(str(path)) for name, path in pictures.items()}}
-        self._tracker.log(shown, step=0)
+        self._tracker.log({title: wandb.Table(columns=list(columns), data=[list(cells) for cells in rows])}, step=0)
+
+    def show_pictures(self, pictures: Mapping[str, Path], step: int) -> None:
+        import wandb
+
+        self._tracker.log({name: wandb.Image(str(path)) for name, path in pictures.items()}, step=step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Waits for the upload, for the limit at most.
