@@ -29,21 +29,22 @@ WIDTH = 100
 ABOUT = """How fast this machine trains: each case a ratio of two programs that take turns.
 
 alexnet-dist bench --only norm --rounds 5 --steps 10
-alexnet-dist bench loader       our ways to load images, and torchvision's usual one
+alexnet-dist bench loader         our ways to load images, and torchvision's usual one
+alexnet-dist bench augmentation   our augmentations, and torchvision's v2 transforms
 """
 
 
 class BenchFlags(Group):
-    what: Annotated[Literal["training", "loader"], Role.ARGUMENT] = Field(
-        "training", description="what is measured: steps of training runs, or loading of images"
+    what: Annotated[Literal["training", "loader", "augmentation"], Role.ARGUMENT] = Field(
+        "training", description="what is measured: steps of training runs, loading of images, or their augmentation"
     )
     root: FilePath | None = Field(
         None, description="loader: folder of JPEG files by class; default: photographs, made 500 x 375 and 110 kB"
     )
     only: str = Field("", description="training: cases whose name contains this; default: all")
     rounds: int = Field(3, ge=1, description="times that the two programs of a case take turns")
-    steps: int = Field(8, ge=1, description="training: measured steps of each run")
-    batch: int = Field(128, ge=1, description="training: global batch")
+    steps: int = Field(8, ge=1, description="training: measured steps of each run; augmentation: batches in a round")
+    batch: int = Field(128, ge=1, description="training: global batch; augmentation: batch")
     precision: Literal["fp32", "bf16"] | None = Field(
         None, description="training: default: bf16 where this CPU multiplies it, else fp32"
     )
@@ -62,6 +63,8 @@ def run(flags: Sequence[str]) -> int:
     own, _ = FLAGS.split(flags)
     if own.what == "loader":
         return _loader(own)
+    if own.what == "augmentation":
+        return _augmentation(own)
     # On a GPU machine, too: both sides of a ratio must run on the same device, and the baselines are for the CPU.
     os.environ["ACCELERATE_USE_CPU"] = "true"
     from rich.progress import Progress
@@ -149,6 +152,24 @@ def _loader(own: BenchFlags) -> int:
         table.add_row(
             case.name, f"{median(measured[case.name, 1]):.0f}", f"{statistics.median(ratios):.2f}", spread, both
         )
+    Console(width=None if Console().is_terminal else WIDTH).print(table)
+    return DONE
+
+
+def _augmentation(own: BenchFlags) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from alexnet_dist.bench.augmentation import measure_augmentation
+
+    title = f"{_machine()}\nmilliseconds of CPU time a batch of {own.batch}, one thread, median of {own.rounds} rounds"
+    table = Table(title=title)
+    for column in ("data.augment", "ours", "v2", "ratio", "range"):
+        table.add_column(column, justify="left" if column == "data.augment" else "right")
+    for name, times in measure_augmentation(own.batch, own.rounds, own.steps).items():
+        ours, theirs = statistics.median(times.ours), statistics.median(times.theirs)
+        spread = f"{min(times.ratios):.2f}-{max(times.ratios):.2f}"
+        table.add_row(name, f"{ours:.1f}", f"{theirs:.1f}", f"{statistics.median(times.ratios):.2f}", spread)
     Console(width=None if Console().is_terminal else WIDTH).print(table)
     return DONE
 
