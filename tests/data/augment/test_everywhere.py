@@ -10,6 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from alexnet_dist import registry
 from alexnet_dist.config.schema import DataConfig
 from alexnet_dist.data.augment.base import Augmenter
+from alexnet_dist.data.crops import gathered_squares, squares
 from alexnet_dist.data.dataset import InMemory
 from alexnet_dist.data.loader import Loader
 from alexnet_dist.data.order import Order
@@ -64,6 +65,19 @@ def test_ranks_threads_micro_batches_and_a_resume(name: str) -> None:
     ]
     assert len(twice) == 100  # each sample once in each epoch
     assert sum(torch.equal(first, second) for first, second in twice) == (100 if name == "none" else 0)
+
+
+def test_a_gpus_formula_cuts_the_same_squares() -> None:
+    """What a GPU computes, here on the CPU; places are drawn and made whole numbers on the CPU for both."""
+    pixels = samples(40).pixels.contiguous(memory_format=torch.channels_last)
+    draws = augmenter("alexnet", samples(40)).draw(1, torch.arange(40))
+    assert draws.device.type == "cpu"
+    top, left = (draws[:, :2] * torch.tensor([5, 5])).long().unbind(1)
+    flips = draws[:, 2] < 0.5
+    assert set(top.tolist()) == set(left.tolist()) == {0, 1, 2, 3, 4} and 0 < int(flips.sum()) < 40
+    gathered = gathered_squares(pixels, 24, top, left)
+    gathered = torch.where(flips[:, None, None, None], gathered.flip(3), gathered)
+    assert torch.equal(squares(pixels, 24, top, left, flips), gathered)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

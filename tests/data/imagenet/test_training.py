@@ -49,9 +49,9 @@ def seen(
     samples: Samples, augment: str, shards: int, accumulate: int, workers: int, start: int = 0
 ) -> dict[tuple[int, int], str]:
     """By step and row of the global batch: the sample and a checksum of its pixels, over all ranks."""
-    found, order, settings = {}, Order(Rng(3), len(samples), 24), DataConfig(augment=augment, colour_noise=0.0)
+    found, order, settings = {}, Order(Rng(3), len(samples), 24), DataConfig(augment=augment, crop=200)
     make = registry.load(registry.augmentations[augment].augmenter)
-    augmenter = make(settings, InputTransform(64, torch.float32), Rng(3), None)
+    augmenter = make(settings, InputTransform(64, torch.float32, 200), Rng(3), samples.statistics())
     for index in range(shards):
         shard = SampleShard(index, shards, tuple(range(shards)))
         loader = Loader(samples, order, shard, accumulate, augmenter, workers, 2, CPU)
@@ -64,7 +64,9 @@ def seen(
     return found
 
 
-@pytest.mark.parametrize("kind, augment", [("files", "none"), ("files", "inception"), ("shards", "alexnet")])
+@pytest.mark.parametrize(
+    "kind, augment", [("files", "none"), ("files", "inception"), ("shards", "inception"), ("shards", "alexnet")]
+)
 def test_every_world_sees_the_same_samples_and_pixels(kind: str, augment: str, folder: Path, prepared: Path) -> None:
     root = folder if kind == "files" else prepared
     expected = seen(opened(root).train, augment, 1, 1, 0)
@@ -74,6 +76,15 @@ def test_every_world_sees_the_same_samples_and_pixels(kind: str, augment: str, f
         assert seen(opened(root, workers).train, augment, shards, accumulate, workers) == expected
     late = seen(opened(root, 2).train, augment, 2, 1, 2, start=2)  # as after a resume in mid-epoch
     assert late == {place: sample for place, sample in expected.items() if place[0] >= 2}
+
+
+def test_raw_shards_have_the_pixels_of_the_files(photographs: Path, tmp_path: Path) -> None:
+    """Under the augmentation of 2012, colour noise included: the components, too, are the same."""
+    folder = class_folders(tmp_path / "images", photographs, classes=4, each=12)
+    flags = ["--format", "raw", "--shard_samples", "9"]
+    assert cli.main(["data", "prepare", "image_folder", str(folder), str(tmp_path / "raw"), *flags]) == 0
+    files = seen(opened(folder, 2).train, "alexnet", 2, 1, 2)
+    assert len(files) > 30 and files == seen(opened(tmp_path / "raw").train, "alexnet", 1, 2, 0)
 
 
 def test_the_commands_of_the_page(photographs: Path, tmp_path: Path) -> None:
