@@ -87,3 +87,13 @@ def test_the_large_batch() -> None:
     assert rates(found, 0)[WEIGHTS] == pytest.approx(peak / found.optim.warmup_steps)
     assert rates(found, 5)[WEIGHTS] == pytest.approx(peak)
     assert rates(found, 47.5)[WEIGHTS] == pytest.approx(peak / 4, rel=0.01)
+
+
+def test_the_hour_of_photographs() -> None:
+    """The first layer is that of 2012, and what differs from its augmentation is the noise alone."""
+    small, whole = recipe("photographs"), recipe("imagenet_2012")
+    first, firsts = (table_of(each.net).layers[0] for each in (small, whole))
+    assert isinstance(first, Conv) and isinstance(firsts, Conv)
+    assert (first.filters, first.kernel, first.stride) == (firsts.filters, firsts.kernel, firsts.stride)
+    assert table_of(small.net).towers == 2 and small.data.augment == whole.data.augment
+    assert small.data.crop == table_of(small.net).size

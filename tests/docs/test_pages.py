@@ -1,6 +1,6 @@
 """The commands of README and docs: what is quick is run, all others are read as the program reads them.
 
-docs/teaching.md and docs/python.md have tests of their own, which run everything on them.
+docs/teaching.md, docs/python.md and docs/recipe.md have tests of their own, which run them.
 """
 
 import json
@@ -23,7 +23,7 @@ from alexnet_dist.config.resolve import resolve
 from alexnet_dist.registry import commands
 
 PAGES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in
-         ("checkpoints", "compare", "data", "extending", "gpu", "howto", "results", "slurm"))]  # fmt: skip
+         ("checkpoints", "compare", "data", "extending", "gpu", "howto", "recipe", "results", "slurm"))]  # fmt: skip
 # Lines that start with another program, and where it is run instead.
 ELSEWHERE = {
     "launch/quickstart.sh": "ten minutes; docs/teaching.md has its commands",
