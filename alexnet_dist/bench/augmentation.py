@@ -15,7 +15,8 @@ from alexnet_dist import registry
 from alexnet_dist.config.schema import DataConfig
 from alexnet_dist.data.augment.alexnet import principal_components
 from alexnet_dist.data.augment.base import Augmenter
-from alexnet_dist.data.dataset import InMemory
+from alexnet_dist.data.dataset import InMemory, Samples
+from alexnet_dist.data.statistics import Statistics, measure
 from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.host_cpu import keep_freed_memory
 from alexnet_dist.rng import Rng
@@ -31,11 +32,21 @@ CASES = {
 }
 
 
-class Batch(InMemory):
+@dataclass(frozen=True)
+class Batch(Samples):
     """Images that are a batch as they are: to read them costs nothing."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
     def batch(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         return self.pixels, self.labels
+
+    def statistics(self) -> Statistics:
+        return measure(InMemory(self.pixels, self.labels))
 
 
 @dataclass(frozen=True)
