@@ -107,7 +107,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str:
     which = "without the marker gpu" if ON_GPU else "marked gpu"
-    return f"{config.stash[_LEFT_OUT]} tests {which} are left out" if config.stash[_LEFT_OUT] else ""
+    left_out = config.stash.get(_LEFT_OUT, 0)
+    return f"{left_out} tests {which} are left out" if left_out else ""
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alexnet_dist.gpu_check.lines import LINES, Line
+from alexnet_dist.gpu_check.worker import WHERE
 from alexnet_dist.telemetry.run_files import write_json
 
 WIDTH = 100
@@ -30,7 +32,7 @@ def run_lines(
         say: is told of each line before it starts.
 
     Returns:
-        Each line's name, result, seconds, figures and reason.
+        Each line's name, result, seconds, figures, and where it failed, reason and traceback.
     """
     results: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="alexnet-check-") as folder:
@@ -40,15 +42,12 @@ def run_lines(
             names = [line.name for line in left]
             line = [sys.executable, "-m", "alexnet_dist.gpu_check.worker", device, form, str(output), *names]
             with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as worker:
-                _follow(worker, left, len(results), output, say)
-                _end(worker)
-                error = (worker.stderr.read() if worker.stderr else "").strip().splitlines()
+                late = _follow(worker, left, len(results), output, say)
+                reason = _end(worker, left[0].limit if late else None)
             found = _read(output)
             if len(found) == len(results):  # it ended, or was ended, before the line was done
-                reason = error[-1] if error else f"not finished within {left[0].limit:.0f} s"
-                found.append(
-                    {"name": names[0], "result": FAILED, "seconds": left[0].limit, "figures": {}, "reason": reason}
-                )
+                entry = {"name": names[0], "result": FAILED, "seconds": left[0].limit, "figures": {}}
+                found.append(entry | {"reason": reason, "traceback": ""})
                 output.write_text("".join(json.dumps(entry) + "\n" for entry in found))
             results = found
     return results
@@ -56,24 +55,43 @@ def run_lines(
 
 def _follow(
     worker: "subprocess.Popen[str]", lines: Sequence[Line], before: int, output: Path, say: Callable[[str], None]
-) -> None:
-    """Wait until a worker has done its lines, has ended, or takes too long for one."""
+) -> bool:
+    """Wait until a worker has done its lines, has ended, or takes too long for one, which is True."""
     for number, line in enumerate(lines, start=before + 1):
         say(line.name)
         deadline = time.monotonic() + line.limit
         while len(_read(output)) < number:
-            if worker.poll() is not None or time.monotonic() > deadline:
-                return
+            if worker.poll() is not None:
+                return False
+            if time.monotonic() > deadline:
+                return True
             time.sleep(0.1)
         if _read(output)[-1]["result"] == FAILED:
-            return
+            return False
+    return False
 
 
-def _end(worker: "subprocess.Popen[str]") -> None:
-    """End a worker and all that it started."""
+def _end(worker: "subprocess.Popen[str]", limit: float | None) -> str:
+    """End a worker and all that it started.
+
+    Args:
+        limit: seconds that its line was given, where it took longer.
+
+    Returns:
+        Why the line is not done.
+    """
+    if limit is not None:
+        worker.send_signal(WHERE)
+        with suppress(subprocess.TimeoutExpired):
+            worker.wait(0.5)
     if worker.poll() is None:
         for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
             process.kill()
+    printed = (worker.stderr.read() if worker.stderr else "").strip().splitlines()
+    if limit is None:
+        return printed[-1] if printed else f"ended with exit code {worker.wait()}"
+    where = next((line.strip() for line in printed if "/alexnet_dist/" in line and line.startswith("  File ")), "")
+    return f"not finished within {limit:.0f} s{where and f': {where}'}"
 
 
 def _read(output: Path) -> list[dict[str, Any]]:

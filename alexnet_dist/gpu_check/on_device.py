@@ -2,28 +2,22 @@
 
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from math import isfinite
 
 import torch
 from torch import Tensor
 
-from alexnet_dist.config.load import load
+from alexnet_dist import registry
 from alexnet_dist.data.transforms import InputTransform
-from alexnet_dist.distributed.bring_up import shut_down
+from alexnet_dist.errors import UsageError
 from alexnet_dist.gpu_check.setup import Figures, Setup, require
+from alexnet_dist.gpu_check.trained import trained
 from alexnet_dist.kernels import check
 from alexnet_dist.rng import Rng
 from alexnet_dist.strategies.parts.loss_scale import START, LossScale
 from alexnet_dist.telemetry.hardware import device_name
-from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.telemetry.throughput import images_per_second
 from alexnet_dist.telemetry.versions import versions
 from alexnet_dist.training.checkpoints.host_copies import HostCopies
-from alexnet_dist.training.step import training_step
-from alexnet_dist.training.wiring import Components, build, init_ranks
-
-WARM_UP = 5  # steps: cuDNN chooses its algorithms in the first
 
 
 def machine(setup: Setup) -> Figures:
@@ -41,6 +35,8 @@ def arithmetic(setup: Setup) -> Figures:
     worst = 0.0
     shape = (2, 16, 5, 5) if setup.small else (8, 96, 27, 27)
     for case in check.cases(setup.device, shape[1]):
+        if case.memory_format != torch.channels_last and case.dtype != torch.float32:
+            continue  # Triton compiles for each, a second or more
         error = max(check.errors(case, setup.device, shape))
         require(error <= check.TOLERANCES[case.dtype], f"response norm, {case}: {error:.1e} from the formula")
         worst = max(worst, error / check.TOLERANCES[case.dtype])
@@ -59,57 +55,36 @@ def arithmetic(setup: Setup) -> Figures:
     return {"norm": f"{worst:.2f} of the tolerance at most", "pixels": f"{counts:.2f} counts"}
 
 
-@contextmanager
-def _trained(setup: Setup, *flags: str) -> Iterator[tuple[Components, Meter]]:
-    """A run in this process, without a folder."""
-    given = load([*setup.net, "--strategy.name", "single", *flags])
-    experiment, accelerator, world = init_ranks(given)
-    components = build(experiment, accelerator, world)
-    yield components, Meter(world, components.engine.samples.speakers)
-    shut_down(accelerator)
+def precisions(setup: Setup) -> Figures:
+    """The loss after a few steps in each precision that the device has."""
+    found = {}
+    for precision in ("fp32", "bf16") if setup.small else registry.precisions.names():
+        try:
+            registry.precisions[precision].check(setup.device)
+        except UsageError:
+            continue
+        with trained(setup, "--train.global_batch", "32", "--train.precision", precision) as run:
+            run.take(5)
+            loss = run.meter.flush()[-1].loss
+        require(isfinite(loss), f"{precision}: the loss is {loss}")
+        found[precision] = f"loss {loss:.3f}"
+    return found
 
 
 def no_waiting(setup: Setup) -> Figures:
     """Steps in which torch refuses whatever waits for the device."""
     steps = 5
-    with _trained(setup, "--train.clip_norm", "1", "--train.global_batch", "32") as (components, meter):
-        batches = components.micro_batches(0, WARM_UP + steps)
-        meter.start()
-        for step in range(WARM_UP):
-            training_step(components, step, batches, meter)
-        meter.flush()
+    with trained(setup, "--train.clip_norm", "1", "--train.global_batch", "32") as run:
         if setup.on_gpu:
             torch.cuda.set_sync_debug_mode("error")
         try:
-            for step in range(WARM_UP, WARM_UP + steps):
-                training_step(components, step, batches, meter)
+            run.take(steps)
         finally:
             if setup.on_gpu:
                 torch.cuda.set_sync_debug_mode("default")
-        losses = [record.loss for record in meter.flush()]
+        losses = [record.loss for record in run.meter.flush()]
     require(len(losses) == steps, "steps are missing")
     return {"steps": steps}
-
-
-def speed(setup: Setup) -> Figures:
-    """Images/s in bf16, by batch, with the response norm and without."""
-    batches, steps = ((8,), 3) if setup.small else ((32, 128, 256, 1024), 30)
-    return {
-        f"batch {batch}{'' if norm == 'true' else ', no norm'}": f"{_rate(setup, batch, norm, steps):,.0f} images/s"
-        for batch in batches
-        for norm in ("true", "false")
-    }
-
-
-def _rate(setup: Setup, batch: int, norm: str, steps: int) -> float:
-    flags = ["--train.global_batch", str(batch), "--net.norm", norm, "--train.precision", "bf16"]
-    with _trained(setup, *flags, "--train.epochs", "1000") as (components, meter):
-        loader = components.micro_batches(0, WARM_UP + steps)
-        meter.start()
-        for step in range(WARM_UP + steps):
-            training_step(components, step, loader, meter)
-        measured = meter.flush()[WARM_UP:]
-    return images_per_second([r.samples for r in measured], [r.seconds for r in measured])
 
 
 def checkpoint(setup: Setup) -> Figures:

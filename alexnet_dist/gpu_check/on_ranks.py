@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +16,8 @@ import psutil
 import torch
 from safetensors.torch import load_file
 
-from alexnet_dist import registry
 from alexnet_dist.distributed.devices import SHARED_GPU
-from alexnet_dist.errors import RunFailed, UsageError
+from alexnet_dist.errors import RunFailed
 from alexnet_dist.gpu_check.setup import Figures, NotPossible, Setup, require
 from alexnet_dist.launcher.launch_line import CLI, TRAIN
 from alexnet_dist.launcher.processes import launch
@@ -32,6 +32,10 @@ STRATEGIES = {
     "fsdp": ["fsdp"],
     "zero2": ["zero2"],
 }
+SMALL = [
+    *("--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "64"),
+    *("--train.global_batch", "32", "--strategy.name"),
+]
 # Two ranks of one host on one GPU are refused by NCCL before 2.30: they must look like two hosts.
 ONE_GPU = {
     "NCCL_MULTI_RANK_GPU_ENABLE": "1",
@@ -45,37 +49,29 @@ PATIENCE = 60.0
 
 
 def training(setup: Setup) -> Figures:
-    """Runs of one process in each precision that the device has, an evaluation, and a run that is resumed."""
-    found: dict[str, object] = {}
+    """A run of one process, its evaluation, and the run again from the middle, each as a user starts it."""
+    steps = 4 if setup.small else 60
     with TemporaryDirectory(prefix="alexnet-check-") as name:
         folder = Path(name)
-        for precision in ("bf16",) if setup.small else registry.precisions.names():
-            try:
-                registry.precisions[precision].check(setup.device)
-            except UsageError:
-                continue
-            steps = 4 if setup.small else 60 if precision == "bf16" else 20
-            _train(setup, folder / precision, steps, "--train.precision", precision)
-            summary = read_json(folder / precision / SUMMARY) or {}
-            require(isfinite(summary["train_loss"]), f"{precision}: the loss is {summary['train_loss']}")
-            found[precision] = f"{summary['images_per_second']:,.0f} images/s"
-            if summary["mfu"] is not None:
-                found[precision] = f"{found[precision]}, MFU {summary['mfu']:.1%}"
-        _train(setup, folder / "whole", 4, "--checkpoint.every_steps", "2", "--checkpoint.keep", "9")
+        _train(setup, folder / "whole", steps, "--checkpoint.keep", "9")
+        summary = read_json(folder / "whole" / SUMMARY) or {}
+        require(isfinite(summary["train_loss"]), f"the loss is {summary['train_loss']}")
         _run([*CLI, "evaluate", "--checkpoint", str(folder / "whole")])
-        half = folder / "whole/checkpoints/step-000000002"
-        _train(setup, folder / "resumed", 4, "--run.resume", str(half), "--checkpoint.every_steps", "2")
-        ends = [folder / run / "checkpoints/step-000000004" for run in ("whole", "resumed")]
-        found["resumed"] = (
-            "the same bits" if _same(*ends) else "other bits: an algorithm of the device is not repeatable"
-        )
-    return found
+        half, end = (f"checkpoints/step-{step:09}" for step in (steps // 2, steps))
+        _train(setup, folder / "resumed", steps, "--run.resume", str(folder / "whole" / half))
+        same = _same(folder / "whole" / end, folder / "resumed" / end)
+    found = f"{summary['images_per_second']:,.0f} images/s"
+    if summary["mfu"] is not None:
+        found += f", MFU {summary['mfu']:.1%}"
+    resumed = "the same bits" if same else "other bits: an algorithm of the device is not repeatable"
+    return {"bf16, batch 128": found, "resumed": resumed}
 
 
 def _train(setup: Setup, folder: Path, steps: int, *flags: str) -> None:
     own = ["--train.global_batch", "8" if setup.small else "128", "--train.max_steps", str(steps)]
     own += ["--train.epochs", str(steps), "--run.dir", str(folder), "--train.evaluate", "false"]
-    _run([*TRAIN, *setup.net, "--checkpoint.every_steps", "0", *own, *flags])
+    own += ["--train.precision", "bf16", "--checkpoint.every_steps", str(steps // 2)]
+    _run([*TRAIN, *setup.net, *own, *flags])
 
 
 def _run(program: Sequence[str]) -> None:
@@ -126,13 +122,10 @@ def _parities(groups: Sequence[Sequence[str]]) -> Figures:
         RunFailed: the ranks of a group failed; what the others found is told, too.
         Wrong: a strategy is not the same training.
     """
-    flags = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "64"]
-    flags += ["--train.global_batch", "32", "--strategy.name"]
     found, failed = dict[str, object](), list[str]()
     with TemporaryDirectory(prefix="alexnet-check-") as name:
-        (reference,) = measure([TraceRequest([*flags, "single"], 1)], 1, Path(name))
         for group in groups:
-            requests = [TraceRequest([*flags, *STRATEGIES[strategy]], 1, reference) for strategy in group]
+            requests = [TraceRequest([*SMALL, *STRATEGIES[strategy]], 1, _reference()[1]) for strategy in group]
             try:
                 outputs = measure(requests, 2, Path(name), _start)
             except RunFailed as reason:
@@ -142,6 +135,14 @@ def _parities(groups: Sequence[Sequence[str]]) -> Figures:
     if failed:
         raise RunFailed("; ".join([*failed, *(f"{strategy}: {text}" for strategy, text in found.items())]))
     return found
+
+
+@cache
+def _reference() -> tuple["TemporaryDirectory[str]", Path]:
+    """One process's trace, and the folder that holds it until this process ends."""
+    folder = TemporaryDirectory(prefix="alexnet-check-")
+    (trace,) = measure([TraceRequest([*SMALL, "single"], 1)], 1, Path(folder.name))
+    return folder, trace
 
 
 def _judged(strategy: str, path: Path) -> str:

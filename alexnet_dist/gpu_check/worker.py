@@ -1,11 +1,15 @@
 """Runs lines of the check in one process: python -m alexnet_dist.gpu_check.worker DEVICE FORM OUTPUT NAME…
 
 Appends a JSON object a line to OUTPUT. Ends at the first line that fails: a GPU's error may spoil those after it.
+Told by a signal, prints where it is.
 """
 
+import faulthandler
 import json
+import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -15,24 +19,24 @@ from alexnet_dist.errors import reason_of
 from alexnet_dist.gpu_check.lines import LINES
 from alexnet_dist.gpu_check.setup import NotPossible, Setup
 
+WHERE = signal.SIGUSR1
 PASSED, IMPOSSIBLE, FAILED = "passed", "not possible", "failed"
 
 
 def main(device: str, form: str, output: str, *names: str) -> None:
+    faulthandler.register(WHERE, all_threads=False)
     setup = Setup(torch.device(device), form == "small")
     for line in (line for line in LINES if line.name in names):
-        start, figures, reason, result = time.perf_counter(), {}, "", PASSED
+        start, result = time.perf_counter(), PASSED
+        figures, reason, trace = {}, "", ""
         try:
             figures = registry.load(line.function)(setup)
         except NotPossible as why:
             result, reason = IMPOSSIBLE, str(why)
         except Exception as error:
-            result, reason = FAILED, reason_of(error)
-        seconds = time.perf_counter() - start
-        _append(
-            Path(output),
-            {"name": line.name, "result": result, "seconds": seconds, "figures": figures, "reason": reason},
-        )
+            result, reason, trace = FAILED, reason_of(error), traceback.format_exc()
+        entry = {"name": line.name, "result": result, "seconds": time.perf_counter() - start, "figures": figures}
+        _append(Path(output), entry | {"reason": reason, "traceback": trace})
         if result == FAILED:
             return
 
