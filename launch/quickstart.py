@@ -1,0 +1,139 @@
+"""AlexNet on real images with what this machine has: data parallelism, the two-GPU split of 2012, and a comparison.
+
+launch/quickstart.sh sets .venv up and runs this; arguments go through to every run and to the comparison.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from alexnet_dist.config.load import load
+from alexnet_dist.config.precisions import cpu_multiplies_bf16
+from alexnet_dist.config.resolve import resolve, table_of
+from alexnet_dist.costs.operations import training_operations
+from alexnet_dist.distributed.devices import gpu_count
+from alexnet_dist.distributed.host_cpu import use_own_cores
+from alexnet_dist.distributed.matrix_rate import matrix_rate
+from alexnet_dist.errors import INTERRUPTED, USAGE, UsageError
+from alexnet_dist.registry import precisions
+
+CLI = [sys.executable, "-m", "alexnet_dist.cli"]
+RUNS = Path("runs/quickstart")
+TRAINED = ["--config", "configs/quickstart.yaml", "--run.overwrite", "true"]
+COMPARED = ["--config", "configs/compare/quickstart.yaml", "--overwrite", "true"]
+GPU_EPOCHS = 10
+BATCH, IMAGES = 128, 60_000  # Fashion-MNIST's, as configs/quickstart.yaml trains it
+# On a CPU: seconds that each strategy's steps may take; what part of the rate of matrix products a step reaches.
+CPU_SECONDS, CPU_SHARE = 80.0, 0.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained and compared.
+
+    Attributes:
+        about: one line for the reader.
+        single: flags of a run of one process on the only GPU; None leaves it out.
+        ranks: flags of the runs on two ranks.
+        comparison: flags of the comparison.
+        on_cpu: whether the two ranks compute on the CPU.
+    """
+
+    about: str
+    single: list[str] | None
+    ranks: list[str]
+    comparison: list[str]
+    on_cpu: bool
+
+
+def plan(gpus: int, gpu_precision: str, cpu_precision: str, cpu_steps: int) -> Plan:
+    """What to do on a machine.
+
+    Args:
+        gpus: that torch can use.
+        gpu_precision, cpu_precision: values of `train.precision`.
+        cpu_steps: of each run on the CPU.
+    """
+    epochs = ["--train.epochs", str(GPU_EPOCHS), "--train.precision", gpu_precision]
+    if gpus >= 2:
+        about = f"{gpus} GPUs here: ddp and split on two of them, {GPU_EPOCHS} epochs each in {gpu_precision}"
+        return Plan(about, None, epochs, ["--train.precision", gpu_precision], on_cpu=False)
+    here = "one GPU here: ten epochs in one process on it; then" if gpus else "no GPU here:"
+    about = f"{here} two ranks on the CPU in {cpu_precision}, {cpu_steps} steps of {BATCH} images each"
+    few = ["--train.max_steps", str(cpu_steps), "--train.evaluate_samples", "2000", "--train.precision", cpu_precision]
+    comparison = ["--seconds", "0", "--train.precision", cpu_precision]
+    return Plan(about, epochs if gpus else None, few, comparison, on_cpu=True)
+
+
+def cpu_steps(operations_per_second: float, given: Sequence[str]) -> int:
+    """Steps of the net that the CPU takes in `CPU_SECONDS`, at most an epoch's.
+
+    Args:
+        operations_per_second: of matrix products.
+        given: the user's flags, which may change the net.
+    """
+    experiment = resolve(load([*TRAINED, *given, "--strategy.name", "single"]), 1)
+    images = CPU_SECONDS * CPU_SHARE * operations_per_second / training_operations(table_of(experiment.net))
+    return min(max(round(images / BATCH), 5), IMAGES // BATCH)
+
+
+def _plan_here(given: Sequence[str]) -> Plan:
+    gpus, cpu_precision, steps = gpu_count(), "bf16" if cpu_multiplies_bf16() else "fp32", 0
+    if gpus < 2:
+        use_own_cores()
+        steps = cpu_steps(matrix_rate(getattr(torch, precisions[cpu_precision].compute), seconds=2.0), given)
+    bf16 = gpus > 0 and torch.cuda.is_bf16_supported(including_emulation=False)
+    return plan(gpus, "bf16" if bf16 else "fp32", cpu_precision, steps)
+
+
+def _run(program: Sequence[str], environment: dict[str, str]) -> None:
+    """
+    Raises:
+        SystemExit: it failed, with its exit code.
+    """
+    code = subprocess.run(program, env={**os.environ, **environment}, check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+def _note_an_old_driver() -> None:
+    if gpu_count() == 0 and shutil.which("nvidia-smi"):
+        shown = subprocess.run(["nvidia-smi"], capture_output=True, text=True, check=False).stdout
+        version = shown.partition("CUDA Version: ")[2].split(" ")[0]
+        told = f" (CUDA {version})" if version else ""
+        print(f"note: torch cannot use this machine's GPU driver{told}: install a torch build for it into .venv")
+
+
+def main(given: Sequence[str]) -> None:
+    _note_an_old_driver()
+    plan = _plan_here(given)
+    print(f"{plan.about}; then a short comparison; under ten minutes", flush=True)
+    RUNS.mkdir(parents=True, exist_ok=True)
+    picture = RUNS / "net.svg"
+    picture.unlink(missing_ok=True)
+    _run([*CLI, "layers", *TRAINED, "--format", "svg", "--output", str(picture), *given], {})
+    if plan.single is not None:
+        own = ["--strategy.name", "single", "--run.dir", str(RUNS / "single"), *plan.single]
+        _run([*CLI, "launch", "--ranks", "1", "--", *TRAINED, *own, *given], {})
+    environment = {"ACCELERATE_USE_CPU": "true"} if plan.on_cpu else {}
+    for strategy in ("ddp", "split"):
+        own = ["--strategy.name", strategy, "--run.dir", str(RUNS / strategy), *plan.ranks]
+        _run([*CLI, "launch", "--ranks", "2", "--", *TRAINED, *own, *given], environment)
+    _run([*CLI, "runs", str(RUNS / "ddp"), str(RUNS / "split")], environment)
+    _run([*CLI, "compare", *COMPARED, *plan.comparison, *given], environment)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USAGE)
+    except KeyboardInterrupt:  # the run that it stopped has told of it
+        sys.exit(INTERRUPTED)
