@@ -7,6 +7,7 @@ writes {"rate": images per second over all ranks} to --output. The bench starts 
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -24,6 +25,7 @@ from alexnet_dist.bench.programs import WARM_UP
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.data.sets.fashion_mnist import read_fashion_mnist
+from alexnet_dist.distributed.devices import own_device
 from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.rng import Rng
@@ -47,6 +49,11 @@ class PilImages(Dataset[tuple[Tensor, int]]):
         return self.transform(image), int(self.labels[index])
 
 
+def device() -> torch.device:
+    """This rank's."""
+    return own_device(int(os.environ.get("LOCAL_RANK", "0")))
+
+
 def timed(step: Callable[[], None], batch: int, steps: int) -> float:
     """Images per second over `steps` steps after the warm-up, on the slowest rank. Collective.
 
@@ -55,14 +62,21 @@ def timed(step: Callable[[], None], batch: int, steps: int) -> float:
     """
     for _ in range(WARM_UP):
         step()
+    _synchronize()
     start = time.perf_counter()
     for _ in range(steps):
         step()
+    _synchronize()
     own = time.perf_counter() - start
     ranks = [own] * (dist.get_world_size() if dist.is_initialized() else 1)
     if dist.is_initialized():
         dist.all_gather_object(ranks, own)
     return images_per_second([batch * steps], [max(ranks)])
+
+
+def _synchronize() -> None:
+    if device().type == "cuda":
+        torch.cuda.synchronize(device())
 
 
 def tutorial(batch: int, steps: int, precision: str) -> float:
@@ -75,12 +89,12 @@ def tutorial(batch: int, steps: int, precision: str) -> float:
         *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten()),
         *(nn.Linear(6400, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()),
         nn.Linear(4096, 10),
-    )
+    ).to(device())
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     batches = iter(DataLoader(PilImages(1), batch_size=batch, shuffle=True, num_workers=2))
 
     def step() -> None:
-        images, labels = next(batches)
+        images, labels = (values.to(device()) for values in next(batches))
         optimizer.zero_grad()
         functional.cross_entropy(net(images), labels).backward()
         optimizer.step()
@@ -93,13 +107,13 @@ def bare(batch: int, steps: int, precision: str) -> float:
     flags = ["--net.name", "alexnet_fashion", "--net.dropout", "0"]
     net = AlexNet(table_of(resolve(load(flags), 1).net))
     initialise(net, Rng(0))
-    net.to(memory_format=torch.channels_last)
+    net.to(device()).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
-    images = torch.rand(batch, 1, 224, 224).contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(batch) % 10
+    images = torch.rand(batch, 1, 224, 224, device=device()).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(batch, device=device()) % 10
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast(device().type, torch.bfloat16, enabled=precision == "bf16"):
             logits = net(images)
         functional.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
@@ -111,7 +125,7 @@ def bare(batch: int, steps: int, precision: str) -> float:
 def usual(batch: int, steps: int, precision: str) -> float:
     """The usual Accelerate loop: torchvision's AlexNet, PIL transforms, and net, optimizer and loader all passed to
     `Accelerator.prepare`. Needs a launcher."""
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16" if precision == "bf16" else "no")
+    accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
     net = torchvision.models.alexnet(num_classes=10)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     loader = DataLoader(PilImages(3), batch_size=batch // accelerator.num_processes, shuffle=True, num_workers=1)

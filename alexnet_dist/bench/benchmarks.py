@@ -28,6 +28,10 @@ class Benchmark:
     other: Program
     scale: float = 1.0
 
+    @property
+    def ranks(self) -> int:
+        return max(self.ours.ranks, self.other.ranks)
+
 
 def benchmarks() -> list[Benchmark]:
     """All benchmarks, in the order in which they run."""

@@ -29,7 +29,13 @@ class Settings:
 
 
 class Program(ABC):
-    """Something with a rate."""
+    """Something with a rate.
+
+    Attributes:
+        ranks: that it starts.
+    """
+
+    ranks: int
 
     @abstractmethod
     def rate(self, settings: Settings, folder: Path) -> float:
@@ -88,6 +94,8 @@ class Baseline(Program):
 @dataclass(frozen=True)
 class MatrixRate(Program):
     """The machine's rate of matrix products."""
+
+    ranks = 1
 
     def rate(self, settings: Settings, folder: Path) -> float:
         return _told_rate(1, ["-m", "alexnet_dist.distributed.matrix_rate", "--precision", settings.precision], folder)

@@ -1,4 +1,4 @@
-"""`alexnet-dist bench`: how fast this machine trains; each benchmark is the ratio of two programs' rates.
+"""`alexnet-dist bench`: how fast this machine trains, on its GPUs or else its CPU: ratios of two programs' rates.
 
 alexnet-dist bench                                       every benchmark, in the precision that this machine multiplies
 alexnet-dist bench --only norm --rounds 5 --steps 10     the benchmarks whose name has the word
@@ -6,7 +6,6 @@ alexnet-dist bench --only norm --rounds 5 --steps 10     the benchmarks whose na
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from alexnet_dist.bench.programs import Settings
 
 FASHION_MNIST_IMAGES = 60_000
+CPU_STEPS, GPU_STEPS = 8, 200
 WIDTH = 100
 ABOUT = """How fast this machine trains: each case a ratio of two programs that take turns.
 
@@ -43,10 +43,15 @@ class BenchFlags(Group):
     )
     only: str = Field("", description="training: cases whose name contains this; default: all")
     rounds: int = Field(3, ge=1, description="times that the two programs of a case take turns")
-    steps: int = Field(8, ge=1, description="training: measured steps of each run; augmentation: batches in a round")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="training: measured steps of each run; augmentation: batches in a round; "
+        "default: 8, of training on GPUs 200",
+    )
     batch: int = Field(128, ge=1, description="training: global batch; augmentation: batch")
     precision: Literal["fp32", "bf16"] | None = Field(
-        None, description="training: default: bf16 where this CPU multiplies it, else fp32"
+        None, description="training: default: bf16 on GPUs and where this CPU multiplies it, else fp32"
     )
 
 
@@ -65,37 +70,42 @@ def run(flags: Sequence[str]) -> int:
         return _loader(own)
     if own.what == "augmentation":
         return _augmentation(own)
-    # On a GPU machine, too: both sides of a ratio must run on the same device, and the baselines are for the CPU.
-    os.environ["ACCELERATE_USE_CPU"] = "true"
     from rich.progress import Progress
 
     from alexnet_dist.bench.benchmarks import benchmarks
     from alexnet_dist.bench.measure import measure
     from alexnet_dist.bench.programs import WARM_UP, Settings
+    from alexnet_dist.distributed.devices import gpu_count
     from alexnet_dist.telemetry.hardware import load_warnings
 
-    if own.batch * (own.steps + WARM_UP) > FASHION_MNIST_IMAGES:
-        raise UsageError("bench", f"{own.steps} steps of {own.batch}", "are more than an epoch: take fewer")
+    gpus = gpu_count()
     chosen = [benchmark for benchmark in benchmarks() if own.only in benchmark.name]
     if not chosen:
         raise UsageError("--only", own.only, one_of(own.only, [benchmark.name for benchmark in benchmarks()]))
-    settings = Settings(own.steps, own.batch, own.precision or ("bf16" if cpu_multiplies_bf16() else "fp32"))
+    if gpus:
+        chosen = [benchmark for benchmark in chosen if benchmark.ranks <= gpus]
+        if not chosen:
+            raise UsageError("--only", own.only, f"needs more GPUs than {gpus}; ACCELERATE_USE_CPU=true takes the CPU")
+    precision = own.precision or ("bf16" if gpus or cpu_multiplies_bf16() else "fp32")
+    settings = Settings(own.steps or (GPU_STEPS if gpus else CPU_STEPS), own.batch, precision)
+    if own.batch * (settings.steps + WARM_UP) > FASHION_MNIST_IMAGES:
+        raise UsageError("bench", f"{settings.steps} steps of {own.batch}", "are more than an epoch: take fewer")
     for line in load_warnings():
         print(f"warning: {line}", flush=True)
     with Progress(transient=True) as bar:
         task = bar.add_task("", total=len(chosen) * own.rounds * 2, completed=-1)
         results = measure(chosen, own.rounds, settings, lambda text: bar.update(task, advance=1, description=text))
-    _show(results, own.rounds, settings)
+    _show(results, own.rounds, settings, gpus)
     return DONE
 
 
-def _show(results: Sequence[Result], rounds: int, settings: Settings) -> None:
+def _show(results: Sequence[Result], rounds: int, settings: Settings, gpus: int) -> None:
     """Print a row per benchmark."""
     from rich.console import Console
     from rich.table import Table
 
     how = f"median of {rounds} rounds of {settings.steps} steps"
-    table = Table(title=f"{_machine()}\n{settings.precision}, global batch {settings.batch}, {how}")
+    table = Table(title=f"{_machine(gpus)}\n{settings.precision}, global batch {settings.batch}, {how}")
     for column in ("case", "ours", "other", "ratio", "range"):
         table.add_column(column, justify="left" if column == "case" else "right")
     for result in results:
@@ -111,18 +121,23 @@ def _show(results: Sequence[Result], rounds: int, settings: Settings) -> None:
     Console(width=None if Console().is_terminal else WIDTH).print(table)
 
 
-def _machine() -> str:
-    """What was measured on, and when."""
+def _machine(gpus: int) -> str:
+    """What was measured on, and when.
+
+    Args:
+        gpus: 0 for the CPU.
+    """
     import platform
     from datetime import date
 
     import torch
 
     from alexnet_dist.distributed.cores import available_cores
-    from alexnet_dist.telemetry.hardware import cpu_name
+    from alexnet_dist.telemetry.hardware import device_name
 
-    system = f"{available_cores()} cores, torch {torch.__version__}, {platform.system()}"
-    return f"{cpu_name()}, {system}, {date.today()}"
+    parts = f"{gpus} GPUs" if gpus else f"{available_cores()} cores"
+    name = device_name(torch.device("cuda" if gpus else "cpu"))
+    return f"{name}, {parts}, torch {torch.__version__}, {platform.system()}, {date.today()}"
 
 
 def _loader(own: BenchFlags) -> int:
@@ -142,7 +157,7 @@ def _loader(own: BenchFlags) -> int:
         measured = measure_loaders(
             own.root, own.rounds, cores, lambda text: bar.update(task, advance=1, description=text)
         )
-    table = Table(title=f"{_machine()}\nimages per second of CPU time, median of {own.rounds} rounds")
+    table = Table(title=f"{_machine(gpus=0)}\nimages per second of CPU time, median of {own.rounds} rounds")
     for column in ("case", "images/s", "multiple", "range", "two cores / one"):
         table.add_column(column, justify="left" if column == "case" else "right")
     for case in CASES:
@@ -162,11 +177,11 @@ def _augmentation(own: BenchFlags) -> int:
 
     from alexnet_dist.bench.augmentation import measure_augmentation
 
-    title = f"{_machine()}\nmilliseconds of CPU time a batch of {own.batch}, one thread, median of {own.rounds} rounds"
+    title = f"{_machine(gpus=0)}\nmilliseconds of CPU time a batch of {own.batch}, one thread, median of {own.rounds} rounds"
     table = Table(title=title)
     for column in ("data.augment", "ours", "v2", "ratio", "range"):
         table.add_column(column, justify="left" if column == "data.augment" else "right")
-    for name, times in measure_augmentation(own.batch, own.rounds, own.steps).items():
+    for name, times in measure_augmentation(own.batch, own.rounds, own.steps or CPU_STEPS).items():
         ours, theirs = statistics.median(times.ours), statistics.median(times.theirs)
         spread = f"{min(times.ratios):.2f}-{max(times.ratios):.2f}"
         table.add_row(name, f"{ours:.1f}", f"{theirs:.1f}", f"{statistics.median(times.ratios):.2f}", spread)

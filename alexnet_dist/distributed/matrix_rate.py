@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from alexnet_dist.distributed.devices import own_device
 from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.registry import precisions
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     use_own_cores()
-    rate = matrix_rate(getattr(torch, precisions[arguments.precision].compute))
+    rate = matrix_rate(getattr(torch, precisions[arguments.precision].compute), device=own_device(0))
     arguments.output.write_text(json.dumps({"rate": rate}))
 
 
