@@ -18,7 +18,7 @@ export RANKS_PER_NODE=${RANKS_PER_NODE:-${SLURM_GPUS_ON_NODE:-1}}
 # CPUs: a node's ranks share all of the job's CPUs there; Slurm is not to bind the one task that starts them.
 export SLURM_CPU_BIND=none SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
-# On GPU nodes ask for eight CPUs a GPU (--cpus-per-task). To bind each rank near its GPU (needs nvidia-ml-py):
+# To bind each rank near its GPU (needs nvidia-ml-py):
 #   export ACCELERATE_CPU_AFFINITY=1
 
 # Network: the interface that leads to the other nodes is found. Where the fast one is another, name it for both:

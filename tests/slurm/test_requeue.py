@@ -32,7 +32,7 @@ def is_training(log: Path, start: int) -> bool:
 
 def preempt(bed: Bed, job: str) -> None:
     """A job of the partition `high` wants the nodes."""
-    done = bed.run("srun", "--partition=high", "--nodes=2", "--cpus-per-task=8", "true")
+    done = bed.run("srun", "--partition=high", "--nodes=2", "--cpus-per-task=16", "true")
     assert done.returncode == 0, done.stdout
 
 
