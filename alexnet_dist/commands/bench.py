@@ -177,8 +177,8 @@ def _augmentation(own: BenchFlags) -> int:
 
     from alexnet_dist.bench.augmentation import measure_augmentation
 
-    title = f"{_machine(gpus=0)}\nmilliseconds of CPU time a batch of {own.batch}, one thread, median of {own.rounds} rounds"
-    table = Table(title=title)
+    how = f"milliseconds of CPU time a batch of {own.batch}, one thread, median of {own.rounds} rounds"
+    table = Table(title=f"{_machine(gpus=0)}\n{how}")
     for column in ("data.augment", "ours", "v2", "ratio", "range"):
         table.add_column(column, justify="left" if column == "data.augment" else "right")
     for name, times in measure_augmentation(own.batch, own.rounds, own.steps or CPU_STEPS).items():
