@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import preloaded
@@ -11,6 +12,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from alexnet_dist.config.load import load
+from alexnet_dist.config.resolve import resolve
 from alexnet_dist.data.fetch.photographs import LICENCES
 from alexnet_dist.data.fetch.tiles import tiles
 
@@ -59,3 +62,27 @@ def test_an_hour_of_photographs_in_short(cut: Path, tmp_path: Path) -> None:
         for run in ("runs/photographs", "split")
     ]
     assert len(losses[0]) == 2 and losses[0] == pytest.approx(losses[1], rel=0.02)  # bf16
+
+
+def recipe(*flags: str) -> dict[str, Any]:
+    return resolve(load(["--config", str(ROOT / "configs/imagenet_2012.yaml"), *flags]), 1).model_dump()
+
+
+def test_the_table_says_what_the_configuration_has() -> None:
+    found, section = recipe(), PAGE.partition("## Each number")[2].partition("\n## ")[0]
+    values = re.findall(r"`(\w+)\.(\w+): ([^`]+)`", section)
+    assert len(values) > 10
+    for group, field, value in values:
+        assert recipe(f"--{group}.{field}", value) == found, f"{group}.{field}"  # it is so already
+    assert all(field in found[group] for group, field in re.findall(r"`(net|data|optim|train)\.(\w+)", section))
+
+
+def test_each_ablation_is_one_flag() -> None:
+    section = PAGE.partition("## What the paper took away")[2].partition("\n## ")[0]
+    flags = [shlex.split(words) for words in re.findall(r"`(--[a-z]+\.[^`]+)`", section)]
+    assert len(flags) == 8
+    whole = recipe()
+    for name, value in flags:
+        other, (group, field) = recipe(name, value), name.removeprefix("--").split(".")
+        assert other[group][field] != whole[group][field]
+        assert {key: other[key] for key in other if key != group} == {key: whole[key] for key in whole if key != group}
