@@ -13,10 +13,10 @@ from alexnet_dist.errors import INTERRUPTED, UsageError
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import torch and Accelerate inside, a sixth faster: what they bring lives for ever, and the garbage collector
-    would look through it again and again while it comes.
+    """Import torch and Accelerate inside, a sixth faster: without the garbage collector, which would search again and
+    again through objects that live for ever.
 
-    A Ctrl-C ends the program: an exception in the midst of an import is an abort in some libraries.
+    Ctrl-C ends the program at once: some libraries abort when an exception interrupts their import.
 
     Raises:
         UsageError: a variable that one of them reads makes no sense.

@@ -19,7 +19,7 @@ from alexnet_dist.data.imagenet.listing import list_images
 from alexnet_dist.data.imagenet.prepare import Preparation
 from alexnet_dist.errors import RunFailed
 
-# As ILSVRC's files are on the median, and 110 kB on the mean, which photographs of this size have at this quality.
+# ILSVRC's median height and width, and the JPEG quality at which photographs of that size have its mean of 110 kB.
 WIDTH, HEIGHT, QUALITY = 500, 375, 98
 USUAL = "the usual loader"
 

@@ -1,4 +1,4 @@
-"""`alexnet-dist bench`: how fast this machine trains, on its GPUs or else its CPU: ratios of two programs' rates.
+"""`alexnet-dist bench`: how fast this machine trains, on its GPUs if it has any, as ratios of two programs' rates.
 
 alexnet-dist bench                                       every benchmark, in the precision that this machine multiplies
 alexnet-dist bench --only norm --rounds 5 --steps 10     the benchmarks whose name has the word

@@ -62,7 +62,7 @@ def _add(parser: argparse.ArgumentParser, flags: Flags[Any]) -> None:
     if flags.follows:
         named = Flags(Group, Experiment).named | named
     for name, flag in named.items():
-        typed = Flag(name, flag.info).typed  # a field of a short group has two
+        typed = Flag(name, flag.info).typed  # by this name: a field of a short group has two
         if flag.is_switch:
             parser.add_argument(typed, action="store_true", help=_escaped(flag.info))
         else:

@@ -32,10 +32,10 @@ class DoctorFlags(Group):
         1, ge=1, le=1024, description="to start on this machine; under srun or a launcher every rank runs this"
     )
     for_ranks: int | None = Field(
-        None, ge=1, le=1_000_000, description="check an experiment for so many ranks, of which none is here"
+        None, ge=1, le=1_000_000, description="check an experiment for that many ranks, none of them on this machine"
     )
     output: FilePath | None = Field(
-        None, description="also write the speeds of the links there, as JSON; it must not exist"
+        None, description="also write the speeds of the links to this file, which must not exist, as JSON"
     )
 
 

@@ -68,7 +68,7 @@ def _memory(fields: list[str], ranks: int) -> Table:
 
 
 def _memory_cells(experiment: Experiment, ranks: int) -> list[str]:
-    """For a strategy on so many ranks; on one, where it takes no more."""
+    """For a strategy on `ranks` ranks, or on one where it takes no more."""
     strategy, table = registry.strategies[experiment.strategy.name], table_of(experiment.net)
     for count in (ranks, 1):
         try:

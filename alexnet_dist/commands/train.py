@@ -41,7 +41,7 @@ def run(flags: Sequence[str]) -> int:
         given = load(fields)
         resolved = resolve(given, world_size)
         if own.print_config:
-            status.folder = None  # there is no run
+            status.folder = None  # nothing runs, so there is no exit.json to write
             print(describe(resolved, given))
             return
         # Imported after the settings are checked: torch and Accelerate take seconds.

@@ -26,7 +26,7 @@ class CompareConfig(Group):
     strategies: list[Variant] = Field(
         ["single", "ddp", "split"],
         min_length=1,
-        description="what to compare; NAME:bf16 sends gradients in that dtype (:fp32, too)",
+        description="what to compare; NAME:bf16 and NAME:fp32 send gradients in that dtype",
     )
     ranks: list[Count] = Field([2], min_length=1, description="ranks of each; a strategy for one rank gets one")
     global_batches: list[Count] | None = Field(

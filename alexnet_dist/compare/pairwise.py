@@ -9,7 +9,7 @@ from alexnet_dist.compare.formatting import interval, seconds
 from alexnet_dist.compare.rows import Figures, Row, speed, speed_ratio
 from alexnet_dist.compare.statistics import Estimate, StepSeconds, margin_of_ratio
 
-SLOW_STEPS = "slow steps"  # the mean step beyond the median one
+SLOW_STEPS = "slow steps"  # seconds by which the mean step exceeds the median
 _SPENT_ON = {
     COMPUTE: "computing",
     COMMUNICATION: "waiting for communication",

@@ -54,10 +54,10 @@ def read_rounds(comparison: Comparison, case: Case, control: bool = False) -> li
 
 
 def steps_wanted(comparison: Comparison, run: Run) -> int | None:
-    """How many steps last for `compare.seconds`, where those of a case's first run did not.
+    """How many steps a case needs to last for `compare.seconds`, where its first run was shorter.
 
     Returns:
-        None where they did, or where the case has been given more steps already.
+        None where it was not, or where the case has been given more steps already.
     """
     found, wanted = read_run(comparison, run), comparison.compare
     decided = run.control or run.round > 1 or measured_steps(comparison, run.case) > wanted.steps

@@ -1,6 +1,6 @@
 """A comparison in the trackers of `tracking.with`: one group, with a run per case and one for the table and the plots.
 
-Logged when everything is measured: a tracker takes cores, which would be measured with the rest.
+Logged only once everything is measured: a tracker uses the cores, and would slow what is being measured.
 """
 
 from collections.abc import Callable, Mapping

@@ -33,7 +33,7 @@ def marks(info: FieldInfo) -> list[Any]:
 
 
 def choices(info: FieldInfo) -> list[str]:
-    """The words that a field takes, or those that its list may hold; empty where it takes others."""
+    """The words that a field takes, or those that its list may hold; empty where it takes anything else."""
     found: list[str] = []
     for part in marks(info):
         if isinstance(part, OneOf):

@@ -182,9 +182,9 @@ class TrainConfig(Group):
 class CheckpointConfig(Group):
     """When checkpoints are written, and which are kept."""
 
-    every_steps: int = Field(500, ge=0, description="steps between two; one more at the end. 0: none by steps")
+    every_steps: int = Field(500, ge=0, description="steps between checkpoints, one more at the end; 0: none by steps")
     every_seconds: int | None = Field(
-        None, ge=1, le=1_000_000, description="seconds between two, as well; without either: only when stopped"
+        None, ge=1, le=1_000_000, description="seconds between them, as well; with neither, only a stopped run saves"
     )
     keep: int = Field(2, ge=1, le=1_000_000, description="how many of the newest are kept")
     keep_every: int | None = Field(None, ge=1, description="those whose step is a multiple of it are kept for good")

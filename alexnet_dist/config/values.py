@@ -95,7 +95,7 @@ def _check_path(given: str) -> str:
     return path
 
 
-_MAX_NAME, _MAX_PATH = 255, 4095  # of Linux and macOS; in all 1,024 on macOS
+_MAX_NAME, _MAX_PATH = 255, 4095  # bytes, on Linux; 255 and 1,024 on macOS
 
 NetName = Annotated[str, OneOf(registry.nets)]
 DataName = Annotated[str, OneOf(registry.data_sets)]

@@ -39,7 +39,7 @@ def squares(images: Tensor, size: int, top: Tensor, left: Tensor, which: Tensor)
     Returns:
         (rows, channels, size, size) in channels-last memory.
     """
-    if images.device.type == "cpu":  # row by row: what moves are whole lines of pixels
+    if images.device.type == "cpu":  # image by image, so that whole lines of pixels are copied at once
         result = _channels_last(images, size, size)
         places = zip(top.tolist(), left.tolist(), which.tolist(), strict=True)
         for row, (above, before, is_mirrored) in enumerate(places):
@@ -50,7 +50,7 @@ def squares(images: Tensor, size: int, top: Tensor, left: Tensor, which: Tensor)
 
 
 def gathered_squares(images: Tensor, size: int, top: Tensor, left: Tensor) -> Tensor:
-    """What `squares` does before it mirrors, as one indexing of all images: for a GPU."""
+    """What `squares` does before it mirrors, for a GPU: one indexing operation over all images."""
     windows = images.permute(0, 2, 3, 1).unfold(1, size, 1).unfold(2, size, 1).movedim(3, -1)
     rows = torch.arange(len(images), device=images.device)
     return windows[rows, top, left].permute(0, 3, 1, 2)

@@ -46,7 +46,7 @@ class Samples(ABC):
         """
 
     def statistics(self) -> Statistics:
-        """Mean image and covariance of the colours: of at most 10,000 images, evenly spread, which are read now.
+        """Mean image and covariance of the colours, from at most 10,000 evenly spread images, which this call reads.
 
         A data set that has those of all its images at hand gives them instead.
         """
@@ -102,7 +102,7 @@ class InMemory(Samples):
 
 
 def on_device(values: Tensor, device: torch.device) -> Tensor:
-    """A small tensor of the CPU on a device."""
+    """A copy of a small CPU tensor on a device."""
     # From pinned memory: an ordinary copy would wait for all work that the device has queued.
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
 

@@ -112,6 +112,6 @@ def check_crop(crop: int, pixels: Tensor) -> None:
         )
 
 
-@cache  # a copy to a GPU for each batch would wait for its queued work
+@cache  # copied to a GPU once: each copy waits for the work queued there
 def _by_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=dtype, device=device).view(1, -1, 1, 1)

@@ -12,10 +12,13 @@ from alexnet_dist.errors import UsageError
 THREADS = "OMP_NUM_THREADS"
 # THREADS as the user has set it, or empty: recorded before a launcher replaces it.
 USERS_THREADS = "ALEXNET_DIST_OMP_NUM_THREADS"
-# Iterations that an idle OpenMP thread looks for work before it sleeps; libgomp's own number is 300,000. Images/s of
-# alexnet_small, batch 64, one process on two cores of an AMD EPYC, alone and beside another torch process: by default
-# 10,200 to 14,600 and mostly 120; with 30,000, 9,600 to 12,200 and 2,600 to 4,600; with 10,000, 6,200 to 9,900 and
-# 1,200 to 3,300; with OMP_WAIT_POLICY=passive, 800 to 4,400 and 3,200 to 4,000.
+# How many times an idle OpenMP thread looks for work before it sleeps; libgomp's default is 300,000. Images/s of
+# alexnet_small, batch 64, one process on two cores of an AMD EPYC:
+#                             alone               beside another torch process
+#   default                   10,200 to 14,600    mostly 120
+#   30,000                    9,600 to 12,200     2,600 to 4,600
+#   10,000                    6,200 to 9,900      1,200 to 3,300
+#   OMP_WAIT_POLICY=passive   800 to 4,400        3,200 to 4,000
 SPIN_COUNT = 30_000
 _SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 

@@ -63,7 +63,7 @@ def check_count(ranks: int, gpus: int) -> None:
         gpus: that each rank sees; 0 where training runs on the CPU.
 
     Raises:
-        UsageError: with both numbers.
+        UsageError: there are more; it names both numbers.
     """
     if 1 < gpus < ranks and not os.environ.get(SHARED_GPU):
         remedy = "one rank a GPU: ask for more (--gpus-per-node), or start fewer ranks"

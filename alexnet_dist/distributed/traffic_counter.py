@@ -76,7 +76,7 @@ class TrafficCounter:
     all-to-all, broadcast or reduce (N-1)/N S: what a ring or a direct exchange moves. A backend may move more.
 
     Attributes:
-        last: the name of the collective that was begun last, for the last words of a rank that waits in vain.
+        last: name of the collective begun last, for the error message of a rank that waits in vain.
         totals: calls and bytes since the counter was made, which `take` does not forget.
 
     There is one per process, because the ops it listens to are the process's: use `traffic_counter()`.

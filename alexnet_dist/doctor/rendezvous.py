@@ -39,7 +39,7 @@ class Rendezvous:
         """All ranks' facts and problems, on every rank.
 
         Returns:
-            The facts, by rank, and the problems, each once; one that not all ranks have names their hosts.
+            The facts, by rank, and the problems, each once; a problem that only some ranks have names their hosts.
 
         Raises:
             UsageError: ranks are missing.

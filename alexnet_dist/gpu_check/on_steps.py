@@ -63,7 +63,7 @@ def kernels(setup: Setup) -> Figures:
 
 
 def _seconds_a_step(setup: Setup, run: Trained) -> tuple[float, float]:
-    """Until steps are issued, and until they are done."""
+    """Seconds a step until the host has issued it, and until the device has done it."""
     _synchronize(setup)
     start = time.perf_counter()
     run.take(STEPS)

@@ -41,7 +41,7 @@ class Setup:
 def require(holds: bool, what: str) -> None:
     """
     Raises:
-        Wrong: it does not hold.
+        Wrong: what was required does not hold.
     """
     if not holds:
         raise Wrong(what)

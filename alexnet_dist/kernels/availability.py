@@ -22,7 +22,7 @@ def triton_problem() -> str | None:
         import triton
 
         triton.runtime.driver.active.get_current_target()  # compiles a small library with the machine's C compiler
-    except Exception as error:  # Triton raises what it meets
+    except Exception as error:  # Triton passes on whatever was raised
         return f"Triton does not run: {str(error).strip().splitlines()[0] if str(error) else type(error).__name__}"
     return None
 

@@ -90,7 +90,7 @@ def _cache() -> Path:
         return chosen / "alexnet-dist"
     try:
         return Path.home() / ".cache" / "alexnet-dist"
-    except RuntimeError:  # a user without a home
+    except RuntimeError:  # the user has no home folder
         return Path(os.devnull) / "nowhere"
 
 

@@ -12,8 +12,8 @@ from alexnet_dist.kernels.constants import Norm, NormPool
 from alexnet_dist.kernels.norm_pool import norm_pool, norm_pool_runs_on
 from alexnet_dist.kernels.response_norm import response_norm
 
-# Largest ||a - b|| / ||b||. Half precisions are held against stored values, from which those few differ that fp32
-# computes to the other side of a rounding boundary.
+# Largest ||a - b|| / ||b||. Half precisions are compared after rounding: a few values differ, those that fp32 puts on
+# the other side of a rounding boundary.
 TOLERANCES = {torch.float64: 1e-14, torch.float32: 1e-6, torch.bfloat16: 4e-4, torch.float16: 2e-4}
 FORMATS = (torch.channels_last, torch.contiguous_format)
 

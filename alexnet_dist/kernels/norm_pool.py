@@ -12,7 +12,7 @@ from alexnet_dist.kernels.availability import triton_runs_on
 from alexnet_dist.kernels.constants import Norm, NormPool
 from alexnet_dist.kernels.operators import empty_images, operator
 
-LARGEST_KERNEL = 15  # of the pool: positions in a window are kept as bytes
+LARGEST_KERNEL = 15  # width of the pool's window: positions in it are stored as bytes
 
 
 def norm_pool_runs_on(device: torch.device) -> bool:

@@ -74,7 +74,7 @@ def _launch(kernel: Any, out: Tensor, layers: NormPool, arguments: tuple[Any, ..
     width = max(16, triton.next_power_of_2(constants.maps))
     block = max(1, _TILE // width)
     grid = triton.cdiv(out.numel() // out.shape[1], block), out.shape[1] // constants.maps
-    with torch.cuda.device_of(out):  # of several GPUs, Triton starts on the current one
+    with torch.cuda.device_of(out):  # Triton launches on the current GPU, whichever holds the tensor
         kernel[grid](
             *arguments,
             *(constants.maps, constants.size, constants.alpha / constants.size, constants.beta, constants.k),

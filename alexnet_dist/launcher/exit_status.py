@@ -124,7 +124,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
 
 
 def _tell_launcher(code: int, reason: str) -> None:
-    """The first rank prints the reason, and leaves it to `accelerate launch` to show as the last of what it prints.
+    """The first rank prints the reason, and leaves it where `accelerate launch` finds it and shows it last.
 
     The other ranks know no more. They wait for the first rank, and end without an error of their own.
     """
@@ -155,7 +155,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     elif lost_peer:
         message = " ".join(str(error).split())
         reason = f"rank {_rank()} lost another rank in {status.where}, in {status.last_collective()}: {message}"
-    elif isinstance(error, OSError | ImportError):  # of the machine or the installation
+    elif isinstance(error, OSError | ImportError):  # the machine's or the installation's fault
         reason = f"rank {_rank()} failed in {status.where}: {reason_of(error)}"
     else:
         log_trace(status.folder if status.owned else None, _rank())

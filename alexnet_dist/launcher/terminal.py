@@ -32,7 +32,7 @@ class _LosableFile(io.FileIO):
 def survive_lost_output() -> None:
     """Make stdout and stderr of this process never fail, whatever becomes of what they lead to."""
     while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass  # a closed one would be given to the next file that is opened, and get its lines
+        pass  # else the next file that is opened takes a closed one's number, and our lines
     os.close(free)
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is getattr(sys, f"__{name}__"):  # else a caller takes the output

@@ -136,7 +136,7 @@ for _family in (
         size=96,
         convs=((96, 11, 4, 0, 3), (96, 5, 1, 2, 2), (128, 3, 1, 1, 1), (128, 3, 1, 1, 1), (96, 3, 1, 1, 1)),
         hidden=256,
-        # conv1 small, so that what it learns is soon more than what it began with; behind it about sqrt(2 / fan-in).
+        # conv1 starts small, so that what it learns soon outweighs the initial noise; the rest about sqrt(2 / fan-in).
         inits=_inits((0.002, 0.058, 0.048, 0.059, 0.059, 0.072, 0.088, 0.01), biases=(0,) * 8),
         activation_last=(1, 5),
         defaults=_TOWERS_OF_2012,

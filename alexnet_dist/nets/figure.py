@@ -23,7 +23,7 @@ def draw(
     """The drawing as the text of an SVG file.
 
     Args:
-        ranks: over which the net is cut; a net of one tower is drawn as so many parts.
+        ranks: how many the net is cut over; a net of one tower is drawn in that many parts.
         titles: the headline, and lines under it.
         crossing: by exchange's name, lines about what crosses there.
         figures: by heading, a text for each layer with weights by its name: a table under the drawing.

@@ -29,10 +29,10 @@ from alexnet_dist.training import rounds
 from alexnet_dist.training.train import train
 from alexnet_dist.training.wiring import Components, assemble
 
-# A window each: DDP makes its buckets in the first; counted; with Python's lines counted, which slows them; the end.
+# Four windows: DDP makes its buckets; costs are counted; lines of Python are counted, which is slow; the run ends.
 WINDOW = 2
 STEPS = 4 * WINDOW
-SETTLED = 0.2  # seconds in which the round that is under way, in its own thread, is over
+SETTLED = 0.2  # seconds: by then the round under way in its own thread is over
 START, FIRST, COUNTED, TRACED, LAST = "its start", *(f"step {WINDOW * window + 1}" for window in range(4))
 _FLAGS = {
     "data.name": PLAIN_IMAGES.name,
@@ -97,10 +97,10 @@ class Costs:
 
 
 def count(ranks: int, flags: Sequence[str]) -> Costs:
-    """Train a few steps as the first of so many ranks. To be called once in a process, which is of no use afterwards.
+    """Train a few steps as the first of `ranks` ranks. Call it once in a process, which is of no use afterwards.
 
     Args:
-        flags: of the experiment.
+        flags: the experiment's.
 
     Raises:
         UsageError: the experiment cannot work on so many ranks.
@@ -138,7 +138,7 @@ class _Observer(ExitStatus):
 
     Args:
         run_dir: the run's folder.
-        tree: what goes along trees.
+        tree: counts the messages that go along trees.
     """
 
     components: Components

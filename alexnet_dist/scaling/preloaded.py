@@ -1,4 +1,4 @@
-"""What the process imports of which simulated ranks are forks, so that none of them has to."""
+"""Imports for the process that simulated ranks are forked from, so that no rank repeats them."""
 
 import os
 from importlib import import_module

@@ -18,8 +18,8 @@ class TreeMessages:
     """What went along trees so far, at the root.
 
     Attributes:
-        calls: ways up or down a tree.
-        hops: of them, levels of the tree.
+        calls: passes up or down a tree.
+        hops: levels of the tree, summed over these passes.
         messages: to and from the root's children; a length and the data, each time.
         bytes: of the data.
         children: of the root of the largest tree.
@@ -32,7 +32,7 @@ class TreeMessages:
     children: int = 0
 
     def pass_level(self, children: int, value: object) -> None:
-        """Count a value's way up or down."""
+        """Count a value's pass up or down."""
         self.calls += children > 0
         self.hops += children  # a binomial tree's root has as many as there are levels
         self.messages += 2 * children
@@ -41,10 +41,10 @@ class TreeMessages:
 
 
 def simulate_trees() -> TreeMessages:
-    """From now on, every rank but the first holds what the first one does, in this process's trees.
+    """From now on this process's trees act as if every other rank held the first rank's value.
 
     Returns:
-        What goes along them.
+        The messages along them, counted as they come.
     """
     passed = TreeMessages()
 
@@ -61,7 +61,7 @@ def simulate_trees() -> TreeMessages:
 
 
 def _of_many(value: T, ranks: int, combine: Callable[[T, T], T]) -> T:
-    """The combination of as many times the same value."""
+    """The combination of `ranks` copies of a value."""
     if ranks == 1:
         return value
     half = _of_many(value, ranks // 2, combine)

@@ -101,10 +101,10 @@ def wire_bytes(experiment: Experiment) -> int:
 
 
 def norm_bytes(experiment: Experiment, table: Table) -> int:
-    """Bytes of the norms that the ranks which hold the parts of a net add up in a step.
+    """Bytes of the norms that ranks with parts of one net add up in a step.
 
-    The gradient's, to clip by it and in fp16 to see whether the step overflowed; and those of each layer's weights and
-    gradient, where the optimizer needs them.
+    They are the gradient's, for clipping and, in fp16, to see whether the step overflowed; and those of each layer's
+    weights and gradient, where the optimizer needs them.
     """
     precision = precision_of(experiment)
     values = int(experiment.train.clip_norm is not None or precision.compute == "float16")

@@ -24,7 +24,7 @@ class Figures:
     Attributes:
         values: of the metrics that are added up or whose largest counts; of the others, nothing.
         absent: which of the metrics have no value in which of the steps, on all ranks alike.
-        sampled: by rank in the sample, the metrics whose median is taken.
+        sampled: the metrics whose median is taken, for each rank in the sample.
         slowest: the largest sum of a rank's own seconds (see `LocalStep`), and that rank; None without steps.
     """
 

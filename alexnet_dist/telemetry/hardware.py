@@ -19,7 +19,7 @@ class Hardware:
     """Attributes:
     device_type: "cpu" or "cuda".
     device_names, hosts: by rank.
-    peak_memory_bytes: by rank: allocated on the GPU at most, or the largest resident size of the process.
+    peak_memory_bytes: by rank, the most allocated on its GPU, or without one the process's largest resident size.
     """
 
     device_type: str

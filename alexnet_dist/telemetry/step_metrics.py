@@ -96,7 +96,7 @@ TOTAL = Reduction(adds=True, put=_of_speakers)
 PER_SAMPLE = Reduction(adds=True, put=_of_speakers, read=lambda values, samples: values / samples)
 OF_FIRST_RANK = Reduction(adds=True, put=lambda values, rank: values if rank.first else np.zeros_like(values))
 # Durations that add up, over the steps of a message, to the largest sum of any one rank. The largest of each step would
-# add up to more where ranks are slow in turn.
+# add up to more where the ranks take turns at being slow.
 SLOWEST_IN_ALL = Reduction(put=lambda values, _: values.cumsum(), read=lambda values, _: np.diff(values, prepend=0.0))
 
 

@@ -52,7 +52,7 @@ def _split(flags: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Values that evaluation takes, by group and field, and the fields that it does not.
 
     Raises:
-        UsageError: an experiment's file is given, which the checkpoint has already.
+        UsageError: an experiment's file is given, though the checkpoint holds its own experiment.
     """
     config, values = read_flags(list(flags))
     if config is not None:

@@ -1,8 +1,8 @@
 """What all ranks tell the first one, and what it decides for all: figures go up, the verdict comes down.
 
-A round takes about half a second of steps. Its messages travel along a tree, in a thread beside the training, and its
-verdict is taken when the next round is over: at the same step on every rank, and long after it has come, so that no
-step waits for it. A signal is thus heeded within two rounds: within a second, or two steps where they are longer.
+A round takes about half a second of steps. Its messages travel along a tree, in a thread beside the training. Every
+rank acts on the verdict when the next round is over: at the same step, long after it came, so that no step waits.
+A signal is thus heeded within two rounds: within a second, or two steps where they are longer.
 """
 
 import math

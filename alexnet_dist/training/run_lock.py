@@ -36,7 +36,7 @@ class RunLock:
     Args:
         folder: of the run; it exists.
         field: the setting that names it, for messages.
-        patient: the owner may be this run's own attempt before this one: wait for its end.
+        patient: wait for the owner to end, since it may be this run's own previous attempt.
 
     Raises:
         UsageError: a live run has the folder.

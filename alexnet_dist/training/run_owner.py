@@ -97,7 +97,7 @@ def lock(descriptor: int) -> bool | None:
 
 
 def _is_locked(path: Path) -> bool | None:
-    """Whether another process has locked a file; None where that cannot be said. Not for the process that has."""
+    """Whether another process has locked a file; None: it cannot be said. Not for the process that holds the lock."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:

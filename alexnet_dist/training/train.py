@@ -55,7 +55,7 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
         make: makes the components, as `build` does.
 
     Raises:
-        UsageError, Diverged, Stopped, RunFailed: see there.
+        UsageError, Diverged, Stopped, RunFailed: see each class.
     """
     batch, parts = given.train.global_batch, given.train.accumulate
     status.memory_remedy = f"raise train.accumulate (it is {parts}), or lower train.global_batch (it is {batch})"
@@ -198,7 +198,7 @@ def _finish(components: Components, start: ResumePoint, run: RunContext) -> None
     """Write the summary, and make sure that everything is on the disk. Collective.
 
     Raises:
-        RunFailed: something is not.
+        RunFailed: something is missing from the disk.
     """
     for line in _unreadable(components):
         run.progress.say(line)

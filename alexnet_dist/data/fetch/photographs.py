@@ -1,7 +1,7 @@
 """255 colour photographs in seven classes, from Debian's package `gcompris-qt-data`.
 
-They are WebP of 320 to 1,920 pixels, in the .rcc files of a game for children. Their licences, mostly CC-BY, CC-BY-SA
-or public domain, are told picture by picture in the package's copyright file, which is kept beside them.
+They are WebP of 320 to 1,920 pixels, in the .rcc files of a game for children. The package's
+copyright file, which is kept beside them, gives the licence of each: mostly CC-BY, CC-BY-SA or public domain.
 """
 
 import shutil

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-HEADER = struct.Struct(">4sIIII")  # "qres", format, places of tree, data and names
+HEADER = struct.Struct(">4sIIII")  # "qres", format, offsets of tree, data and names
 NODE = struct.Struct(">IH")  # place of the name, flags
 CHILDREN = struct.Struct(">II")  # how many, the first one's number
 CONTENTS = struct.Struct(">HHI")  # country, language, place in the data

@@ -1,4 +1,4 @@
-"""Puts the index and the statistics of a prepared data set together, from what its shards have left."""
+"""Puts the index and the statistics of a prepared data set together, from the records kept beside its shards."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ def finish(
     """Write the index, and what goes with it.
 
     Args:
-        entries: what the shards have left, by part.
+        entries: the shards' records, by part.
     """
     sums = Sums.nothing(encoding.size)
     parts = {name: _part(target, name, paths, sums if name == "train" else None) for name, paths in entries.items()}

@@ -109,7 +109,7 @@ def read_index(folder: Path) -> Index:
 def parse_index(text: str, where: str) -> Index:
     """
     Args:
-        where: it was read, for messages.
+        where: the file that the text comes from, for messages.
 
     Raises:
         UsageError: it is of another version of this program, or damaged.

@@ -16,7 +16,7 @@ from alexnet_dist.data.imagenet.samples import ImageSamples
 from alexnet_dist.data.imagenet.sources import Numbers, Source
 from alexnet_dist.data.imagenet.threads import RowThreads, decoding_threads
 
-SIZE = 256  # of what batches have of images of any size
+SIZE = 256  # height and width in a batch, where stored images have any size
 
 
 def open_parts(root: Path, settings: DataConfig, device: torch.device) -> Parts:

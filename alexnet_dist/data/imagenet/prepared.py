@@ -33,7 +33,7 @@ class Table:
     @classmethod
     def of(cls, folder: Path, index: Index, part: str) -> "Table":
         files = index.parts[part]
-        # A plain array: every look into a memmap would make another one.
+        # As a plain array: indexing a memmap makes a new memmap each time.
         rows = np.asarray(np.load(folder / files.table.name, mmap_mode="r"))
         return cls(rows, [folder / shard.name for shard in files.shards])
 

@@ -22,7 +22,7 @@ OTHER_FILES = 256  # that the rest of the program may have open
 
 
 def patiently(read: Callable[[], T]) -> T:
-    """What `read` returns; it is called again, after a pause, where the disk fails.
+    """What `read` returns; where the disk fails, it is called again after a pause.
 
     Raises:
         Unreadable: the file is missing, or may not be read.

@@ -10,7 +10,7 @@ import torch
 from alexnet_dist.distributed.cores import available_cores, threads_of_rank
 from alexnet_dist.distributed.launched_rank import launched_rank
 
-CHUNKS_PER_THREAD = 4  # a batch's rows are handed out in so many pieces: images take unequal times
+CHUNKS_PER_THREAD = 4  # pieces of a batch: several, since some images take longer than others
 MOST_BY_DEFAULT = 16
 NICE = 10
 

@@ -52,7 +52,7 @@ def _settle_device() -> None:
                 _CPU_WANTED, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
             )
         return
-    # There is nothing else here, and Accelerate would give up DeepSpeed without a word and train as plain DDP.
+    # Without a GPU the variable has one effect: Accelerate would drop DeepSpeed silently and train as plain DDP.
     os.environ.pop(_CPU_WANTED, None)
     os.environ["DS_ACCELERATOR"] = "cpu"  # read at import: it would guess the same, with a warning
     import deepspeed.ops

@@ -45,7 +45,7 @@ class _Gather(torch.autograd.Function):
 
 
 def _sum_scattered(parts: Tensor, group: ProcessGroup) -> Tensor:
-    """Of (ranks, …) parts on every rank, the sum over ranks of one's own part."""
+    """This rank's part, summed over ranks; every rank gives a (ranks, …) tensor, a part for each."""
     if dist.get_backend(group) != "gloo":
         own = torch.empty_like(parts[0])
         _reduce_scatter(own, parts.flatten(0, 1), group=group)

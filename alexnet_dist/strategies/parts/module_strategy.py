@@ -10,7 +10,7 @@ from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wir
 
 
 class ModuleStrategy(Strategy):
-    """All but its facts, and the question which worlds it accepts."""
+    """All of a strategy but its facts and which worlds it accepts."""
 
     engine: ClassVar[str] = "alexnet_dist.strategies.engines.module:PlainModuleEngine"
     heeds = ("gradient_dtype", "communicate")

@@ -28,7 +28,7 @@ def split(net: AlexNet, group: ProcessGroup | None = None) -> AlexNet:
         The net, with this rank's part of every parameter as a new `torch.nn.Parameter`.
 
     Raises:
-        UsageError: the net cannot be cut into so many equal parts.
+        UsageError: the net cannot be cut into as many equal parts as there are ranks.
         ValueError: at the first forward pass, the ranks were given different images.
     """
     group = _ranks(group)

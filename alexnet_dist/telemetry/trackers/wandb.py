@@ -83,7 +83,7 @@ class WandbTracker(Tracker):
 
         Raises:
             TimeoutError: W&B has not got everything.
-            NotWritten: nor has the disk.
+            NotWritten: the disk has not got everything either.
         """
         run = self._tracker.tracker
         self._tracker.log({}, commit=True)  # else the last window's figures come after the summary's, and replace them
@@ -148,7 +148,7 @@ def _identity(tracked: Tracked) -> dict[str, str]:
     options = {"name": given or tracked.folder.name} if given or "WANDB_NAME" not in os.environ else {}
     earlier = tracked.folder / "wandb" / RUN_ID
     if tracked.step and earlier.exists() and "WANDB_RUN_ID" not in os.environ:
-        # Offline: in a second folder of the same id.
+        # Offline, W&B writes a second folder with the same id.
         options |= {"id": earlier.read_text().strip(), "resume": os.environ.get("WANDB_RESUME", "allow")}
     return options
 

@@ -25,7 +25,7 @@ from alexnet_dist.training.checkpoints.host_copies import HostCopies
 T = TypeVar("T")
 
 ATTEMPTS = 2
-WRITE_TIMEOUT = timedelta(minutes=30)  # a full 2012 net on a slow shared disk takes minutes, training need not wait
+WRITE_TIMEOUT = timedelta(minutes=30)  # the net of 2012 takes minutes on a slow shared disk; training goes on
 
 
 class CheckpointWriter:
