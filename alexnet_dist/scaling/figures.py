@@ -74,11 +74,12 @@ def growth(values: Mapping[int, float]) -> str:
     """
     ranks = sorted(values)
     many = [number for number in ranks if number >= FEW_RANKS] or ranks
-    first, last = values[many[0]], values[many[-1]]
-    if max(first, last) <= min(first, last) * CONSTANT:
+    figures = [values[number] for number in many]
+    if max(figures) <= min(figures) * CONSTANT:
         return CONSTANT_WORD
-    if last < first:
+    if figures == sorted(figures, reverse=True):
         return FALLS_WORD
-    if last <= first * log2(many[-1]) / log2(many[0]):
+    first, largest = figures[0], max(figures)
+    if all(values[number] <= first * log2(number) / max(log2(many[0]), 1) for number in many):
         return LOGARITHMIC_WORD
-    return f"x {last / first:.3g}" if first else "from none"
+    return f"x {largest / first:.3g}" if first else "from none"

@@ -17,6 +17,8 @@ from alexnet_dist.scaling.figures import growth
         ({8: 8, 512: 1}, "falls"),
         ({8: 0, 512: 1}, "from none"),
         ({2: 1, 4: 2}, "logarithmic"),
+        ({8: 10.0, 64: 30.0, 512: 12.0}, "x 3"),  # what grows in between grows
+        ({8: 10.0, 64: 9.0, 512: 5.0}, "falls"),
     ],
 )
 def test_growth(values: dict[int, float], word: str) -> None:
