@@ -108,13 +108,7 @@ def _norm_pool(
     WIDTH: constexpr,
 ) -> None:
     """A tile of pooled pixels. `pixels`, `height` and `width` are those of the pooled images."""
-    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]
-    channel = tl.arange(0, WIDTH)[None, :]
-    inside = (pixel < pixels) & (channel < MAPS)
-    image = (pixel // (height * width)).to(tl.int64)
-    row = pixel // width % height
-    column = pixel % width
-    channel += tl.program_id(1) * MAPS
+    inside, image, channel, row, column = _tile(pixels, height, width, MAPS, BLOCK, WIDTH)
     first = x + _offsets(x_strides, image, channel, row * STRIDE, column * STRIDE)
     largest = tl.full((BLOCK, WIDTH), float("-inf"), WIDE)
     position = tl.full((BLOCK, WIDTH), 0, tl.int32)
@@ -166,13 +160,7 @@ def _norm_pool_backward(
     WIDTH: constexpr,
 ) -> None:
     """A tile of x's pixels. `pixels`, `height` and `width` are those of x."""
-    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]
-    channel = tl.arange(0, WIDTH)[None, :]
-    inside = (pixel < pixels) & (channel < MAPS)
-    image = (pixel // (height * width)).to(tl.int64)
-    row = pixel // width % height
-    column = pixel % width
-    channel += tl.program_id(1) * MAPS
+    inside, image, channel, row, column = _tile(pixels, height, width, MAPS, BLOCK, WIDTH)
     # Every window of the pool that this pixel lies in: the last that begins in front of it, and those before.
     arriving = tl.full((BLOCK, WIDTH), 0.0, WIDE)
     reach: constexpr = (KERNEL + STRIDE - 1) // STRIDE
@@ -199,6 +187,18 @@ def _norm_pool_backward(
     if RELU_FIRST:
         result = tl.where(given <= 0, 0.0, result)
     tl.store(out + _offsets(out_strides, image, channel, row, column), result.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _tile(
+    pixels: tl.tensor, height: tl.tensor, width: tl.tensor, MAPS: constexpr, BLOCK: constexpr, WIDTH: constexpr
+) -> tl.tuple:
+    """Which values of this program's tile there are, and their image, channel, row and column."""
+    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]
+    channel = tl.arange(0, WIDTH)[None, :]
+    inside = (pixel < pixels) & (channel < MAPS)
+    image = (pixel // (height * width)).to(tl.int64)
+    return inside, image, channel + tl.program_id(1) * MAPS, pixel // width % height, pixel % width
 
 
 @triton.jit
