@@ -81,7 +81,7 @@ def multiples(measured: Measured, name: str) -> list[float]:
 
 
 def scaling(measured: Measured, name: str, cores: int) -> float:
-    """Images per second of wall time on so many cores over those on one; of each the best, the least disturbed."""
+    """Images per second of wall time on several cores over those on one; of each the best, least disturbed round."""
     return max(rates.wall for rates in measured[name, cores]) / max(rates.wall for rates in measured[name, 1])
 
 

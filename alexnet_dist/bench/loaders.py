@@ -1,4 +1,4 @@
-"""Ways to load images, each measured in a process of its own on so many cores.
+"""Ways to load images, each measured in a process of its own on a given number of cores.
 
     python -m alexnet_dist.bench.loaders files --root FOLDER --cores 1 --images 3000 --output rate.json
 

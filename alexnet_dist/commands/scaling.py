@@ -68,7 +68,7 @@ def run(flags: Sequence[str]) -> int:
 
 
 def cases_of(name: str, own: ScalingFlags, fields: Sequence[str]) -> dict[int, list[str]]:
-    """The experiment's flags by number of ranks, where the strategy works on so many."""
+    """The experiment's flags by number of ranks, where the strategy works on that many."""
     from alexnet_dist.strategies.check import check_experiment
 
     strategy, cases, problem = registry.strategies[name], dict[int, list[str]](), None

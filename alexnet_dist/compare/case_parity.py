@@ -27,7 +27,7 @@ MOST_ROUNDING = 3.5
 
 
 def wire_tolerance(ranks: int) -> float:
-    """How far gradients that were summed in bf16 over so many ranks may lie from those summed in fp32.
+    """How far gradients that were summed in bf16 over that many ranks may lie from those summed in fp32.
 
     A ring adds one rank's share after the other and rounds each partial sum. Independent errors add up as the root of
     their number: 0.6 to 0.9 sqrt(N) roundings of the sum for random shares, more where shares partly cancel. A fixed

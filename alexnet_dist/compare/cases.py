@@ -138,7 +138,7 @@ def measured_steps(comparison: Comparison, case: Case) -> int:
 
 
 def set_measured_steps(comparison: Comparison, case: Case, steps: int) -> None:
-    """Let a case's runs have so many from now on."""
+    """From now on, measure `steps` steps in each run of a case."""
     longer = {"flags": case_flags(comparison, case), "steps": steps}
     write_json(comparison.folder / LONGER_RUNS, {**_longer_runs(comparison), case.label: longer})
 

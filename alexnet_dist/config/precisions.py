@@ -64,7 +64,7 @@ class Precision:
         return BYTES[self.compute]
 
     def tolerance_of(self, samples: int) -> float:
-        """The tolerance for a global batch of so many samples.
+        """The tolerance for a global batch of a given size.
 
         A gradient is a sum over the samples, and the rounding of a sum grows with the root of its terms: the worst fp32
         gradient of alexnet_2012 under ddp differs by 2e-6 at batch 32, 4e-6 at 128 and 6.7e-6 at 512.

@@ -161,17 +161,17 @@ class TrainConfig(Group):
     global_batch: int = Field(128, ge=1, le=1_000_000, description="samples of one optimizer step over all ranks")
     accumulate: int = Field(1, ge=1, le=100_000, description="micro-batches of one optimizer step")
     epochs: int = Field(1, ge=1, le=1_000_000, description="passes over the training images")
-    max_steps: int | None = Field(None, ge=1, description="stop after so many steps, if epochs are not over before")
+    max_steps: int | None = Field(None, ge=1, description="stop after this many steps, if epochs are not over by then")
     precision: PrecisionName = Field("fp32", description="arithmetic; bf16, fp16: autocast, weights stay fp32")
     compile: bool = Field(
         False,
         description="torch.compile the net (single, ddp); the first batch of each size takes a minute more",
     )
     clip_norm: float | None = Field(None, gt=0, le=1e9, description="limit of the gradient's norm over all ranks")
-    profile: int | None = Field(None, ge=1, le=1000, description="trace so many steps of rank 0, after the first two")
+    profile: int | None = Field(None, ge=1, le=1000, description="trace this many steps of rank 0, after the first two")
     timeout: int = Field(20, ge=1, le=86_400, description="seconds until a rank that does not answer ends the run")
     evaluate: bool = Field(True, description="evaluate on the test images after each epoch and after the last step")
-    evaluate_samples: int | None = Field(None, ge=1, description="evaluate on so many test images only; default: all")
+    evaluate_samples: int | None = Field(None, ge=1, description="evaluate on this many test images only; default: all")
     evaluate_views: Views = Field(
         1,
         description="squares of data.crop pixels of a test image: the centre; or four corners, centre and their mirror "

@@ -9,7 +9,7 @@ other at once. On a ring each part travels as two messages. Confirmed by countin
 from collections.abc import Callable, Mapping
 from typing import Final
 
-HOP_SECONDS: Final = 20e-6  # gloo's between the hosts of a cluster: TCP, and the wake-up of the thread that waits
+HOP_SECONDS: Final = 20e-6  # a gloo message between hosts: TCP, and waking the thread that waits
 
 
 def _tree(ranks: int) -> int:

@@ -53,7 +53,7 @@ class Totals:
 def check_ranks(table: Table, ranks: int) -> None:
     """
     Raises:
-        UsageError: the net cannot be cut over so many ranks.
+        UsageError: the net cannot be cut over that many ranks.
     """
     if table.towers > 1 and table.towers % ranks:
         raise UsageError("--ranks", ranks, f"the {table.towers} towers cannot be shared evenly: use a divisor of that")

@@ -8,7 +8,7 @@ import resource
 from contextlib import suppress
 
 LAZY_GLOO = "TORCH_GLOO_LAZY_INIT"  # read by torch when a group is made; "1" or "0"
-# A rank's own files, libraries and rings. The first rank, beside that, holds a connection to every other in the
+# A rank's own files, libraries and rings. The first rank also holds three connections to every other rank: in the
 # rendezvous store, in the group that writes checkpoints and in the one that reads them.
 _OWN, _PER_RANK = 256, 3
 

@@ -36,7 +36,7 @@ def own_uuid(device: torch.device) -> str | None:
 
 
 def with_index(device: torch.device) -> torch.device:
-    """A device by its number: one process gets "cuda" from Accelerate, which other threads cannot make their own."""
+    """The device with its number: one process gets a bare "cuda" from Accelerate, which other threads cannot set."""
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return device

@@ -200,4 +200,4 @@ def _rank(started: "subprocess.Popen[str]", folder: Path) -> psutil.Process:
                 if child.environ().get("RANK") == "1" and "alexnet_dist.cli" in child.cmdline():
                     return child
         time.sleep(0.1)
-    raise RunFailed("the ranks took no step in time")
+    raise RunFailed("the ranks took no step within the time allowed")

@@ -13,7 +13,7 @@ class NotPossible(Exception):
 
 
 class Wrong(Exception):
-    """What a line found is not as it should be."""
+    """What a line of the check found is wrong."""
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,7 @@ def _lane_sum(lanes: tl.tuple, lane: constexpr, SIZE: constexpr) -> tl.tensor:
 
 @triton.jit
 def _neighbour(lanes: tl.tuple, channel: constexpr) -> tl.tensor:
-    """For each group, the channel so many places behind its first; it may lie in another group."""
+    """For each group, the channel `channel` places after its first; it may lie in another group."""
     values = lanes[channel % 4]
     if channel // 4 != 0:
         group = tl.arange(0, values.shape[1])[None, :] + channel // 4

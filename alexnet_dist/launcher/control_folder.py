@@ -58,7 +58,7 @@ def write_report(rank: int, report: RankReport) -> None:
 
 
 def read_reports(folder: Path) -> dict[int, RankReport]:
-    """Of this machine's ranks, by rank; only those that have ended by themselves."""
+    """The reports of this machine's ranks, by rank; only of those that ended by themselves."""
     paths = folder.glob("rank-*.json")
     return {int(path.stem.removeprefix("rank-")): RankReport(**json.loads(path.read_text())) for path in paths}
 

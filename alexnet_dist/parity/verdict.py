@@ -36,7 +36,7 @@ class Verdict:
 
 
 def judge(strategy: str, ranks: int, found: Differences, precision: str, samples: int) -> Verdict:
-    """Judge the differences by the tolerance of a precision, for a global batch of so many samples."""
+    """Judge the differences by the tolerance of a precision, for a global batch of a given size."""
     worst = {kind: _worst(by_name) for kind, by_name in found.by_kind.items()}
     rule = registry.precisions[precision]
     tolerance = rule.tolerance_of(samples)

@@ -103,7 +103,7 @@ def count(ranks: int, flags: Sequence[str]) -> Costs:
         flags: the experiment's.
 
     Raises:
-        UsageError: the experiment cannot work on so many ranks.
+        UsageError: the experiment cannot work on that many ranks.
     """
     rounds.ROUND_SECONDS = 0.0  # a round with each step
     figures.SAMPLE = ranks  # this rank is in each sample: the others, which take turns, are not there

@@ -18,7 +18,7 @@ RANKS_PER_NODE = 8
 
 
 def enter_simulated_world(ranks: int) -> None:
-    """Make this process, which has no process group yet, the first of so many ranks."""
+    """Make this process, which has no process group yet, the first of `ranks` ranks."""
     os.environ |= {
         "RANK": "0",
         "WORLD_SIZE": str(ranks),

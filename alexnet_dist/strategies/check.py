@@ -8,7 +8,7 @@ from alexnet_dist.strategies.base import Strategy, precision_of
 
 
 def check_experiment(experiment: Experiment, world_size: int) -> None:
-    """Refuse an experiment that cannot work with so many ranks, before anything is started.
+    """Refuse an experiment that cannot work with that many ranks, before anything is started.
 
     Args:
         experiment: resolved.

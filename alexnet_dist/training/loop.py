@@ -89,12 +89,12 @@ def _measure_memory(components: Components, run: RunContext) -> None:
 
 
 def epoch_ends(components: Components, done: int) -> bool:
-    """Whether an epoch, or the run, ends after so many steps."""
+    """Whether an epoch, or the run, ends after `done` steps."""
     return done % components.order.steps_per_epoch == 0 or done == components.total_steps
 
 
 def is_saved(components: Components, done: int) -> bool:
-    """Whether a checkpoint is due after so many steps, whatever the clock says."""
+    """Whether a checkpoint is due after `done` steps, whatever the clock says."""
     settings = components.experiment.checkpoint
     due = settings.every_steps > 0 and done % settings.every_steps == 0
     return due or (settings.periodic and done == components.total_steps)

@@ -19,7 +19,7 @@ from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.telemetry.step_record import StepRecord
 
 ROUND_SECONDS, MOST_STEPS = 0.5, 100
-_TAG = 1  # of the messages: the main thread's own have 0
+_TAG = 1  # of these messages; the main thread's own have 0
 
 
 @dataclass(frozen=True)

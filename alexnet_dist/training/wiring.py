@@ -124,7 +124,7 @@ class Components:
         }
 
     def expected_traffic(self, samples: int) -> dict[str, int]:
-        """Bytes that a step with so many samples on this rank must send, by collective."""
+        """Bytes that a step with `samples` samples on this rank must send, by collective."""
         if samples not in self._expected:
             self._expected[samples] = self.strategy.traffic(
                 self.experiment, self.table, self.world.size, samples, self.world.backend

@@ -43,6 +43,6 @@ def _tiles(samples: Samples, numbers: Numbers) -> list[Image.Image]:
 
 
 def _spread(values: Numbers, most: int) -> Numbers:
-    """At most so many of the values, evenly spread."""
+    """At most `most` of the values, evenly spread."""
     count = min(most, len(values))
     return values[np.arange(count) * len(values) // max(1, count)]

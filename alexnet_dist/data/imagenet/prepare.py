@@ -194,7 +194,7 @@ class Preparation:
 
 
 def _counted(pieces: Iterable[tuple[Shard, Piece]], done: int, progress: Callable[[int], None]) -> Iterator[Piece]:
-    """The pieces; after each, `progress` is told how many images are done."""
+    """The pieces, in turn; after each, `progress` is told how many images are done."""
     for _, piece in pieces:
         yield piece
         done += len(piece.numbers) + len(piece.left_out)

@@ -45,7 +45,7 @@ def patiently(read: Callable[[], T]) -> T:
 class RandomReads:
     """Files that are read piece by piece.
 
-    A file is opened when it is first read and stays open, if the process may have so many open.
+    A file is opened when it is first read and stays open, if the process may have that many open.
 
     Args:
         paths: the files; below they go by their numbers in this list.
@@ -105,7 +105,7 @@ def _fill(descriptor: int, offset: int, target: memoryview) -> None:
 
 
 def _may_open(files: int) -> bool:
-    """Whether this process may have so many files open; its limit is raised as far as it may be."""
+    """Whether this process may have that many files open; its limit is raised as far as it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in (soft, hard):
         return True

@@ -7,12 +7,12 @@ from alexnet_dist.nets.table import Norm, Table
 def check_cut(table: Table, ranks: int) -> None:
     """
     Raises:
-        UsageError: the net's layers cannot be shared equally by so many ranks.
+        UsageError: the net's layers cannot be shared equally by that many ranks.
     """
     if ranks == 1:
         return
     if table.towers > 1 and table.towers % ranks:
-        raise UsageError("net.towers", table.towers, f"{ranks} ranks cannot share so many towers equally")
+        raise UsageError("net.towers", table.towers, f"{ranks} ranks cannot share that many towers equally")
     if table.towers == 1 and any(isinstance(layer, Norm) for layer in table.layers):
         raise UsageError(
             "net.norm",
@@ -23,4 +23,4 @@ def check_cut(table: Table, ranks: int) -> None:
     for shaped in table.shaped_layers:
         if shaped.weight and shaped.outputs[0] % ranks:
             field = "net.classes" if shaped.layer.name == "fc8" else shaped.layer.name
-            raise UsageError(field, shaped.outputs[0], f"so many outputs cannot be cut into {ranks} equal parts")
+            raise UsageError(field, shaped.outputs[0], f"that many outputs cannot be cut into {ranks} equal parts")

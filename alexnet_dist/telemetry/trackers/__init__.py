@@ -68,7 +68,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """Log numbers by name after so many optimizer steps."""
+        """Log numbers by name; `step` optimizer steps are done."""
 
     def show_table(  # noqa: B027 - most cannot
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
@@ -76,7 +76,7 @@ class Tracker(ABC):
         """Log a table, in a tracker that can show one."""
 
     def show_pictures(self, pictures: Mapping[str, Path], step: int) -> None:  # noqa: B027 - most cannot
-        """Log PNG pictures by name after so many optimizer steps, in a tracker that can show them."""
+        """Log PNG pictures by name, in a tracker that can show them; `step` optimizer steps are done."""
 
     @abstractmethod
     def finish(self, summary: Mapping[str, Any]) -> None:
@@ -110,7 +110,7 @@ class Tracking:
             self._say(f"{tracker.label}: {how}")
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """Log numbers by name after so many optimizer steps."""
+        """Log numbers by name; `step` optimizer steps are done."""
         self._each(lambda tracker: tracker.log(values, step))
 
     def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -118,7 +118,7 @@ class Tracking:
         self._each(lambda tracker: tracker.show_table(title, columns, rows))
 
     def show_pictures(self, pictures: Mapping[str, Path], step: int = 0) -> None:
-        """Log PNG pictures by name after so many optimizer steps."""
+        """Log PNG pictures by name; `step` optimizer steps are done."""
         self._each(lambda tracker: tracker.show_pictures(pictures, step))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
