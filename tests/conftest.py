@@ -80,8 +80,8 @@ def train_in(folder: Path, flags: Sequence[str], ranks: int = 1, environment: Ma
 
 # What a test module has in its namespace, or a test among its fixtures, where it starts processes.
 _STARTERS = {
-    "subprocess", "launched", "preloaded", "train_in", "launch", "start", "hold", "measure", "Bed", "Train", "Launcher",
-    "bad_starts",
+    "subprocess", "launched", "preloaded", "train_in", "launch", "start", "start_line", "start_alone", "hold",
+    "measure", "measure_loaders", "Bed", "Train", "Launcher", "bad_starts",
 }  # fmt: skip
 _STARTING_FIXTURES = {"train", "bed", "smoke_run"}
 

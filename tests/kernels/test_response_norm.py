@@ -76,6 +76,10 @@ def test_autocast_leaves_it_alone(dtype: torch.dtype) -> None:
 
 def test_torch_compile_sees_torchs_operations_where_there_is_no_kernel(way: str) -> None:
     """In one graph: else a kernel, or the norm's operations one by one, would stand between compiled ones."""
+    if way == "torch" and torch.compile(lambda t: t + int(torch.compiler.is_exporting()), backend="eager")(
+        torch.zeros(())
+    ):
+        pytest.skip("this torch calls every compilation an export, as 2.11 does")
     targets: list[str] = []
 
     def backend(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> torch.fx.GraphModule:
