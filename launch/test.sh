@@ -19,8 +19,8 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy
-# A worker for each core: programs under test wait, start up on one core, or have two ranks. Long forms want them all.
-workers=(-n "$(nproc)" --maxprocesses 8 --dist loadgroup --no-loadscope-reorder)
+# One worker more than cores: programs under test wait, and start up on one core. Long forms want the machine alone.
+workers=(-n "$(($(nproc) + 1))" --maxprocesses 8 --no-loadscope-reorder)
 case ${1:-} in
 --fast) set -- -m "not processes" "${@:2}" ;;
 --long)

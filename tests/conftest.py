@@ -15,6 +15,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
+from xdist.scheduler import LoadScopeScheduling
 
 from alexnet_dist.data.fetch.photographs import LICENCES, USUAL_PLACE
 from alexnet_dist.data.sets.fashion_mnist import find_folder
@@ -89,8 +90,7 @@ _STARTING_FIXTURES = {"train", "bed", "smoke_run"}
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave tests out that need a GPU, or all others; mark what starts processes (`launch/test.sh --fast`).
 
-    Of several workers one runs a whole file, whose fixtures its tests share, or all that share the Slurm cluster. Short
-    files come last: so workers end together.
+    The short ones come last: so several workers end together.
     """
     left_out = [item for item in items if (item.get_closest_marker("gpu") is not None) != ON_GPU]
     config.stash[_LEFT_OUT] = len(left_out)
@@ -101,8 +101,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names = set(vars(item.module)) & _STARTERS | set(item.fixturenames) & _STARTING_FIXTURES
         if names:
             item.add_marker("processes")
-        item.add_marker(pytest.mark.xdist_group("bed" if "bed" in item.fixturenames else item.nodeid.split("::")[0]))
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+
+
+class _ByFile(LoadScopeScheduling):
+    """A worker runs whole files, whose tests share fixtures; one runs all that share the Slurm cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/slurm" if nodeid.startswith("tests/slurm/") else nodeid.split("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    return _ByFile(config, log)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str:

@@ -6,10 +6,10 @@ Commands, metrics, trackers and columns of compare are tested beside their kinds
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from conftest import ROOT
 
@@ -20,9 +20,7 @@ SHORT = ["--data.samples", "64", "--train.max_steps", "4", "--checkpoint.every_s
 
 def command(*words: str, plugins: str, path: Path = PLUGINS) -> subprocess.CompletedProcess[str]:
     found = os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "ALEXNET_DIST_PLUGINS": plugins, "PYTHONPATH": found}
-    line = [sys.executable, "-m", "alexnet_dist.cli", *words]
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return preloaded.command(*words, ALEXNET_DIST_PLUGINS=plugins, PYTHONPATH=found)
 
 
 def record(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

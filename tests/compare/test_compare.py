@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import psutil
 import pytest
 import yaml
@@ -43,9 +44,7 @@ def command(*flags: str) -> list[str]:
 
 
 def report_again(folder: Path, plugins: str = "planted") -> "subprocess.CompletedProcess[str]":
-    environment = {**ENVIRONMENT, "ALEXNET_DIST_PLUGINS": plugins}
-    line = command("--from", str(folder))
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return preloaded.run(command("--from", str(folder))[1:], {**ENVIRONMENT, "ALEXNET_DIST_PLUGINS": plugins})
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -245,8 +244,7 @@ def test_a_folder_of_the_users_is_left_alone(name: str, tmp_path: Path, capsys: 
 
 def test_other_settings_do_not_mix_with_what_is_there(outcome: Outcome) -> None:
     before = (outcome.folder / "comparison.yaml").read_text()
-    line = command(*FLAGS, "--dir", str(outcome.folder), "--run.seed", "1")
-    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = preloaded.run(command(*FLAGS, "--dir", str(outcome.folder), "--run.seed", "1")[1:], ENVIRONMENT)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "run.seed was 0 and is 1 now" in done.stderr and "--overwrite true" in done.stderr
     assert (outcome.folder / "comparison.yaml").read_text() == before

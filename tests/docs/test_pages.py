@@ -7,10 +7,9 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 import torch
 from conftest import ROOT
@@ -116,10 +115,9 @@ def test_the_plugins_of_the_pages_train(tmp_path: Path) -> None:
         )
     flags = ["--data.name=my_images", "--data.root", str(tmp_path), "--optim.schedule", "linear", "--net.name"]
     flags += ["alexnet_small", "--train.global_batch", "4", "--tracking.wandb", "false"]
-    line = [sys.executable, "-m", "alexnet_dist.cli", "train", *flags, "--run.dir", str(tmp_path / "run")]
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "ALEXNET_DIST_PLUGINS": "my_schedule,my_images", "PYTHONPATH": path}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    environment = {"ALEXNET_DIST_PLUGINS": "my_schedule,my_images", "PYTHONPATH": path}
+    done = preloaded.command("train", *flags, "--run.dir", str(tmp_path / "run"), **environment)
     assert done.returncode == 0, done.stderr
     metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [line["lr"] for line in metrics] == pytest.approx([1e-3, 5e-4])

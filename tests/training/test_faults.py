@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, SMOKE
+from conftest import ROOT, SMOKE, train_in
 from launched import Launched, checkpoint, same_bits, start, start_line
 from long_forms import LONG, LONG_FORM
 
@@ -41,8 +41,8 @@ def test_killed_again_and_again_a_run_ends_as_if_it_had_never_been(
     strategy: str, ranks: int, kills: int, tmp_path: Path
 ) -> None:
     flags = [*FLAGS, "--strategy.name", strategy]
-    undisturbed = start(tmp_path / "undisturbed", ranks, flags)
-    assert undisturbed.end()[0] == 0, undisturbed.output.read_text()
+    undisturbed = train_in(tmp_path / "undisturbed", flags, ranks)
+    assert undisturbed.code == 0, undisturbed.output
     chance = random.Random(strategy)
     run = start(tmp_path / "run", ranks, flags, ["--max-restarts", str(kills)])
     made = sum(kill_one(run, chance) for _ in range(kills))

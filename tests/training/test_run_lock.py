@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from conftest import ROOT, SMOKE
 from launched import Launched, checkpoint, exit_of, start_alone, start_line
@@ -35,11 +36,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def finish(line: list[str], folder: Path, environment: dict[str, str] | None = None) -> tuple[int, list[str]]:
-    """Run a command to its end."""
-    done = subprocess.run(
-        [*line, "--run.dir", str(folder)], capture_output=True, text=True, env={**os.environ, **(environment or {})},
-        timeout=300, check=False,
-    )  # fmt: skip
+    """Run a command to its end; a fresh Python where something is in front of it, or in its way."""
+    line, environment = [*line, "--run.dir", str(folder)], environment or {}
+    if line[0] == sys.executable and "PYTHONPATH" not in environment:
+        done = preloaded.run(line[1:], environment)
+    else:
+        done = subprocess.run(
+            line, capture_output=True, text=True, env=os.environ | environment, timeout=300, check=False
+        )
     return done.returncode, (done.stdout + done.stderr).splitlines()
 
 

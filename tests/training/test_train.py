@@ -106,6 +106,7 @@ def test_a_batch_smaller_than_the_ranks_can_share(train: Train) -> None:
 def test_ddp_and_split_learn_the_same(train: Train) -> None:
     """200 steps in fp32 from one seed: equal at first, and equally good where correct programs have drifted apart."""
     flags = [*SMOKE, "--train.max_steps", "200", "--tracking.wandb", "false", "--tracking.log_every", "50"]
+    flags += ["--train.evaluate_samples", "2000"]
     runs = [train(2, [*flags, "--strategy.name", name], name=name) for name in ("ddp", "split")]
     ddp, split = ([line["loss"] for line in run.metrics()] for run in runs)
     assert max(abs(a - b) for a, b in zip(ddp[:20], split[:20], strict=True)) < 1e-4

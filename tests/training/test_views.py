@@ -1,8 +1,8 @@
 """Ten views in training and evaluation, for several strategies; the mean image goes with the checkpoint."""
 
-import subprocess
 from pathlib import Path
 
+import preloaded
 import pytest
 import torch
 from conftest import SMOKE, Train
@@ -10,7 +10,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from alexnet_dist.data.sets.fashion_mnist import CLASS_NAMES, read_fashion_mnist
-from alexnet_dist.launcher.launch_line import free_port, launch_line
 from alexnet_dist.training.export import export
 from alexnet_dist.training.initial_weights import read_trained_weights
 from alexnet_dist.training.predict import Predictor
@@ -22,9 +21,7 @@ TEN = [*AUGMENTED, "--train.evaluate_views=10", "--train.evaluate_samples=101", 
 
 def evaluated(folder: Path, strategy: str) -> str:
     """On two ranks."""
-    words = ["evaluate", "--checkpoint", str(folder), "--strategy.name", strategy]
-    line = launch_line(2, ["-m", "alexnet_dist.cli", *words], free_port())
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    done = preloaded.command("evaluate", "--checkpoint", str(folder), "--strategy.name", strategy, ranks=2)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -11,9 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import launched
+import preloaded
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, train_in
 from image_files import CPU, class_folders, opened
 
 from alexnet_dist import cli, registry
@@ -94,9 +95,11 @@ def test_the_commands_of_the_page(photographs: Path, tmp_path: Path) -> None:
     lines = block.splitlines()
     assert len(lines) == 6 and {"ddp", "split"} <= set(" ".join(lines).split())
     for number, line in enumerate(lines):
-        words = [sys.executable, "-m", "alexnet_dist.cli", *shlex.split(line)[1:]]
-        words += ["--tracking.wandb", "false", "--run.dir", f"run{number}"] if "launch" in words else []
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+        words, ranks = shlex.split(line)[1:], 1
+        if words[0] == "launch":
+            assert words[1:4] == ["--ranks", "2", "--"]
+            words, ranks = ["train", *words[4:], "--tracking.wandb", "false", "--run.dir", f"run{number}"], 2
+        done = preloaded.command(*words, ranks=ranks)
         assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "contact-sheet.png").stat().st_size > 100_000
     losses = [
@@ -122,10 +125,8 @@ def test_a_killed_run_goes_on_in_mid_epoch(folder: Path, tmp_path: Path) -> None
     ]
     flags += ["--checkpoint.every_steps", "3", "--strategy.name", "ddp", "--train.evaluate", "false"]
     flags += ["--tracking.log_every", "1"]
-    whole = launched.start(tmp_path / "whole", 2, flags)
-    code, lines = whole.end()
-    assert code == 0, lines
-    assert "  train/c1/image7.JPEG: empty" in lines
+    whole = train_in(tmp_path / "whole", flags, 2)
+    assert whole.code == 0 and "  train/c1/image7.JPEG: empty" in whole.output.splitlines(), whole.output
     killed = launched.start(tmp_path / "killed", 2, flags)
     killed.wait_until(lambda: launched.checkpoint(killed.folder, 3).exists() and killed.ranks())
     killed.ranks()[1].kill()
