@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMOKE
+from conftest import ROOT, SMOKE, train_in
 from launched import Launched, checkpoint, start, start_alone, start_line
 from small_disks import NO_SPACE, fill, mounted
 
@@ -159,3 +159,13 @@ def test_what_wandb_could_not_write_is_told(tmp_path: Path) -> None:
         run = start_alone(tmp_path / "run", [*flags, "--tracking.log_every", "1"], environment)
         failed(run, "W&B: its file in ", "is not whole: No space left on device")
         assert run.steps() == 200 and (run.folder / "summary.json").exists()
+
+
+def test_a_disk_that_takes_nothing_of_wandb(tmp_path: Path) -> None:
+    """Neither its file nor its logs, whose lines must not become traces."""
+    for curves in mounted(tmp_path / "disk", "4k"):
+        flags = [*SMOKE, *QUIET[2:6], "--train.max_steps", "2", "--train.evaluate", "false"]
+        run = train_in(tmp_path / "run", flags, environment={"WANDB_MODE": "offline", "WANDB_DIR": str(curves)})
+        assert run.code == FAILED and "Traceback" not in run.output, run.output
+        assert run.errors()[-1].startswith("error: trained to the end, but not all of it is on the disk: W&B: its file")
+        assert len(run.metrics()) == 2

@@ -5,6 +5,7 @@ login or without an answer from the server a run is written offline, for `wandb 
 than the limits below.
 """
 
+import logging
 import os
 import secrets
 import ssl
@@ -113,19 +114,21 @@ class WandbTracker(Tracker):
 
 
 def _check_written(folder: Path) -> None:
-    """Look whether W&B could write its file: it tells its own log alone.
+    """Look whether W&B could write its file: it tells its own log alone, which may not be there either.
 
     Raises:
-        NotWritten: with the operating system's reason.
+        NotWritten: with the operating system's reason, where there is one.
     """
     try:
         lines = (folder / "logs/debug-internal.log").read_text(errors="replace").splitlines()
     except OSError:
-        return
-    failed = [line for line in lines if '"writer: failed' in line]
+        lines = []
+    failed = [line for line in lines if '"writer: failed' in line or "opening transaction log for writing" in line]
     if failed:
         reason = failed[0].rstrip('"}').rpartition(": ")[2]
         raise NotWritten(f"its file in {folder} is not whole: {reason.capitalize()}")
+    if not any(path.stat().st_size for path in folder.glob("run-*.wandb")):
+        raise NotWritten(f"its file in {folder} is empty")
 
 
 def _settings() -> Any:
@@ -134,6 +137,7 @@ def _settings() -> Any:
         del os.environ[name]  # empty as good as unset, which W&B does not know
     # Reports of errors to W&B's makers would keep the process from ending where no server answers.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    logging.raiseExceptions = False  # a line of its log that the disk does not take would print a trace
     import wandb
 
     ours = {name: value for name, value in OURS.items() if f"WANDB_{name.upper()}" not in os.environ}
