@@ -104,17 +104,15 @@ def test_interrupted_again_and_again_a_run_ends_as_if_it_had_never_been(
     strategy: str, ranks: int, few: list[Interruption], disk: Path, tmp_path: Path
 ) -> None:
     flags = [*FLAGS, "--strategy.name", strategy]
-    began = time.monotonic()
     whole = preloaded.run([str(ROOT / "launch/train.py"), *flags, "--run.dir", "whole"], ranks=ranks)
     assert whole.returncode == DONE, whole.stderr
-    seconds = time.monotonic() - began
     chance = random.Random(strategy)
     left = 10 * KINDS if LONG else list(few)
     chance.shuffle(left)
     for lap in range(1000):
         folder = disk / f"lap {lap}"
         line = [str(ROOT / "launch/train.py"), *flags, "--run.dir", str(folder)]
-        while run_once(line, ranks, disk, left, chance, seconds) != DONE:
+        while run_once(line, ranks, folder, left, chance) != DONE:
             assert losses(folder) == losses(tmp_path / "whole")[: len(losses(folder))]
         assert losses(folder) == losses(tmp_path / "whole") and len(losses(folder)) == LAST
         assert read_json(folder / EVALUATION) == read_json(tmp_path / "whole" / EVALUATION)
@@ -125,20 +123,19 @@ def test_interrupted_again_and_again_a_run_ends_as_if_it_had_never_been(
     assert not left
 
 
-def run_once(
-    line: list[str], ranks: int, disk: Path, left: list[Interruption], chance: random.Random, seconds: float
-) -> int:
+def run_once(line: list[str], ranks: int, folder: Path, left: list[Interruption], chance: random.Random) -> int:
     """Start or go on, and be interrupted at a random moment, by the last of those that are left.
 
     Returns:
         The exit code, which is as it must be.
     """
+    disk = folder.parent
     pipe = disk.parent / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     run = Disturbed(preloaded.start(line, disk.parent, ranks=ranks, stdout=pipe), reader, disk, chance)
     interruption = None
-    if left and not connection.wait([process.sentinel for process in run.ranks.processes], chance.random() * seconds):
+    if left and wait_for_a_moment(run, folder, chance):
         interruption = left.pop()
         interruption(run)
     done = run.ranks.wait()
@@ -147,6 +144,21 @@ def run_once(
     pipe.unlink()
     assert is_right(interruption, done), (interruption, done)
     return done.returncode
+
+
+def wait_for_a_moment(run: Disturbed, folder: Path, chance: random.Random) -> bool:
+    """Wait: a fifth of the times until somewhere in the start, else until any of the steps that are left.
+
+    Returns:
+        Whether the run has not ended before.
+    """
+    done = len(losses(folder))
+    until = done + chance.randrange(LAST - done + 1) if chance.random() < 0.8 else 0
+    ends = [process.sentinel for process in run.ranks.processes]
+    while len(losses(folder)) < until:
+        if connection.wait(ends, 0.05):
+            return False
+    return not connection.wait(ends, chance.random() * 0.5)
 
 
 def is_right(interruption: Interruption | None, done: CompletedProcess[str]) -> bool:
