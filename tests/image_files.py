@@ -3,6 +3,7 @@
 import io
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -51,7 +52,7 @@ def tar_of(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def opened(root: Path, workers: int = 0, broken: str = "skip") -> Parts:
+def opened(root: Path, workers: int = 0, broken: Literal["skip", "refuse"] = "skip") -> Parts:
     """As training on a CPU opens image files."""
     return open_parts(root, DataConfig(workers=workers, broken=broken), CPU)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wandb.proto.wandb_internal_pb2 import Record
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made when it is imported
 
 BLOCK, FILE_HEADER, RECORD_HEADER = 32_768, 7, 7
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4

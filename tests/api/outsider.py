@@ -16,7 +16,8 @@ import alexnet_dist as ad
 def join_again() -> None:
     """A group after the example's own has ended, under keys that the store does not have yet."""
     host, port, size = (os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE"))
-    store = dist.PrefixStore("again", dist.TCPStore(host, int(port), is_master=False))
+    server = dist.TCPStore(host, int(port), is_master=False)  # type: ignore[attr-defined]
+    store = dist.PrefixStore("again", server)  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=store, rank=int(os.environ["RANK"]), world_size=int(size))
 
 

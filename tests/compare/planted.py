@@ -15,7 +15,7 @@ class Planted(ModuleStrategy):
     splits, moves, needs, right_where = "the batch", "gradients", "two ranks or more", "tests"
 
     def __init__(self, name: str, engine: str) -> None:
-        self.name, self.engine = name, engine
+        self.name, self.engine = name, engine  # type: ignore[misc]
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
         needs_several_ranks(self.name, world_size)

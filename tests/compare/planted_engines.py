@@ -11,19 +11,19 @@ from alexnet_dist.strategies.engines.module import PlainModuleEngine
 SLEEP_SECONDS = 0.4
 
 
-class SlowEngine(PlainModuleEngine):
+class SlowEngine(PlainModuleEngine):  # type: ignore[misc]  # final
     def apply(self, *arguments: Any) -> Any:
         time.sleep(SLEEP_SECONDS)
         return super().apply(*arguments)
 
 
-class WrongEngine(PlainModuleEngine):
+class WrongEngine(PlainModuleEngine):  # type: ignore[misc]  # final
     def place(self, net: Any, *rest: Any) -> None:
         net.get_parameter("conv2.weight").register_hook(lambda gradient: gradient * 1.01)
         super().place(net, *rest)
 
 
-class KilledEngine(PlainModuleEngine):
+class KilledEngine(PlainModuleEngine):  # type: ignore[misc]  # final
     def place(self, *arguments: Any) -> None:
         if "train" in sys.argv:  # not in a parity worker
             os.kill(os.getpid(), signal.SIGKILL)

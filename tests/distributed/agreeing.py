@@ -48,6 +48,7 @@ def main(folder: Path) -> None:
     dist.init_process_group("gloo")
     rank, size = dist.get_rank(), dist.get_world_size()
     control = dist.new_group(backend="gloo")
+    assert isinstance(control, dist.ProcessGroup)
     before = open_files()
     tree = Tree(control)
     values = [tree.reduce(str(rank), add), tree.broadcast(f"{rank}'s"), tree.gather("x" * 10_000 * rank)]

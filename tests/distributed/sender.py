@@ -26,6 +26,7 @@ def send_all() -> dict[str, dict[str, int]]:
         if "bf16" in name:
             assert set(dtypes) == {"bfloat16"}
 
+    assert isinstance(group, dist.ProcessGroup) and dist.group.WORLD is not None
     note("start")
     dist.all_reduce(torch.ones(300))
     note("all_reduce")

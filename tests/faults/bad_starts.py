@@ -23,9 +23,10 @@ import psutil
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-from faults.drawing import CLI, SMALL, Start, draw
+from faults.drawing import CLI, Start, draw
 from faults.judging import End, findings, name_of, reached_ranks
 from faults.places import Place, make_place, snapshot
+from faults.pools import SMALL
 from faults.starting import READ_AT_START, Process, anew, forked
 
 from alexnet_dist.launcher.processes import process_tree
@@ -104,7 +105,7 @@ def run(start: Start, place: Place, mark: str) -> End:
     texts = [path.read_text(errors="replace") for path in (out, err)]
     out.unlink()
     err.unlink()
-    return End(code, *texts, timed_out)
+    return End(code, texts[0], texts[1], timed_out)
 
 
 def _disturb(start: Start, process: Process, place: Place) -> None:

@@ -56,7 +56,7 @@ def anew(
 class _Forked:
     """A forked process under `subprocess`'s names."""
 
-    stdout = None
+    stdout: IO[bytes] | None = None
 
     def __init__(self, line: Sequence[str], environment: Mapping[str, str], folder: Path, outputs: list[Path]) -> None:
         self._process = preloaded.fork(line[1:], environment, folder, outputs)

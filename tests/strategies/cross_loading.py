@@ -95,6 +95,6 @@ def main(folder: Path, savers: list[str], loaders: list[str], sources: list[str]
 
 
 if __name__ == "__main__":
-    folder, savers, loaders, sources, *flags = sys.argv[1:]
-    names = ([name for name in names.split(",") if name] for names in (savers, loaders, sources))
-    main(Path(folder), *names, flags)
+    folder, *lists = sys.argv[1:5]
+    savers, loaders, sources = ([name for name in names.split(",") if name] for names in lists)
+    main(Path(folder), savers, loaders, sources, sys.argv[5:])

@@ -20,6 +20,7 @@ from torch.distributed import ProcessGroup
 from torch.distributed.tensor import DTensor
 
 from alexnet_dist.config.load import load
+from alexnet_dist.data.dataset import InMemory
 from alexnet_dist.distributed.agreement import gather_on_first
 from alexnet_dist.distributed.bring_up import limit_waiting, shut_down
 from alexnet_dist.strategies.parts.memory_held import held_bytes
@@ -57,10 +58,12 @@ def main(strategies: list[str], flags: list[str]) -> None:
         components = build(experiment, accelerator, world)
         at_start = limits(groups() - earlier)
         limit_waiting(world, components.engine.groups(), timedelta(seconds=300 + number))
+        assert dist.group.WORLD is not None and world.control is not None
         after = limits((groups() - earlier) | {dist.group.WORLD, world.control})
         earlier = groups()
-        data = held_bytes([components.data.train.pixels, components.data.test.pixels])
-        held = []
+        parts = (components.data.train, components.data.test)
+        data = held_bytes([part.pixels for part in parts if isinstance(part, InMemory)])
+        held: list[dict[str, int]] = []
 
         def look(components=components, held=held, before=before, data=data) -> None:  # type: ignore[no-untyped-def]
             held.append({**asdict(components.engine.held_memory()), "found": everything() - before - data})

@@ -4,6 +4,7 @@ overflows on rank 1. Rank 0 prints what each rank saw."""
 import json
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -74,7 +75,9 @@ def differs(one: Trained, other: Trained) -> float:
 
 def main() -> None:
     accelerator = Accelerator(cpu=True)
-    train = partial(trained, accelerator, World(accelerator.process_index, 2, DEVICE, dist.new_group(backend="gloo")))
+    control = dist.new_group(backend="gloo")
+    assert isinstance(control, dist.ProcessGroup)
+    train = partial(trained, accelerator, World(accelerator.process_index, 2, DEVICE, control))
     plain, scaled = train(None), train(LossScale(DEVICE))
     clipped, both = train(None, max_norm=0.1), train(LossScale(DEVICE), max_norm=0.1)
     factor = LossScale(DEVICE)
@@ -90,7 +93,7 @@ def main() -> None:
         "overflowed": overflowing.skipped,
         "factor": float(factor.factor),
     }
-    ranks = [None, None]
+    ranks: list[Any] = [None, None]
     dist.all_gather_object(ranks, seen)
     if dist.get_rank() == 0:
         print("RESULT " + json.dumps(ranks), flush=True)

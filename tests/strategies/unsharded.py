@@ -5,7 +5,7 @@ import sys
 from alexnet_dist.parity import worker
 from alexnet_dist.strategies.engines import fsdp
 
-fsdp.fully_shard = lambda layer, **_: layer  # type: ignore[assignment]
+fsdp.fully_shard = lambda layer, **_: layer  # type: ignore[attr-defined, assignment]
 
 if __name__ == "__main__":
     sys.exit(worker.main(sys.argv[1]))

@@ -10,7 +10,8 @@ for name in ("fp32", "tf32", "fp32"):
     set_switches(precision)
     cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     assert cuda.allow_tf32 == cudnn.allow_tf32 == precision.tf32
-    assert torch.get_float32_matmul_precision() and torch.backends.fp32_precision and cuda.fp32_precision
-    assert (cudnn.conv.fp32_precision == "tf32") == precision.tf32, cudnn.conv.fp32_precision
+    assert torch.get_float32_matmul_precision() and torch.backends.fp32_precision and cuda.fp32_precision  # type: ignore[attr-defined]
+    conv = cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    assert (conv == "tf32") == precision.tf32, conv
 compiled = torch.compile(lambda x: x @ x + 1, backend="aot_eager", fullgraph=True)
 assert torch.equal(compiled(torch.eye(3)), torch.eye(3) + 1)

@@ -11,4 +11,4 @@ def _find_others(name: str, *places: Any) -> ModuleSpec | None:
     return None if name.partition(".")[0] in HIDDEN else _find(name, *places)
 
 
-PathFinder.find_spec = _find_others  # type: ignore[method-assign]
+PathFinder.find_spec = _find_others  # type: ignore[method-assign, assignment]
