@@ -156,8 +156,8 @@ def _end_tree(process: subprocess.Popen[str]) -> None:
 
 def _reason(output: str) -> str:
     """Why ranks failed, in one line: the first "error:" line of the output; without one, the signal that ended a rank;
-    else the exception of the first traceback, which caused those of the other ranks and of the launcher; else the last
-    line."""
+    else the exception of the first traceback, which caused those of the other ranks and of the launcher; if that is the
+    launcher's own, the exit code of the first rank that failed; else the last line."""
     lines = [re.sub(r"^\[rank\d+\]: ?", "", line).rstrip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     signals = re.findall(r"\((SIG[A-Z]+)\) received", output)  # by torch's agent: the root cause is the last
@@ -166,4 +166,7 @@ def _reason(output: str) -> str:
         errors = [killed if signals[-1] == "SIGKILL" else f"a rank was ended by {signals[-1]}"]
     trace = dropwhile(lambda line: not line.startswith("Traceback"), lines)
     exceptions = [line for line in list(trace)[1:] if not line.startswith(" ")]
+    silent = re.search(r"^Root Cause.*?^ *rank *: (\d+).*?^ *exitcode *: (\d+)", output, re.MULTILINE | re.DOTALL)
+    if silent and exceptions and "ChildFailedError" in exceptions[0]:
+        exceptions = [f"rank {silent[1]} ended with exit code {silent[2]} and printed no reason"]
     return [*errors, *exceptions, *lines[-1:], ""][0][:REASON_LENGTH].strip()

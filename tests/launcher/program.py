@@ -1,6 +1,7 @@
 """A program for launchers: `program.py FOLDER [DEED]` writes FOLDER/RANK.json, and then does the deed.
 
-DEED: `fail` ends rank 1 with a reason, `crash` with a traceback, `hang` never ends, `die` kills rank 1.
+DEED: `fail` ends rank 1 with a reason, `crash` with a traceback, `quit` without a word, `hang` never ends, `die` kills
+rank 1.
 """
 
 import json
@@ -23,6 +24,8 @@ elif deed and rank == "1":
     time.sleep(0.5)
     if deed == "fail":
         sys.exit("error: rank 1 has a reason")
+    if deed == "quit":
+        sys.exit(3)
     if deed == "crash":
         raise ValueError("a cause")
     os.kill(os.getpid(), signal.SIGKILL)

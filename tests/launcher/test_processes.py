@@ -46,7 +46,14 @@ def test_one_rank_is_told_which_device_is_wanted(wanted: str, tmp_path: Path, mo
     assert [rank["ACCELERATE_USE_CPU"].lower() for rank in ranks(tmp_path)] == [wanted]
 
 
-@pytest.mark.parametrize("deed, reason", [("fail", "rank 1 has a reason"), ("crash", "ValueError: a cause")])
+@pytest.mark.parametrize(
+    "deed, reason",
+    [
+        ("fail", "rank 1 has a reason"),
+        ("crash", "ValueError: a cause"),
+        ("quit", "rank 1 ended with exit code 3 and printed no reason"),
+    ],
+)
 def test_the_reason_of_a_failure_is_the_ranks_own(deed: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(RunFailed) as failure:
         launch(2, [PROGRAM, str(tmp_path), deed])
