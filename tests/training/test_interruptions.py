@@ -164,13 +164,12 @@ def wait_for_a_moment(run: Disturbed, folder: Path, chance: random.Random) -> bo
 def is_right(interruption: Interruption | None, done: CompletedProcess[str]) -> bool:
     """Whether a start may end like this: what is wrong is told, and what goes on does go on."""
     if interruption is kill:
-        return done.returncode != DONE
-    if interruption in (terminate, hang_up):
-        early = [128 + signal.SIGTERM, 128 + signal.SIGHUP]  # before the program was there
-        return done.returncode in (DONE, STOPPED, *early) and "Traceback" not in done.stderr
-    if interruption is fill_disk:
-        return done.returncode in (DONE, STOPPED) or (done.returncode in (FAILED, USAGE) and NO_SPACE in done.stderr)
-    return done.returncode == DONE
+        return True
+    if interruption not in (terminate, hang_up, fill_disk):
+        return done.returncode == DONE
+    no_room = interruption is fill_disk and done.returncode in (FAILED, USAGE) and NO_SPACE in done.stderr
+    early = (128 + signal.SIGTERM, 128 + signal.SIGHUP)  # before the program was there
+    return (done.returncode in (DONE, STOPPED, *early) or no_room) and "Traceback" not in done.stderr
 
 
 def losses(folder: Path) -> list[dict[str, Any]]:
