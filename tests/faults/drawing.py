@@ -57,8 +57,11 @@ def draw(chance: random.Random, deep: bool, mounts: bool) -> Start:
         start.environment[name] = chance.choice([None, *VARIABLES[name]])
     if all(start.environment.get(n) for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")):
         start.environment["MASTER_PORT"] = None  # one of several ranks would rightly wait for the others
-    if curves := start.environment.get("WANDB_DIR"):  # the user says so
-        start.may_write.append(curves if curves == "relative" else f"{curves}/wandb")
+    for name, below in (("WANDB_DIR", "wandb"), ("HOME", ".cache")):  # W&B's, where the user says so
+        if folder := start.environment.get(name):
+            start.may_write.append(
+                {"relative": "relative", "missing/folder": "missing"}.get(folder, f"{folder}/{below}")
+            )
     start.config = chance.choice(YAML)
     if mounts and chance.random() < 0.05:
         start.folder = "read-only"
