@@ -169,3 +169,20 @@ def test_a_disk_that_takes_nothing_of_wandb(tmp_path: Path) -> None:
         assert run.code == FAILED and "Traceback" not in run.output, run.output
         assert run.errors()[-1].startswith("error: trained to the end, but not all of it is on the disk: W&B: its file")
         assert len(run.metrics()) == 2
+
+
+def test_what_tensorboard_could_not_write_is_told(tmp_path: Path) -> None:
+    """Its thread tells nobody but those who ask, and must not print a trace."""
+    flags = [
+        *SMOKE,
+        *QUIET[2:6],
+        "--train.max_steps",
+        "1",
+        "--train.evaluate",
+        "false",
+        "--checkpoint.every_steps",
+        "0",
+    ]
+    command = " ".join([*TRAIN, *flags, "--tracking.with", "tensorboard", "--run.dir", str(tmp_path / "run")])
+    run = start_line(["bash", "-c", f"ulimit -f 2; exec {command}"], tmp_path / "run")
+    failed(run, "not all of it is on the disk: TensorBoard: ", "File too large")

@@ -4,6 +4,7 @@ A tracker is added in one place, by registering a subclass of `Tracker`: in a fi
 `tracking.with` names those that follow a run.
 """
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,9 +134,12 @@ class Tracking:
                 # A service that only watches must not end the run that it watches, whatever goes wrong inside it.
                 self._running.remove(tracker)
                 reason = " ".join(str(error).split())[:500] or type(error).__name__
-                if isinstance(error, NotWritten):
+                if isinstance(error, NotWritten) or getattr(error, "errno", None) in _DISK:
                     self.problem = f"{tracker.label}: {reason}"
                 self._say(f"warning: {tracker.label} stopped ({reason}); the other files of the run have everything")
+
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a service's network has other errors
 
 
 def _ensure_accelerate_state() -> None:

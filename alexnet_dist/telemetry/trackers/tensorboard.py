@@ -1,6 +1,7 @@
 """TensorBoard, through Accelerate's tracker."""
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,7 @@ class TensorBoardTracker(Tracker):
     def start(self, tracked: Tracked) -> str:
         from accelerate.tracking import TensorBoardTracker as AcceleratesTracker
 
+        _keep_thread_quiet()
         root, self._last_step = tracked.folder / self.name, tracked.step
         self._tracker = AcceleratesTracker(tracked.case or "", root, purge_step=tracked.step + 1)
         self._tracker.start()
@@ -49,6 +51,17 @@ class TensorBoardTracker(Tracker):
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._tracker.log({"summary": _code(json.dumps(summary, indent=2, default=str))}, self._last_step)
         self._tracker.finish()
+
+
+def _keep_thread_quiet() -> None:
+    """Have no trace printed of a full disk by TensorBoard's thread, which raises the error again where it is asked."""
+    before = threading.excepthook
+
+    def print_others(raised: threading.ExceptHookArgs) -> None:
+        if type(raised.thread).__name__ != "_AsyncWriterThread":
+            before(raised)
+
+    threading.excepthook = print_others
 
 
 def _code(text: str) -> str:
