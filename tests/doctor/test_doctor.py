@@ -56,7 +56,9 @@ def test_two_ranks_are_shown_with_the_speed_of_their_links(tmp_path: Path) -> No
     file = tmp_path / "links.json"
     flags = ["--output", str(file), "--data.name", "synthetic", "--run.dir", str(tmp_path / "run")]
     code, lines = finished(start("--ranks", "2", *flags))
-    assert code == 0 and lines[-1] == "ready: 2 ranks on one machine" and max(map(len, lines)) <= 100
+    assert code == 0 and lines[-1] == "ready: 2 ranks on one machine"
+    # Other tests may slow one of the ranks, which is a longer line.
+    assert max(len(line) for line in lines if not line.startswith("warning: ")) <= 100
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
     assert [row[:3] for row in rows[:2]] == [[str(rank), socket.gethostname(), rows[0][2]] for rank in (0, 1)]
     assert [row[:3] for row in rows[2:]] == [
