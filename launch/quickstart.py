@@ -16,6 +16,7 @@ import torch
 from alexnet_dist.config.load import load
 from alexnet_dist.config.precisions import cpu_multiplies_bf16
 from alexnet_dist.config.resolve import resolve, table_of
+from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.distributed.devices import gpu_count
 from alexnet_dist.distributed.host_cpu import use_own_cores
@@ -30,7 +31,7 @@ COMPARED = ["--config", "configs/compare/quickstart.yaml", "--overwrite", "true"
 GPU_EPOCHS = 10
 BATCH, IMAGES = 128, 60_000  # Fashion-MNIST's, as configs/quickstart.yaml trains it
 # On a CPU: seconds that each strategy's steps may take; what part of the rate of matrix products a step reaches.
-CPU_SECONDS, CPU_SHARE = 80.0, 0.3
+CPU_SECONDS, CPU_SHARE = 100.0, 0.45
 
 
 @dataclass(frozen=True)
@@ -71,25 +72,30 @@ def plan(gpus: int, gpu_precision: str, cpu_precision: str, cpu_steps: int) -> P
     return Plan(about, epochs if gpus else None, few, comparison, on_cpu=True)
 
 
-def cpu_steps(operations_per_second: float, given: Sequence[str]) -> int:
-    """Steps of the net that the CPU takes in `CPU_SECONDS`, at most an epoch's.
+def on_cpu(given: Sequence[str]) -> Experiment:
+    """What is trained on the CPU: in the precision that it computes fastest, unless the user's flags say otherwise."""
+    precision = "bf16" if cpu_multiplies_bf16() else "fp32"
+    return resolve(load([*TRAINED, "--strategy.name", "single", "--train.precision", precision, *given]), 1)
+
+
+def cpu_steps(operations_per_second: float, experiment: Experiment) -> int:
+    """Steps that the CPU takes in `CPU_SECONDS`, at most an epoch's.
 
     Args:
         operations_per_second: of matrix products.
-        given: the user's flags, which may change the net.
     """
-    experiment = resolve(load([*TRAINED, *given, "--strategy.name", "single"]), 1)
     images = CPU_SECONDS * CPU_SHARE * operations_per_second / training_operations(table_of(experiment.net))
     return min(max(round(images / BATCH), 5), IMAGES // BATCH)
 
 
 def _plan_here(given: Sequence[str]) -> Plan:
-    gpus, cpu_precision, steps = gpu_count(), "bf16" if cpu_multiplies_bf16() else "fp32", 0
+    gpus, experiment, steps = gpu_count(), on_cpu(given), 0
     if gpus < 2:
         use_own_cores()
-        steps = cpu_steps(matrix_rate(getattr(torch, precisions[cpu_precision].compute), seconds=2.0), given)
+        dtype = getattr(torch, precisions[experiment.train.precision].compute)
+        steps = cpu_steps(matrix_rate(dtype, seconds=2.0), experiment)
     bf16 = gpus > 0 and torch.cuda.is_bf16_supported(including_emulation=False)
-    return plan(gpus, "bf16" if bf16 else "fp32", cpu_precision, steps)
+    return plan(gpus, "bf16" if bf16 else "fp32", experiment.train.precision, steps)
 
 
 def _run(program: Sequence[str], environment: dict[str, str]) -> None:

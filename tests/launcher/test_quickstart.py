@@ -52,8 +52,10 @@ def test_a_faster_machine_takes_more_steps_and_at_most_an_epoch(
     quickstart: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    few, more, most = (quickstart.cpu_steps(rate, []) for rate in (3e11, 6e11, 1e15))
+    net = quickstart.on_cpu([])
+    few, more, most = (quickstart.cpu_steps(rate, net) for rate in (1e11, 2e11, 1e15))
     assert 5 < few < more < most == 60_000 // 128
-    assert quickstart.cpu_steps(3e11, ["--net.name", "alexnet_small"]) > few
+    given = quickstart.on_cpu(["--net.name", "alexnet_small", "--train.precision", "fp32"])
+    assert quickstart.cpu_steps(1e11, given) > few and given.train.precision == "fp32"
     with pytest.raises(UsageError, match="batch"):
-        quickstart.cpu_steps(3e11, ["--train.global_batch", "0"])
+        quickstart.on_cpu(["--train.global_batch", "0"])
