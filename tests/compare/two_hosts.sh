@@ -28,7 +28,8 @@ start() {
 }
 
 on_host() {
-  local host=$1 half=$(($(nproc) / 2))
+  local host=$1 half
+  half=$(($(env -u OMP_NUM_THREADS nproc) / 2)) # nproc counts no more than that says
   shift
   exec taskset -c "$(((host - 1) * half))-$((host * half - 1))" ip netns exec "$name-$host" \
     env GLOO_SOCKET_IFNAME=eth0 unshare --uts sh -c 'hostname "$0" && exec "$@"' "$name-$host" "$@"
