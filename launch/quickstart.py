@@ -1,6 +1,10 @@
 """AlexNet on real images with what this machine has: data parallelism, the two-GPU split of 2012, and a comparison.
 
-launch/quickstart.sh sets .venv up and runs this; arguments go through to every run and to the comparison.
+    launch/quickstart.sh                                sets .venv up and runs this
+    launch/quickstart.sh --net.name alexnet_2012        arguments go through to every run and to the comparison
+
+Runs, comparison and a picture of the net go to runs/quickstart and runs/compare/quickstart, in place of the last ones.
+All settings: alexnet-dist train --help.
 """
 
 import os
@@ -116,7 +120,22 @@ def _note_an_old_driver() -> None:
         print(f"note: torch cannot use this machine's GPU driver{told}: install a torch build for it into .venv")
 
 
+def check_given(given: Sequence[str]) -> None:
+    """
+    Raises:
+        UsageError: a flag would change where the runs are or which strategies they compare.
+    """
+    for word in given:
+        if word.startswith(("--run.", "--strategy.name")):
+            raise UsageError(word.partition("=")[0], "given", "the quickstart sets it: use launch/train.py")
+
+
 def main(given: Sequence[str]) -> None:
+    if {"-h", "--help"} & set(given):
+        print(__doc__)
+        return
+    check_given(given)
+    os.chdir(Path(__file__).parents[1])
     _note_an_old_driver()
     plan = _plan_here(given)
     print(f"{plan.about}; then a short comparison; under ten minutes", flush=True)

@@ -34,7 +34,15 @@ def test_help_names_every_command_and_every_field() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["tain"], ["runs", "/proc/nowhere"], ["parity", "--steps", "1,2"], ["bench", "--only", "nothing"]]
+    "words",
+    [
+        ["tain"],
+        ["runs", "/proc/nowhere"],
+        ["parity", "--steps", "1,2"],
+        ["bench", "--only", "nothing"],
+        ["bench", "loader", "--steps", "3"],
+        ["filters", "x", "--output", "y.jpg"],
+    ],
 )
 def test_a_slip_is_one_line(words: list[str]) -> None:
     done = command(*words)

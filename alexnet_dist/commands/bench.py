@@ -49,13 +49,19 @@ class BenchFlags(Group):
         description="training: measured steps of each run; augmentation: batches in a round; "
         "default: 8, of training on GPUs 200",
     )
-    batch: int = Field(128, ge=1, description="training: global batch; augmentation: batch")
+    batch: int = Field(128, ge=1, le=8192, description="training: global batch; augmentation: batch")
     precision: Literal["fp32", "bf16"] | None = Field(
         None, description="training: default: bf16 on GPUs and where this CPU multiplies it, else fp32"
     )
 
 
 FLAGS = Flags(BenchFlags)
+# The flags that each measurement takes.
+TAKEN = {
+    "training": {"only", "rounds", "steps", "batch", "precision"},
+    "loader": {"root", "rounds"},
+    "augmentation": {"rounds", "steps", "batch"},
+}
 
 
 def run(flags: Sequence[str]) -> int:
@@ -66,6 +72,8 @@ def run(flags: Sequence[str]) -> int:
         RunFailed: a program failed.
     """
     own, _ = FLAGS.split(flags)
+    for name in sorted(own.model_fields_set - {"what"} - TAKEN[own.what]):
+        raise UsageError(f"--{name}", getattr(own, name), f"bench {own.what} does not take it: leave it out")
     if own.what == "loader":
         return _loader(own)
     if own.what == "augmentation":

@@ -10,7 +10,7 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.output import check_output
 from alexnet_dist.config.values import FilePath, Group, Role
-from alexnet_dist.errors import DONE, UsageError
+from alexnet_dist.errors import DONE, UsageError, reason_of
 from alexnet_dist.registry import commands
 
 ABOUT = """The first layer's kernels as a picture (Figure 3 of the paper), and how much of them is colour.
@@ -37,6 +37,8 @@ def run(flags: Sequence[str]) -> int:
     """
     own, _ = FLAGS.split(flags)
     checkpoint, output = Path(own.checkpoint[0]), Path(own.output)
+    if output.suffix.lower() != ".png":
+        raise UsageError("--output", output, "the picture is a PNG: name the file .png")
     check_output(output)
     from alexnet_dist.nets.filters import colour_by_tower, picture
     from alexnet_dist.training.trained_net import load_trained_net
@@ -48,7 +50,7 @@ def run(flags: Sequence[str]) -> int:
     try:
         picture(kernels, table.towers).save(output, "PNG")
     except OSError as error:
-        raise UsageError("--output", output, f"cannot be written ({error})") from None
+        raise UsageError("--output", output, f"cannot be written ({reason_of(error)})") from None
     print(f"{output}: {len(kernels)} kernels after step {trained.step}")
     if table.channels == 3:
         for tower, (mean, deviation) in enumerate(colour_by_tower(kernels, table.towers)):

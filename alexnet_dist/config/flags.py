@@ -219,7 +219,8 @@ def unknown_field(name: str, groups: Mapping[str, Mapping[str, Flag]], named: Ma
 
 def remedy(problem: Mapping[str, Any], info: FieldInfo) -> str:
     """What pydantic says of a value, and the choice that comes nearest to it."""
-    near = closest(str(problem["input"]), choices(info)) if problem["type"] in ("one_of", "literal_error") else ""
+    given, is_choice = str(problem["input"]), problem["type"] in ("one_of", "literal_error")
+    near = closest(given, choices(info)) if is_choice and any(map(str.isalpha, given)) else ""  # no number is mistyped
     return f"did you mean {near}? {problem['msg']}" if near else str(problem["msg"])
 
 

@@ -59,3 +59,14 @@ def test_a_faster_machine_takes_more_steps_and_at_most_an_epoch(
     assert quickstart.cpu_steps(1e11, given) > few and given.train.precision == "fp32"
     with pytest.raises(UsageError, match="batch"):
         quickstart.on_cpu(["--train.global_batch", "0"])
+
+
+@pytest.mark.parametrize("flag", ["--run.dir", "--run.resume=auto", "--strategy.name"])
+def test_it_never_writes_where_a_flag_says(flag: str, quickstart: ModuleType) -> None:
+    with pytest.raises(UsageError, match="the quickstart sets it"):
+        quickstart.main([flag, "mine"])
+
+
+def test_help(quickstart: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    quickstart.main(["--net.name", "alexnet_small", "--help"])
+    assert "launch/quickstart.sh" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from alexnet_dist.data.imagenet.archives import ARCHIVE, Member, members
+from alexnet_dist.data.imagenet.index import INDEX
 from alexnet_dist.data.imagenet.layouts import Layout, class_names, is_test
 from alexnet_dist.data.imagenet.sources import Files, Members, Source
 from alexnet_dist.data.imagenet.validation_labels import validation_labels
@@ -62,7 +63,10 @@ class _Found:
     def add_folder(self, folder: Path, label: int) -> None:
         names = sorted(_images(self.root, folder))
         if not names and folder.is_dir():
-            raise UsageError("data.root", folder, "has no images, and each folder there is a class: remove it")
+            remedy = "move it away, or name another folder"
+            if (folder / INDEX).exists():
+                remedy = "it is prepared data: set data.root to it"
+            raise UsageError("data.root", folder, f"has no images, and each folder there is a class: {remedy}")
         self.names += names
         self.labels.extend([label] * len(names))
 
