@@ -123,10 +123,10 @@ def _note_an_old_driver() -> None:
 def check_given(given: Sequence[str]) -> None:
     """
     Raises:
-        UsageError: a flag would change where the runs are or which strategies they compare.
+        UsageError: a flag would change where the runs are, or what is compared.
     """
     for word in given:
-        if word.startswith(("--run.", "--strategy.name")):
+        if word.startswith(("--run.", "--strategy.name", "--config")):
             raise UsageError(word.partition("=")[0], "given", "the quickstart sets it: use launch/train.py")
 
 

@@ -61,7 +61,7 @@ def test_a_faster_machine_takes_more_steps_and_at_most_an_epoch(
         quickstart.on_cpu(["--train.global_batch", "0"])
 
 
-@pytest.mark.parametrize("flag", ["--run.dir", "--run.resume=auto", "--strategy.name"])
+@pytest.mark.parametrize("flag", ["--run.dir", "--run.resume=auto", "--strategy.name", "--config"])
 def test_it_never_writes_where_a_flag_says(flag: str, quickstart: ModuleType) -> None:
     with pytest.raises(UsageError, match="the quickstart sets it"):
         quickstart.main([flag, "mine"])
