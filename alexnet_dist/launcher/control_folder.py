@@ -24,12 +24,14 @@ class RankReport:
         reason: in one line.
         lost_peer: it failed because another rank was gone.
         time: when, in seconds since the epoch.
+        folder: of its run; None before it had one.
     """
 
     code: int
     reason: str
     lost_peer: bool
     time: float
+    folder: str | None = None
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,9 @@ class ExitStatus:
         """The folder is this run's own from now on."""
         self.folder, self.owned = folder, True
 
+    def own_folder(self) -> str | None:
+        return str(self.folder) if self.folder is not None and self.owned else None
+
     def write(self, code: int, reason: str) -> OSError | None:
         """Write exit.json: the first rank always; another only that it crashed, which the first cannot know.
 
@@ -118,7 +121,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
     status.release()
     if code != DONE and not supervised:
         _tell_launcher(code, reason)
-    write_report(_rank(), RankReport(code, reason, lost_peer=False, time=time.time()))
+    write_report(_rank(), RankReport(code, reason, lost_peer=False, time=time.time(), folder=status.own_folder()))
     _destroy_process_group()
     return DONE if supervised else code
 
@@ -160,7 +163,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     else:
         log_trace(status.folder if status.owned else None, _rank())
         reason = f"rank {_rank()} failed in {status.where}: {type(error).__name__}: {error}"
-    write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.time()))
+    write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.time(), status.own_folder()))
     if lost_peer and "Timed out" not in reason:
         _wait_to_be_ended(LOST_PEER_WAIT_SECONDS)  # the rank that failed first has the reason
     if control_folder() is None:

@@ -28,8 +28,9 @@ from alexnet_dist.launcher.exit_status import print_reason
 from alexnet_dist.launcher.launch_line import Nodes, launch_environment, launch_line
 from alexnet_dist.launcher.processes import end_with_parent, process_tree
 from alexnet_dist.launcher.signals import asks_again, stop_signals
+from alexnet_dist.telemetry.run_files import EXIT, LAUNCHER, read_json, write_exit
 
-LAUNCHER = "alexnet_dist.launcher.first_failure"
+PROGRAM = "alexnet_dist.launcher.first_failure"
 ORPHAN_SECONDS = 60.0
 
 
@@ -57,16 +58,37 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
     number = 0
     with _temporary_folder() as folder:
         while True:
-            line = launch_line(ranks, program, port, nodes, LAUNCHER)
+            line = launch_line(ranks, program, port, nodes, PROGRAM)
             attempt = Attempt(line, ranks // nodes.count, nodes.rank, Path(folder, str(number)))
             outcome = attempt.run(number)
             if outcome.code != FAILED or attempt.stop_requested or number == max_restarts:
                 break
             number += 1
             print(f"restart {number} of {max_restarts}: {outcome.reason}", file=sys.stderr, flush=True)
+        if outcome.code == FAILED:
+            write_down(outcome, attempt.reports(), launcher_id=folder)
     if outcome.code != DONE:
         print_reason(outcome.code, outcome.reason)
     return outcome.code
+
+
+def write_down(outcome: Outcome, reports: Mapping[int, RankReport], launcher_id: str) -> None:
+    """Give a run's exit.json the reason that is printed, which ranks that failed together cannot agree on.
+
+    One by a rank of another machine stays. Where there is none, its ranks were killed.
+
+    Args:
+        reports: of this machine's ranks.
+        launcher_id: of these ranks' supervisor, as launcher.json has it.
+    """
+    for folder in {Path(report.folder) for report in reports.values() if report.folder is not None}:
+        ended, mark = read_json(folder / EXIT), read_json(folder / LAUNCHER)
+        if ended is None:
+            ours = mark is not None and mark.get("id") == launcher_id
+        else:
+            ours = ended.get("reason") in {report.reason for report in reports.values()}
+        if ours:
+            write_exit(folder, outcome.code, outcome.reason)
 
 
 def _temporary_folder() -> TemporaryDirectory[str]:
@@ -122,12 +144,16 @@ class Attempt:
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
-        return outcome_of(read_reports(self._folder), read_first_failure(self._folder), self._ranks, code)
+        return outcome_of(self.reports(), read_first_failure(self._folder), self._ranks, code)
+
+    def reports(self) -> dict[int, RankReport]:
+        """Of the ranks that ended by themselves."""
+        return read_reports(self._folder)
 
     def _wait_for_orphans(self) -> None:
         """Ranks outlive a launcher that is killed; they notice, save and end by themselves."""
         deadline = time.monotonic() + ORPHAN_SECONDS
-        while time.monotonic() < deadline and len(read_reports(self._folder)) < len(self._ranks):
+        while time.monotonic() < deadline and len(self.reports()) < len(self._ranks):
             time.sleep(0.1)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:

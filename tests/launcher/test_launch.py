@@ -9,7 +9,8 @@ import pytest
 
 from alexnet_dist.errors import DONE, FAILED, STOPPED, USAGE
 from alexnet_dist.launcher.control_folder import FirstFailure, RankReport
-from alexnet_dist.launcher.supervisor import outcome_of
+from alexnet_dist.launcher.supervisor import Outcome, outcome_of, write_down
+from alexnet_dist.telemetry.run_files import EXIT, LAUNCHER, read_json, write_exit, write_json
 
 PROGRAM = str(Path(__file__).with_name("program.py"))
 FINISHED = RankReport(DONE, "finished", lost_peer=False, time=1.0)
@@ -73,3 +74,24 @@ def test_the_first_cause_is_reported(
 ) -> None:
     outcome = outcome_of(reports, first_failure, range(2), 5)
     assert (outcome.code, outcome.reason) == (code, reason)
+
+
+@pytest.mark.parametrize(
+    "written, launcher_id, reason",
+    [
+        ("rank 1 failed", "ours", "rank 0 failed"),  # by a rank that failed at the same time
+        ("rank 2 failed", "ours", "rank 2 failed"),  # by a rank of another machine
+        (None, "ours", "rank 0 failed"),  # all were killed before they could write
+        (None, "another", None),  # another run has the folder by now
+    ],
+)
+def test_the_printed_reason_is_the_written_one(
+    written: str | None, launcher_id: str, reason: str | None, tmp_path: Path
+) -> None:
+    write_json(tmp_path / LAUNCHER, {"program": "alexnet-dist", "host": "a", "id": launcher_id})
+    if written is not None:
+        write_exit(tmp_path, FAILED, written)
+    reports = {rank: RankReport(FAILED, f"rank {rank} failed", False, rank, str(tmp_path)) for rank in range(2)}
+    write_down(Outcome(FAILED, "rank 0 failed"), reports, "ours")
+    ended = read_json(tmp_path / EXIT)
+    assert (None if ended is None else ended["reason"]) == reason

@@ -136,7 +136,8 @@ def test_memory_that_does_not_suffice_is_one_line_with_the_remedy(ranks: int, tm
     words = TRAIN if ranks == 1 else [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--"]
     command = " ".join([*words, *flags, "--run.dir", str(tmp_path / "run")])
     run = start_line(["bash", "-c", f"ulimit -v {6 << 20}; exec {command}"], tmp_path / "run")
-    failed(run, " is out of memory in ", "MiB more were asked for): raise train.accumulate (it is 1)")
+    # Which allocator fails first, and how much it names, is not the same each time.
+    failed(run, " is out of memory in ", "): raise train.accumulate (it is 1)")
 
 
 def test_an_older_checkpoint_that_is_reached_again_is_replaced_or_left(tmp_path: Path) -> None:
