@@ -19,6 +19,8 @@ from alexnet_dist.training.checkpoints import files
 SEVERAL = ("doctor", "predict")
 # Libraries leave what they like in these; nobody else's files are there.
 LIBRARIES = ("home", "tmp")
+# What they leave in a folder that a variable names for it.
+CACHES = {"XDG_CACHE_HOME": "matplotlib", "TMPDIR": "torchinductor_*"}
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,18 @@ def _refusal(start: Start, end: End) -> Iterator[str]:
 
 def _touched(start: Start, place: Place, changed: list[str]) -> Iterator[str]:
     """What came, went or changed outside the folders that the start may write to."""
-    own = [place.root / name for name in LIBRARIES] + [place.work / name for name in start.may_write]
+    caches = list(_caches(start, place))
+    own = [place.root / name for name in LIBRARIES] + [place.work / name for name in start.may_write] + caches
     for path in map(Path, changed):
-        if not any(path == folder or folder in path.parents for folder in own):
+        made_for_it = any(path in cache.parents for cache in caches)
+        if not made_for_it and not any(path == folder or folder in path.parents for folder in own):
             yield f"touched {path.relative_to(place.root)}"
+
+
+def _caches(start: Start, place: Place) -> Iterator[Path]:
+    for variable, name in CACHES.items():
+        if folder := start.environment.get(variable):
+            yield from (place.work / start.folder / folder).glob(name)
 
 
 def _run_folder(start: Start, place: Place, before: Snapshot, after: Snapshot) -> Path | None:
