@@ -42,6 +42,7 @@ def test_help_names_every_command_and_every_field() -> None:
         ["bench", "--only", "nothing"],
         ["bench", "loader", "--steps", "3"],
         ["filters", "x", "--output", "y.jpg"],
+        ["filters", "a", "b"],
     ],
 )
 def test_a_slip_is_one_line(words: list[str]) -> None:

@@ -20,9 +20,7 @@ alexnet-dist filters runs/NAME --output filters.png
 
 
 class FiltersFlags(Group):
-    checkpoint: Annotated[list[FilePath], Role.ARGUMENT] = Field(
-        min_length=1, max_length=1, description="a checkpoint, or the folder of a run"
-    )
+    checkpoint: Annotated[FilePath, Role.ARGUMENT] = Field(description="a checkpoint, or the folder of a run")
     output: FilePath = Field("filters.png", min_length=1, description="the picture's file, PNG")
 
 
@@ -36,7 +34,7 @@ def run(flags: Sequence[str]) -> int:
         UsageError: there is no checkpoint, its kernels are neither grey nor RGB, or the file cannot be written.
     """
     own, _ = FLAGS.split(flags)
-    checkpoint, output = Path(own.checkpoint[0]), Path(own.output)
+    checkpoint, output = Path(own.checkpoint), Path(own.output)
     if output.suffix.lower() != ".png":
         raise UsageError("--output", output, "the picture is a PNG: name the file .png")
     check_output(output)

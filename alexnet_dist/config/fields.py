@@ -66,6 +66,15 @@ def is_list(info: FieldInfo) -> bool:
     return _outer(info) == {list}
 
 
+def is_number(info: FieldInfo) -> bool:
+    return _outer(info) <= {int, float}
+
+
+def is_optional(info: FieldInfo) -> bool:
+    """Whether it takes null."""
+    return NoneType in get_args(info.annotation)
+
+
 def takes_words(info: FieldInfo) -> bool:
     """Whether it is a list of any words, which are given one by one."""
     return any(part == list[str] for part in marks(info)) or (is_list(info) and has_role(info, Role.PATH))

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from alexnet_dist.config.fields import choices, fields_of, has_role, is_boolean, is_list, is_text, takes_words
+from alexnet_dist.config.fields import choices, fields_of, has_role, is_boolean, is_list, is_optional, is_text, takes_words
 from alexnet_dist.config.plain_yaml import parse_yaml
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import FilePath, Group, Role
@@ -21,6 +21,7 @@ from alexnet_dist.errors import UsageError, closest, one_of
 CONFIG = "config"
 HELP = ("-h", "--help")
 MOST_SUGGESTED = 3
+LEFT_OUT = "; null leaves it out"
 
 
 class NoFlags(Group):
@@ -60,10 +61,12 @@ class Flag:
         """The plain value that a word stands for; a list needs no brackets.
 
         Raises:
-            UsageError: it is not plain YAML.
+            UsageError: it is empty, as an unset variable of the shell leaves it, or not plain YAML.
         """
         if is_text(self.info):
             return None if word == "null" else word
+        if not word.strip():
+            raise UsageError(self.typed, "", "needs a value" + (LEFT_OUT if is_optional(self.info) else ""))
         value = parse_yaml(word, self.typed)
         if is_list(self.info) and value is not None and not isinstance(value, list):
             value = parse_yaml(f"[{word}]", self.typed)
@@ -187,7 +190,7 @@ class Flags(Generic[Own]):
                 typed, info = self.own_flags[name].typed, self.own_flags[name].info
             if first["type"] == "missing":
                 raise UsageError(typed, "", f"is needed: {info.description}") from None
-            raise UsageError(typed, first["input"], remedy(first, info)) from None
+            raise UsageError(typed, shown(first["input"]), remedy(first, info)) from None
 
     def _unknown(self, typed: str, value: str) -> UsageError:
         name = typed.removeprefix("--").replace("-", "_")
@@ -222,6 +225,11 @@ def remedy(problem: Mapping[str, Any], info: FieldInfo) -> str:
     given, is_choice = str(problem["input"]), problem["type"] in ("one_of", "literal_error")
     near = closest(given, choices(info)) if is_choice and any(map(str.isalpha, given)) else ""  # no number is mistyped
     return f"did you mean {near}? {problem['msg']}" if near else str(problem["msg"])
+
+
+def shown(value: Any) -> Any:
+    """A value as a refusal shows it. A file writes null by leaving the place empty, too."""
+    return "null (empty)" if value is None else value
 
 
 def asks_for_help(words: Sequence[str]) -> bool:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from alexnet_dist.config.fields import fields_of, is_text
-from alexnet_dist.config.flags import CONFIG, Flags, NoFlags, remedy, unknown_field
+from alexnet_dist.config.fields import fields_of, is_number, is_optional, is_text
+from alexnet_dist.config.flags import CONFIG, LEFT_OUT, Flags, NoFlags, remedy, shown, unknown_field
 from alexnet_dist.config.plain_yaml import one_line, parse_yaml
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError, one_of
@@ -122,7 +122,9 @@ def _refusal(kind: type[Experiment], problem: Mapping[str, Any]) -> UsageError:
     place = [str(part) for part in problem["loc"]]
     name, group = ".".join(place), place[0]
     if problem["type"] != "extra_forbidden" and len(place) > 1:
-        return UsageError(name, problem["input"], remedy(problem, fields_of(kind.model_fields[group])[place[1]]))
+        info = fields_of(kind.model_fields[group])[place[1]]
+        off = LEFT_OUT if is_number(info) and is_optional(info) else ""
+        return UsageError(name, shown(problem["input"]), remedy(problem, info) + off)
     if problem["type"] != "extra_forbidden":
         return UsageError(name, problem["input"], problem["msg"])
     if len(place) == 1:

@@ -145,6 +145,8 @@ def test_what_differs_from_the_defaults_is_marked() -> None:
         ("trian: {epochs: 2}", "trian: {'epochs': 2}: no such group; did you mean train? there are: net, data, "),
         ("strategy: {name: splt}", "strategy.name: splt: did you mean split? Input should be 'auto', "),
         ("strategy: {gradient_dtype: bf61}", "strategy.gradient_dtype: bf61: did you mean bf16? Input should be "),
+        ("optim: {lr: }", "optim.lr: null (empty): Input should be a valid number"),
+        ("tracking: {with: }", "tracking.with: null (empty): Input should be a valid list"),
         ("train: {zzzz: 2}", "train.zzzz: 2: no such field; there are: global_batch, accumulate, "),
     ],
 )
