@@ -12,7 +12,16 @@ from typing import Any, Generic, TypeVar
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from alexnet_dist.config.fields import choices, fields_of, has_role, is_boolean, is_list, is_optional, is_text, takes_words
+from alexnet_dist.config.fields import (
+    choices,
+    fields_of,
+    has_role,
+    is_boolean,
+    is_list,
+    is_optional,
+    is_text,
+    takes_words,
+)
 from alexnet_dist.config.plain_yaml import parse_yaml
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import FilePath, Group, Role

@@ -71,7 +71,10 @@ def _resolve_normalise(experiment: Experiment) -> Experiment:
         return experiment
     values = NORMALISATIONS[given] if isinstance(given, str) else given
     if len(values[0]) != channels:
-        raise UsageError("data.normalise", given, f"is of {len(values[0])} channels, the images have {channels}")
+        remedy = "give [[mean], [deviation]] with a value per channel, mean_image or none"
+        raise UsageError(
+            "data.normalise", given, f"is of {len(values[0])} channels, the images have {channels}: {remedy}"
+        )
     return experiment.replace("data", normalise=values)
 
 
@@ -165,6 +168,26 @@ def length_warnings(experiment: Experiment, train_samples: int, test_samples: in
     if optim.warmup_steps >= steps:
         found.append(f"optim.warmup_steps: {optim.warmup_steps} are not over in this run of {steps} steps")
     return found
+
+
+def size_warnings(experiment: Experiment, height: int, width: int) -> list[str]:
+    """Settings that the size of the images leaves without effect, one line each."""
+    data = experiment.data
+    return [
+        *registry.augmentations[data.augment].warnings(data, height, width),
+        *views_warnings(experiment, height, width),
+    ]
+
+
+def views_warnings(experiment: Experiment, height: int, width: int) -> list[str]:
+    """The same, of evaluation alone."""
+    views, crop = experiment.train.evaluate_views, experiment.data.crop
+    if not experiment.train.evaluate or views == 1 or crop != height or crop != width:
+        return []
+    return [
+        f"train.evaluate_views: {views} are two different ones: data.crop {crop} takes all {height} x {width} pixels; "
+        "choose less"
+    ]
 
 
 def _unused(name: str, group: Group, defaults: Group, fields: tuple[str, ...], where: str) -> list[str]:

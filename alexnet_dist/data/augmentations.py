@@ -11,6 +11,20 @@ def _never(settings: DataConfig) -> bool:
     return False
 
 
+def _no_warnings(settings: DataConfig, height: int, width: int) -> list[str]:
+    return []
+
+
+def _squares_warnings(settings: DataConfig, height: int, width: int) -> list[str]:
+    crop, padding = settings.crop or min(height, width), 2 * settings.crop_padding
+    if max(height, width) + padding > crop:
+        return []
+    return [
+        f"data.crop: {settings.crop or 'null'} leaves data.augment alexnet no squares to choose from: images have "
+        f"{height} x {width} pixels; choose less"
+    ]
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """One value of `data.augment`.
@@ -20,12 +34,14 @@ class Augmentation:
         augmenter: dotted path of its `Augmenter`.
         unused: fields of `data` that have no effect.
         needs_statistics: whether it wants those of the training images.
+        warnings: what settings leave without effect on images of a height and width, one line each.
     """
 
     name: str
     augmenter: str
     unused: tuple[str, ...]
     needs_statistics: Callable[[DataConfig], bool] = _never
+    warnings: Callable[[DataConfig, int, int], list[str]] = _no_warnings
 
 
 for _augmentation in (
@@ -39,6 +55,7 @@ for _augmentation in (
         "alexnet_dist.data.augment.alexnet:AlexNetAugmenter",
         ("min_area", "colour_jitter"),
         lambda settings: settings.colour_noise > 0,
+        _squares_warnings,
     ),
     Augmentation(
         "inception", "alexnet_dist.data.augment.inception:InceptionAugmenter", ("crop_padding", "colour_noise")

@@ -55,6 +55,14 @@ class Samples(ABC):
         return measure(self, at_most=10_000)
 
 
+def image_size(samples: Samples) -> tuple[int, int]:
+    """Height and width of the images that `batch` gives, of which it reads one."""
+    import torch
+
+    height, width = samples.batch(torch.zeros(1, dtype=torch.int64))[0].shape[-2:]
+    return height, width
+
+
 class LargeSamples(Samples):
     """Samples whose stored images are larger than what `batch` gives of them, and not all of one size.
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_dist.config.load import read_flags, validate
+from alexnet_dist.config.resolve import views_warnings
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.data.dataset import image_size
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.environment import enter_world
 
@@ -43,6 +45,8 @@ def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> N
     components = build(experiment, accelerator, world, resumes=True)
     reader.read_into(path, state := components.engine.state(), world)
     components.engine.load_state(state)
+    for line in views_warnings(experiment, *image_size(components.data.test)):
+        say(f"warning: {line}")
     evaluation = evaluate(components)
     if world.rank == 0:
         print(f"step {manifest.step}: {evaluation}", flush=True)

@@ -10,8 +10,9 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from alexnet_dist import registry
-from alexnet_dist.config.resolve import length_warnings, warnings
+from alexnet_dist.config.resolve import length_warnings, size_warnings, warnings
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.data.dataset import image_size
 from alexnet_dist.distributed.agreement import all_or_none, combined, gather_on_first, on_first_rank
 from alexnet_dist.distributed.devices import device_warnings
 from alexnet_dist.distributed.launched_rank import launched_rank
@@ -135,6 +136,7 @@ def _warnings(components: Components) -> list[str]:
     found = [
         *warnings(experiment),
         *length_warnings(experiment, len(components.data.train), len(components.data.test)),
+        *size_warnings(experiment, *image_size(components.data.train)),
         *strategy.warnings(experiment, world.size),
         *allocation_warnings(os.environ),
         *strategy.placement_warnings(experiment, world.size, launched_rank(os.environ).local_world_size),

@@ -105,7 +105,10 @@ def test_a_list_needs_no_brackets(words: list[str], values: list[str] | None) ->
         (["--optim.lr", "null"], "optim.lr: null (empty): Input should be a valid number"),
         (["--ranks="], "--ranks: empty: needs a value"),
         (["--ranks", "null"], "--ranks: null (empty): Input should be a valid list"),
-        (["--tracking.filters-every", "0"], "tracking.filters_every: 0: Input should be greater than or equal to 1; null "),
+        (
+            ["--tracking.filters-every", "0"],
+            "tracking.filters_every: 0: Input should be greater than or equal to 1; null ",
+        ),
         (["--train.clip_norm", "none"], "train.clip_norm: none: Input should be a valid number; null leaves it out"),
         (["--train.precision", "zzz"], "train.precision: zzz: Input should be 'fp64', "),
         (["--train.epochs", "--run.seed", "1"], "--train.epochs: --run.seed: needs a value first"),

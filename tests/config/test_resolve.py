@@ -6,7 +6,7 @@ import pytest
 
 from alexnet_dist import registry
 from alexnet_dist.config.load import load, validate
-from alexnet_dist.config.resolve import length_warnings, resolve, warnings
+from alexnet_dist.config.resolve import length_warnings, resolve, size_warnings, warnings
 
 
 def test_resolving_twice_changes_nothing() -> None:
@@ -91,6 +91,24 @@ def test_which_checkpoints_are_kept(flags: list[str], found: list[str]) -> None:
 )  # fmt: skip
 def test_what_the_number_of_images_leaves_without_effect(flags: list[str], found: list[str]) -> None:
     assert length_warnings(resolve(load(flags), 1), train_samples=1000, test_samples=100) == found
+
+
+@pytest.mark.parametrize(
+    "flags, fields",
+    [
+        (["--data.augment=alexnet", "--data.crop=24", "--train.evaluate_views=10"], []),
+        (["--data.augment=alexnet", "--data.crop_padding=2"], []),
+        (["--data.augment=inception"], []),
+        (["--data.augment=alexnet"], ["data.crop: null"]),
+        (["--data.augment=alexnet", "--data.crop=28"], ["data.crop: 28"]),
+        (["--data.crop=28", "--train.evaluate_views=10"], ["train.evaluate_views: 10"]),
+        (["--data.crop=28", "--train.evaluate_views=10", "--train.evaluate=false"], []),
+    ],
+)
+def test_what_the_size_of_images_leaves_without_effect(flags: list[str], fields: list[str]) -> None:
+    experiment = resolve(load(flags), 1)
+    assert [" ".join(line.split()[:2]) for line in size_warnings(experiment, 28, 28)] == fields
+    assert size_warnings(experiment, 28, 30) == []
 
 
 OTHERS = replace(

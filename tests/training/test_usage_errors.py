@@ -35,6 +35,7 @@ ALONE_MISTAKES = [
     (["--strategy.name", "split"], ("strategy.name", "split", "even number")),
     (["--net.classes", "5"], ("net.classes", "5", "10 classes")),
     (["--net.channels", "3"], ("net.channels", "3", "leave it out")),
+    (["--data.normalise", "imagenet"], ("data.normalise", "imagenet", "give [[mean], [deviation]]", "or none")),
     (["--net.towers", "3"], ("net.towers", "3", "divide")),
     (["--data.root", "/proc/nowhere"], ("data.root", "/proc/nowhere", "alexnet-dist data fetch")),
     (["--config", "/proc/nowhere.yaml"], ("--config", "/proc/nowhere.yaml", "No such file")),

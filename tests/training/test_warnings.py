@@ -4,19 +4,27 @@ from pathlib import Path
 
 import preloaded
 
+VIEWS = "warning: train.evaluate_views: 10 are two different ones: data.crop 32 takes all 32 x 32 pixels; choose less"
 
-def test_a_batch_larger_than_the_data_set_is_told(tmp_path: Path) -> None:
+
+def test_a_batch_larger_than_the_data_set_and_squares_that_are_the_image_are_told(tmp_path: Path) -> None:
     flags = [
         "--net.name=alexnet_small", "--data.name=synthetic", "--data.samples=48", "--train.global_batch=64",
-        "--train.epochs=2", "--train.max_steps=5", "--tracking.wandb=false", "--checkpoint.every_steps=0",
+        "--train.epochs=2", "--train.max_steps=5", "--tracking.wandb=false", "--data.augment=alexnet", "--data.crop=32",
+        "--train.evaluate_views=10",
         f"--run.dir={tmp_path / 'run'}",
     ]  # fmt: skip
     done = preloaded.command("train", *flags)
     assert done.returncode == 0, done.stderr
-    told = [line for line in done.stdout.splitlines() if line.startswith("warning: train.")]
+    told = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
     assert told == [
         "warning: train.global_batch: 64 is more than the 48 training images: every step takes all of them and is an "
         "epoch, with an evaluation after each",
         "warning: train.max_steps: 5 has no effect: train.epochs 2 are 2 steps",
+        "warning: data.crop: 32 leaves data.augment alexnet no squares to choose from: images have 32 x 32 pixels; "
+        "choose less",
+        VIEWS,
     ]
     assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) >= 2
+    evaluated = preloaded.command("evaluate", f"--checkpoint={tmp_path / 'run'}")
+    assert evaluated.stdout.splitlines()[:-1] == [VIEWS], evaluated.stderr
