@@ -124,7 +124,7 @@ class StrategyConfig(Group):
         None, ge=2, le=1_000_000, description="fsdp: ranks that share one copy of the net; default: all of them"
     )
     reshard_after_forward: bool = Field(
-        True, description="fsdp: free gathered weights after forward; false: keep them for backward, gather once"
+        True, description="fsdp, zero3: free gathered weights after forward; false: keep them, gather once"
     )
     communicate: bool = Field(
         True, description="false: a control run that sends nothing, to see what sending costs; it does not learn right"

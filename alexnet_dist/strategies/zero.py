@@ -17,12 +17,22 @@ _FP32 = 4  # bytes: DeepSpeed keeps the weights that it updates in fp32
 _FP64 = 8
 
 
+# Ranks up to which stages 1 and 2 sum each owner's part by itself. With more of them, so many small sums take longer
+# than one over all ranks, which moves half as much again.
+MOST_OWNERS = 32
+
+
+def reduces_to_owners(world_size: int) -> bool:
+    """Whether stages 1 and 2 send each part of the gradients to its owner alone, or sum all of them on every rank."""
+    return world_size <= MOST_OWNERS
+
+
 class ZeroStrategy(Strategy):
     """All but the stage and what follows from it."""
 
     needs = "DeepSpeed; two ranks or more; no fp64"
     engine = "alexnet_dist.strategies.engines.zero:ZeroEngine"
-    heeds = ("gradient_dtype", "offload_optimizer")
+    heeds: ClassVar[tuple[str, ...]] = ("gradient_dtype", "offload_optimizer")
     stage: ClassVar[int]
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
@@ -38,9 +48,9 @@ class ZeroStrategy(Strategy):
         return without_effect(experiment, self.heeds)
 
 
-def _norm(experiment: Experiment, table: Table, ranks: int, itemsize: int) -> dict[str, int]:
-    """The gradient's norm, clipped or not: one value for each parameter group."""
-    return {"all_reduce": sent_by_all_reduce(len(parameter_groups(table)) * itemsize, ranks)}
+def _norm(table: Table, itemsize: int) -> int:
+    """Bytes that are summed for the gradient's norm, clipped or not: one value for each parameter group."""
+    return len(parameter_groups(table)) * itemsize
 
 
 class _Flat(ZeroStrategy):
@@ -50,12 +60,14 @@ class _Flat(ZeroStrategy):
         self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str
     ) -> dict[str, int]:
         reductions = experiment.train.accumulate if self.stage == 2 else 1
+        gradients = reductions * table.parameters * wire_bytes(experiment)
+        to_owners, to_all = (gradients, 0) if reduces_to_owners(world_size) else (0, gradients)
         return added(
             {
-                "reduce": sent_once(reductions * table.parameters * wire_bytes(experiment), world_size),
+                "reduce": sent_once(to_owners, world_size),
+                "all_reduce": sent_by_all_reduce(to_all + _norm(table, _FP32), world_size),
                 "all_gather": sent_once(values_flat(table, world_size) * _FP32, world_size),
-            },
-            _norm(experiment, table, world_size, _FP32),
+            }
         )
 
     def memory(self, experiment: Experiment, table: Table, world_size: int) -> Memory:
@@ -71,7 +83,7 @@ class Zero1(_Flat):
     name = "zero1"
     stage = 1
     splits = "the batch, optimizer state"
-    moves = "gradients once, weights once: 2(N-1)/N W"
+    moves = f"gradients once, weights once: 2(N-1)/N W; above {MOST_OWNERS} ranks 3(N-1)/N W"
     right_where = "optimizer state is what does not fit"
 
 
@@ -93,18 +105,20 @@ class Zero3(ZeroStrategy):
     splits = "the batch, state, gradients, weights"
     moves = "weights twice, gradients once a micro-batch: 3(N-1)/N W"
     right_where = "the net does not fit on a device; state on the host by offload_optimizer"
+    heeds = (*ZeroStrategy.heeds, "reshard_after_forward")
 
     def traffic(
         self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str
     ) -> dict[str, int]:
         values, accumulate = values_by_parameter(table, world_size), experiment.train.accumulate
+        gathers = accumulate * (2 if experiment.strategy.reshard_after_forward else 1)
         norm_bytes = _FP32 if experiment.strategy.offload_optimizer else _FP64
         return added(
             {
-                "all_gather": sent_once(2 * accumulate * values * _FP32, world_size),
+                "all_gather": sent_once(gathers * values * _FP32, world_size),
                 "reduce_scatter": sent_once(accumulate * values * wire_bytes(experiment), world_size),
-            },
-            _norm(experiment, table, world_size, norm_bytes),
+                "all_reduce": sent_by_all_reduce(_norm(table, norm_bytes), world_size),
+            }
         )
 
     def memory(self, experiment: Experiment, table: Table, world_size: int) -> Memory:

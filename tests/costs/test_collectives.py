@@ -49,8 +49,17 @@ def test_sharded_strategies_move_weights_too() -> None:
     for name, share in {"zero1": 1, "zero2": 1, "zero3": 1.5, "fsdp": 1.5}.items():
         assert sum(sent(name, 4, 1).values()) == pytest.approx(share * once, rel=1e-3)
     assert sum(sent("zero2", 4, 1, "--train.accumulate", "3").values()) == pytest.approx(2 * once, rel=1e-3)
-    kept = sent("fsdp", 4, 1, "--strategy.reshard_after_forward", "false")
-    assert sum(kept.values()) == pytest.approx(once, rel=1e-3)
+    for name in ("zero3", "fsdp"):
+        kept = sent(name, 4, 1, "--strategy.reshard_after_forward", "false")
+        assert sum(kept.values()) == pytest.approx(once, rel=1e-3)
+
+
+def test_many_ranks_sum_all_gradients_together() -> None:
+    for name in ("zero1", "zero2"):
+        assert set(sent(name, 32, 1)) == {"reduce", "all_gather", "all_reduce"}
+        many = sent(name, 33, 1)
+        assert set(many) == {"all_gather", "all_reduce"}
+        assert sum(many.values()) == pytest.approx(1.5 * sent("ddp", 33, 1)["all_reduce"], rel=1e-3)
 
 
 def test_bytes_of_one_collective() -> None:

@@ -36,6 +36,21 @@ def test_deepspeeds_own_config_files(train: Train) -> None:
         assert sent["counted"] == sent["expected"]
 
 
+def test_gradients_summed_on_every_rank_are_the_same_training(train: Train, tmp_path: Path) -> None:
+    """As on many ranks; a file asks for it on two."""
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"zero_optimization": {"reduce_scatter": False}}))
+    flags = [*SMOKE, *SHORT, "--strategy.name", "zero2", "--train.accumulate", "2"]
+    summed = train(2, flags, launcher=deepspeed(path), name="summed")
+    owned = train(2, flags, launcher=launcher("plain"), name="owned")
+    assert summed.code == owned.code == 0, summed.output + owned.output
+    for step, other in zip(summed.metrics(), owned.metrics(), strict=True):
+        assert step["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    sent = [run.summary()["comm_bytes_per_step"]["counted"] for run in (summed, owned)]
+    assert sent[0]["all_reduce"] > sent[0]["all_gather"] and "reduce" not in sent[0]
+    assert sent[1]["all_reduce"] < sent[1]["reduce"]
+
+
 def test_neither_compiler_nor_ninja_nor_transformers_is_needed(train: Train, tmp_path: Path) -> None:
     """Nothing but Python can be found, and nothing was compiled before."""
     (tmp_path / "without").mkdir()

@@ -38,6 +38,11 @@ def test_two_sharded_copies_on_four_ranks(tmp_path: Path) -> None:
     hold(cases, tmp_path, {4: {"fsdp": exactly(10)}})
 
 
+def test_weights_kept_for_backward(tmp_path: Path) -> None:
+    kept = ["--strategy.reshard_after_forward", "false", "--train.global_batch", "12", "--train.accumulate", "2"]
+    hold({"kept": [*SMALL["small"], *ADAM, *kept]}, tmp_path, {3: {"zero3": FP32}})
+
+
 def test_updating_on_the_host(tmp_path: Path) -> None:
     cases = {
         "on the host": [*SMALL["small"], *ADAM, "--train.global_batch", "8", "--strategy.offload_optimizer", "true"]

@@ -92,6 +92,7 @@ class ZeroEngine(Engine):
         self._dtypes = dtypes
         self._micro_batches = experiment.train.accumulate
         self._stage = _stage(experiment)
+        self._keeps_weights = self._stage == 3 and not experiment.strategy.reshard_after_forward
 
     def groups(self) -> list[ProcessGroup]:
         return [*self._layout.groups, *zero_state.groups_of(self._engine)]
@@ -112,7 +113,10 @@ class ZeroEngine(Engine):
         zero_state.fill(self._engine, made)
 
     def logits(self, images: Tensor) -> Tensor:
-        return evaluated(self._engine, images)
+        logits = evaluated(self._engine, images)
+        if self._keeps_weights:  # for a backward pass, which does not come
+            self._engine.optimizer.empty_partition_cache()
+        return logits
 
     def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
         return accumulate(self._engine, batches, self._micro_batches, count, self._at_boundary, self._backward)

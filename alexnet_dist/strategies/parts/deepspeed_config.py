@@ -11,6 +11,7 @@ from typing import Any
 
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
+from alexnet_dist.strategies.zero import reduces_to_owners
 
 FILE = "ACCELERATE_DEEPSPEED_CONFIG_FILE"
 # How `accelerate launch` hands on its DeepSpeed flags, and those of an `accelerate config` file.
@@ -21,16 +22,13 @@ _FLAGS = {
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "gradient_accumulation_steps",
     "ACCELERATE_GRADIENT_CLIPPING": "gradient_clipping",
 }
-# What we set where a user's file says nothing. By default DeepSpeed takes 2 GB for a bucket, reduces gradients of
-# different owners together (an all-reduce: twice the bytes), in stage 3 keeps a net of this size whole after all, and
-# waits for the device twice in each micro-batch to time it.
+# What we set where a user's file says nothing. By default DeepSpeed takes 2 GB for a bucket, in stage 3 keeps a net of
+# this size whole after all, and waits for the device twice in each micro-batch to time it.
 _OURS: dict[str, Any] = {
     "zero_optimization.reduce_bucket_size": 4_194_304,
     "zero_optimization.use_multi_rank_bucket_allreduce": False,
     "zero_optimization.overlap_comm": True,
-    "zero_optimization.stage3_max_live_parameters": 0,
     "zero_optimization.stage3_max_reuse_distance": 0,
-    "zero_optimization.stage3_prefetch_bucket_size": 0,
     "zero_optimization.stage3_param_persistence_threshold": 0,
     # The optimizer is the experiment's, on a GPU as on the host: DeepSpeed's own would have to be compiled.
     "zero_allow_untested_optimizer": True,
@@ -38,6 +36,22 @@ _OURS: dict[str, Any] = {
     "timers.throughput.enabled": False,
     "timers.throughput.synchronized": False,
 }
+_NO_LIMIT = 1_000_000_000_000
+
+
+def _ours(experiment: Experiment, stage: int, world_size: int) -> dict[str, Any]:
+    """What we set, with what follows from the experiment.
+
+    DeepSpeed does not fetch weights again that it had fetched before their turn: either nothing is fetched ahead, and
+    each layer's weights are freed behind it, or everything is, and weights stay for backward.
+    """
+    ahead = 0 if experiment.strategy.reshard_after_forward else _NO_LIMIT
+    return {
+        **_OURS,
+        "zero_optimization.reduce_scatter": stage == 3 or reduces_to_owners(world_size),
+        "zero_optimization.stage3_max_live_parameters": ahead,
+        "zero_optimization.stage3_prefetch_bucket_size": ahead,
+    }
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,7 @@ def engine_config(
             raise UsageError(
                 f"{path}: {key}", value, "optimizer and learning rate are the experiment's (optim.*): remove it"
             )
-    flat = {**_OURS, **{key: value for key, value in given.items() if value != "auto"}}
+    flat = {**_ours(experiment, stage, world_size), **{key: value for key, value in given.items() if value != "auto"}}
     return _nested({**flat, **{key: own.value for key, own in ours.items()}})
 
 
