@@ -1,4 +1,4 @@
-"""The time limits of process groups."""
+"""What ranks are on machines with GPUs, and the time limits of process groups."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from accelerate.state import AcceleratorState, GradientState
+from replaced_gpus import ONE, TWO
 
-from alexnet_dist.distributed.bring_up import NCCL_GRACE, limit_waiting
+from alexnet_dist.distributed import bring_up
+from alexnet_dist.distributed.bring_up import NCCL_GRACE, AcceleratorOptions, init_distributed, limit_waiting
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.errors import UsageError
 
 
 @pytest.fixture
@@ -32,3 +36,34 @@ def test_nccl_gives_up_after_the_control_group(world: World, monkeypatch: pytest
     limit_waiting(world, [tensors], timedelta(seconds=20))
     assert [seconds(group) for group in (world.control, dist.group.WORLD)] == [20, 20]
     assert seconds(tensors) == 20 + NCCL_GRACE.total_seconds() >= 50
+
+
+@pytest.fixture
+def one_process() -> Iterator[None]:
+    """Accelerate keeps the state of a process; this one goes on."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+def test_one_process_has_its_gpu_by_number(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which Accelerate does not give it."""
+    ONE.replace(monkeypatch)
+    accelerator, world = init_distributed(AcceleratorOptions(), "no", 1)
+    assert accelerator.device == torch.device("cuda") and world.device == torch.device("cuda", 0)
+
+
+def test_ranks_that_share_a_gpu_are_refused(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    ONE.replace(monkeypatch)
+    monkeypatch.setattr(bring_up, "gather_on_first", lambda world, uuid: [uuid, uuid])  # of a rank that sees the same
+    with pytest.raises(UsageError, match=r"GPUs: ranks 0, 1 share one \(uuid-0\)"):
+        init_distributed(AcceleratorOptions(), "no", 1)
+
+
+def test_more_ranks_than_gpus_are_refused_before_they_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    TWO.replace(monkeypatch)
+    variables = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="GPUs: 3 ranks and 2 visible"):
+        init_distributed(AcceleratorOptions(), "no", 3)

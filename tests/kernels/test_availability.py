@@ -3,7 +3,14 @@
 import pytest
 import torch
 
+from alexnet_dist.kernels import availability
 from alexnet_dist.kernels.availability import kernel_warnings, triton_problem, triton_runs_on
+
+
+def test_triton_runs_on_gpus_where_it_can_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "triton_problem", lambda: None)
+    assert triton_runs_on(torch.device("cuda", 1)) and kernel_warnings(torch.device("cuda", 1)) == []
+    assert not triton_runs_on(torch.device("cpu")) and not triton_runs_on(torch.device("mps"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
