@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from device_copies import watched_copies
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.telemetry.meters import Meter, _copied
 from alexnet_dist.telemetry.step_record import StepRecord, window_figures
 from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
 
@@ -87,6 +88,12 @@ def test_a_meter_measures_steps_and_waits() -> None:
     assert second.own_slowest == second.own_median == second.own_fastest == pytest.approx(second.seconds)
     assert (second.slowest_rank, second.ranks) == (0, 1)
     assert meter.flush() == []
+
+
+def test_a_gpus_figures_are_copied_without_waiting() -> None:
+    with watched_copies() as seen:
+        _copied([torch.ones((), device="cuda"), None, torch.ones((), device="cuda", dtype=torch.int64)])
+    assert seen.copies == 1
 
 
 def test_what_was_not_measured_is_none() -> None:

@@ -15,6 +15,9 @@ H100 = "NVIDIA H100 80GB HBM3"
         ([A100, L4], "bf16", 312 + 121),
         ([V100], "fp16", 125),
         (["NVIDIA GH200 480GB"], "tf32", 494.7),
+        (["NVIDIA H100 NVL"], "bf16", 835.5),
+        (["NVIDIA B200"], "fp64", 37),
+        (["NVIDIA A10"], "bf16", 125),
         (["NVIDIA GeForce RTX 4090"], "fp32", 82.6),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from device_copies import watched_copies
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard
 
@@ -51,6 +52,26 @@ def test_a_part_stays_a_part(alone: None) -> None:
     assert isinstance(copy, DTensor) and copy.placements == part.placements and copy.shape == part.shape
     assert torch.equal(copy.to_local(), part.to_local()) and copy.to_local().is_contiguous()
     assert copy.to_local().data_ptr() != part.to_local().data_ptr()
+
+
+def test_a_gpus_state_is_copied_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And `wait` waits for the copies: for an event that comes behind them."""
+    copies, done = HostCopies(), []
+
+    class Event:
+        def record(self) -> None:
+            done.append(seen.copies)
+
+        def synchronize(self) -> None:
+            done.append("waited")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    with watched_copies() as seen:
+        live = state("cuda")
+        copied = copies.copy(live)
+        assert copied["weight"].is_contiguous() and not live["weight"].is_contiguous()
+    copies.wait()
+    assert done == [2, "waited"]
 
 
 @pytest.mark.gpu

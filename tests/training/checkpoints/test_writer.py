@@ -1,0 +1,25 @@
+"""Checkpoints are written while the device may still be copying."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from alexnet_dist.config.schema import CheckpointConfig
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.training.checkpoints import files
+from alexnet_dist.training.checkpoints.host_copies import HostCopies
+from alexnet_dist.training.checkpoints.writer import CheckpointWriter
+
+FACTS = {"experiment": {}, "world_size": 1, "mesh": {}, "versions": {}, "generator": 2}
+
+
+def test_what_is_written_is_there_only_when_it_was_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HostCopies, "wait", lambda copies: copies._memory["weight.fc8"].fill_(7))
+    files.make_folder(tmp_path)
+    writer = CheckpointWriter(World(0, 1, torch.device("cpu"), None), tmp_path, CheckpointConfig(), print)
+    writer.save({"weight.fc8": torch.zeros(3)}, 1, FACTS)
+    assert writer.missing() is None
+    (file,) = (tmp_path / files.directory_name(1)).glob("*.safetensors")
+    assert load_file(file)["weight.fc8"].tolist() == [7, 7, 7]
