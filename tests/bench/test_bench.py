@@ -1,15 +1,23 @@
-"""The bench measures what it says, on real programs."""
+"""The bench measures what it says, on real programs, and on the device that is there."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from replaced_gpus import ONE, TWO, Machine
 
+from alexnet_dist.bench import baselines
+from alexnet_dist.bench import measure as measuring
 from alexnet_dist.bench.benchmarks import SMALL, Benchmark
 from alexnet_dist.bench.measure import Result, measure
 from alexnet_dist.bench.programs import WARM_UP, Program, Settings, TrainingRun
 from alexnet_dist.cli import main
+from alexnet_dist.commands import bench
+from alexnet_dist.distributed import matrix_rate as rates
 from alexnet_dist.distributed.matrix_rate import matrix_rate
+from alexnet_dist.telemetry import hardware
 from alexnet_dist.telemetry.run_files import read_metrics
 from alexnet_dist.telemetry.throughput import images_per_second
 
@@ -59,3 +67,36 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 
 def test_the_matrix_rate_of_a_cpu_is_more_than_ten_million_operations_a_second() -> None:
     assert matrix_rate(torch.float32, size=256, seconds=0.1) > 1e7
+
+
+@pytest.mark.parametrize("machine, ranks", [(ONE, {1}), (TWO, {1, 2})])
+def test_what_is_measured_on_gpus(
+    machine: Machine, ranks: set[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cases that have a GPU for each rank, many steps, bf16."""
+    machine.replace(monkeypatch)
+    asked: list[Any] = []
+    monkeypatch.setattr(measuring, "measure", lambda *given: asked.append(given) or [])
+    monkeypatch.setattr(hardware, "load_warnings", list)
+    monkeypatch.setattr(bench, "cpu_multiplies_bf16", lambda: False)
+    assert main(["bench"]) == 0
+    ((chosen, _, settings, _),) = asked
+    assert {benchmark.ranks for benchmark in chosen} == ranks
+    assert settings == Settings(steps=200, batch=128, precision="bf16")
+    assert f"A100-SXM4-80GB, {len(machine.gpus)} GPUs" in capsys.readouterr().out
+    assert main(["bench", "--only", "split"]) == (2 if machine is ONE else 0)
+
+
+@pytest.mark.parametrize("use_cpu, device", [("false", "cuda:1"), ("true", "cpu")])
+def test_both_sides_compute_on_the_same_device(
+    use_cpu: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TWO.replace(monkeypatch)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", use_cpu)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert baselines.device() == torch.device(device)
+    used: list[torch.device] = []
+    monkeypatch.setattr(rates, "matrix_rate", lambda dtype, device="cpu": used.append(torch.device(device)) or 1.0)
+    monkeypatch.setattr(sys, "argv", ["matrix_rate", "--precision", "bf16", "--output", str(tmp_path / "rate.json")])
+    rates.main()
+    assert [place.type for place in used] == [torch.device(device).type]

@@ -1,10 +1,13 @@
 """What launch/quickstart.py does on machines with and without GPUs."""
 
 import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 from conftest import ROOT
+from replaced_gpus import A100, NO_GPU, ONE, TWO, V100, Machine
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
@@ -46,6 +49,43 @@ def test_what_is_trained_where(
     if plan.single is not None:
         train = resolve(load([*quickstart.TRAINED, *plan.single, "--strategy.name", "single"]), 1).train
         assert (train.precision, train.epochs, train.max_steps) == ("fp16", 10, None)
+
+
+@pytest.mark.parametrize(
+    "machine, alone, on_cpu, precision",
+    [
+        (NO_GPU, [], True, "fp32"),
+        (ONE, ["1"], True, "fp32"),
+        (TWO, [], False, "bf16"),
+        (Machine((V100,) * 2), [], False, "fp32"),
+        (Machine((A100,), usable=False), [], True, "fp32"),
+    ],
+)
+def test_what_is_started_where(
+    machine: Machine,
+    alone: list[str],
+    on_cpu: bool,
+    precision: str,
+    quickstart: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two ranks and the comparison go to the CPU where there are not two GPUs; in bf16 where it is multiplied."""
+    machine.replace(monkeypatch)
+    started: list[tuple[Sequence[str], dict[str, str]]] = []
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.setattr(quickstart, "__file__", str(tmp_path / "launch/quickstart.py"))
+    monkeypatch.setattr(quickstart, "_run", lambda program, environment: started.append((program, environment)))
+    monkeypatch.setattr(quickstart, "matrix_rate", lambda dtype, seconds: 1e11)
+    monkeypatch.setattr(quickstart, "cpu_multiplies_bf16", lambda: False)
+    quickstart.main([])
+    (_, *runs, _, (compare, comparing)) = started
+    ranks = [words[words.index("--ranks") + 1] for words, _ in runs]
+    assert ranks == [*alone, "2", "2"]
+    cpu = {"ACCELERATE_USE_CPU": "true"} if on_cpu else {}
+    assert [environment for _, environment in runs] == [*({} for _ in alone), cpu, cpu] and comparing == cpu
+    for words in (runs[-1][0], compare):
+        assert words[words.index("--train.precision") + 1] == precision
 
 
 def test_a_faster_machine_takes_more_steps_and_at_most_an_epoch(
