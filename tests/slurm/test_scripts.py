@@ -32,6 +32,17 @@ def test_no_double_quoted_node_number(path: Path) -> None:
     assert not re.search(r"SLURM_(NODEID|PROCID|LOCALID)", outside)
 
 
+@pytest.mark.parametrize("path", [*JOBS, ROOT / "docs/slurm.md"], ids=lambda path: path.name)
+def test_eight_cpus_for_each_gpu(path: Path) -> None:
+    """In each command, and in a job's own flags together."""
+    lines = re.sub(r"\n#SBATCH", " ", path.read_text()).splitlines()
+    found = [dict(re.findall(r"--((?:gpus-per|cpus-per|ntasks-per)-\w+)=(\d+)", line)) for line in lines]
+    for flags in (asking := [flags for flags in found if "gpus-per-node" in flags]):
+        cpus = int(flags.get("cpus-per-task", 1)) * int(flags.get("ntasks-per-node", 1))
+        assert cpus == 8 * int(flags["gpus-per-node"]), flags
+    assert asking
+
+
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
 def test_slurm_accepts(bed: Bed, path: Path) -> None:
     done = bed.run("sbatch", "--test-only", path)
