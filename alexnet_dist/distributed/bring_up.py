@@ -76,7 +76,8 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     }
     try:
         accelerator = Accelerator(**{**settings, **options.accelerator})
-    except (ValueError, ImportError) as error:  # of a variable that Accelerate reads, or a package that one needs
+    # Of a variable that Accelerate reads, a package that one needs, or one that these GPUs need.
+    except (ValueError, ImportError, NotImplementedError) as error:
         raise UsageError("accelerate", "its environment variables", str(error)) from error
     if accelerator.num_processes != world_size:
         raise UsageError("accelerate launch", f"{world_size} ranks promised", f"{accelerator.num_processes} came up")

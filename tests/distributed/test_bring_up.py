@@ -1,5 +1,6 @@
 """What ranks are on machines with GPUs, and the time limits of process groups."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from accelerate import state
 from accelerate.state import AcceleratorState, GradientState
+from conftest import ROOT
 from replaced_gpus import ONE, TWO
 
 from alexnet_dist.distributed import bring_up
@@ -67,3 +70,24 @@ def test_more_ranks_than_gpus_are_refused_before_they_meet(monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="GPUs: 3 ranks and 2 visible"):
         init_distributed(AcceleratorOptions(), "no", 3)
+
+
+def test_ranks_are_bound_near_their_gpu_where_a_site_says_so(
+    one_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ONE.replace(monkeypatch)
+    bound: list[int] = []
+    monkeypatch.setattr(state, "set_numa_affinity", bound.append)
+    offered = re.search(r"^#   export (\w+)=1$(?<=AFFINITY=1)", (ROOT / "slurm/site.sh").read_text(), re.MULTILINE)
+    assert offered is not None
+    monkeypatch.setenv(offered[1], "1")
+    init_distributed(AcceleratorOptions(), "no", 1)
+    assert bound == [0]
+
+
+def test_gpus_that_accelerate_refuses_are_one_line(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RTX 40 with an old driver, started by another launcher than Accelerate's."""
+    ONE.replace(monkeypatch)
+    monkeypatch.setattr(state, "check_cuda_p2p_ib_support", lambda: False)
+    with pytest.raises(UsageError, match="NCCL_P2P_DISABLE"):
+        init_distributed(AcceleratorOptions(), "no", 1)
