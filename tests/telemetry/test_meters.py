@@ -1,12 +1,10 @@
 """Steps are measured by rank; figures of windows and runs follow from them."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
-from device_copies import watched_copies
-from torch.utils._python_dispatch import TorchDispatchMode
+from no_waiting import NoReading, copies_of_a_gpu
 
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.telemetry.meters import Meter, _copied
@@ -14,14 +12,6 @@ from alexnet_dist.telemetry.step_record import StepRecord, window_figures
 from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
 
 ALONE = World(0, 1, torch.device("cpu"), None)
-
-
-class NoWaiting(TorchDispatchMode):
-    """Refuses to read a tensor's value on the host, which waits for the device."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        assert func is not torch.ops.aten._local_scalar_dense.default
-        return func(*args, **(kwargs or {}))
 
 
 def record(step: int, seconds: float, samples: int = 10, loss: float = 1.0, top1: float = 0.5) -> StepRecord:
@@ -75,9 +65,9 @@ def test_a_meter_measures_steps_and_waits() -> None:
     meter.start()
     for step in (1, 2):
         assert meter.wait(iter([step])) == step
-        with NoWaiting():
+        with NoReading():
             note(meter, step, torch.tensor(0.5), torch.tensor(1.0))
-    with NoWaiting():
+    with NoReading():
         read = meter.read()
     first, second = meter.figures.records(read())
     assert (first.top1, first.lr) == (pytest.approx(1 / 3), 0.1)
@@ -91,9 +81,9 @@ def test_a_meter_measures_steps_and_waits() -> None:
 
 
 def test_a_gpus_figures_are_copied_without_waiting() -> None:
-    with watched_copies() as seen:
+    with copies_of_a_gpu() as seen:
         _copied([torch.ones((), device="cuda"), None, torch.ones((), device="cuda", dtype=torch.int64)])
-    assert seen.copies == 1
+    assert seen.count == 1
 
 
 def test_what_was_not_measured_is_none() -> None:

@@ -1,9 +1,11 @@
-"""Started by test_torch_switches.py: switches precisions, reads all switches, compiles."""
+"""Started by test_torch_switches.py: switches precisions, reads all switches, compiles; then starts a run."""
 
 import torch
 
 from alexnet_dist import registry
+from alexnet_dist.config.load import load
 from alexnet_dist.training.torch_switches import set_switches
+from alexnet_dist.training.wiring import init_ranks
 
 for name in ("fp32", "tf32", "fp32"):
     precision = registry.precisions[name]
@@ -15,3 +17,8 @@ for name in ("fp32", "tf32", "fp32"):
     assert (conv == "tf32") == precision.tf32, conv
 compiled = torch.compile(lambda x: x @ x + 1, backend="aot_eager", fullgraph=True)
 assert torch.equal(compiled(torch.eye(3)), torch.eye(3) + 1)
+
+set_switches(registry.precisions["tf32"])
+torch.backends.cudnn.benchmark = False
+init_ranks(load(["--net.name", "alexnet_small", "--data.name", "synthetic", "--train.precision", "fp32"]))
+assert torch.backends.cudnn.benchmark and not torch.backends.cudnn.allow_tf32

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from device_copies import watched_copies
+from no_waiting import copies_of_a_gpu
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard
 
@@ -60,13 +60,13 @@ def test_a_gpus_state_is_copied_without_waiting(monkeypatch: pytest.MonkeyPatch)
 
     class Event:
         def record(self) -> None:
-            done.append(seen.copies)
+            done.append(seen.count)
 
         def synchronize(self) -> None:
             done.append("waited")
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    with watched_copies() as seen:
+    with copies_of_a_gpu() as seen:
         live = state("cuda")
         copied = copies.copy(live)
         assert copied["weight"].is_contiguous() and not live["weight"].is_contiguous()

@@ -1,0 +1,42 @@
+"""The loop goes on while the device has not come so far; what it measured is told a round late."""
+
+from collections.abc import Callable
+from threading import Event
+
+import torch
+
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.telemetry.figures import Figures
+from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.training.rounds import Rounds
+
+ALONE = World(0, 1, torch.device("cpu"), None)
+
+
+class SlowDevice(Meter):
+    """Whoever waits for its figures waits until `came`, or a second in vain."""
+
+    def __init__(self) -> None:
+        super().__init__(ALONE, [0])
+        self.came = Event()
+        self.start()
+
+    def read(self) -> Callable[[], Figures]:
+        figures = super().read()
+        return lambda: (self.came.wait(1), figures())[1]
+
+
+def test_a_rounds_figures_come_when_the_next_is_over() -> None:
+    meter = SlowDevice()
+    rounds = Rounds(ALONE, meter, lambda: False, None)
+    told = []
+    for step in (1, 2):
+        meter.applies()
+        meter.step(
+            step=step, loss_sum=torch.tensor(2.0), correct=torch.tensor(1), samples=1, fingerprint=0, sent_bytes=0,
+            lr=0.1, norm=None, skipped=None,
+        )  # fmt: skip
+        told.append([record.step for record in rounds.step().records])
+        meter.came.set()
+    assert told == [[], [1]]
+    assert [record.step for record in rounds.flush().records] == [2]
