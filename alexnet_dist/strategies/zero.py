@@ -12,19 +12,10 @@ from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes, without_effect
 from alexnet_dist.strategies.check import check_sharded
+from alexnet_dist.strategies.parts.deepspeed_config import MOST_OWNERS, reduces_to_owners
 
 _FP32 = 4  # bytes: DeepSpeed keeps the weights that it updates in fp32
 _FP64 = 8
-
-
-# Ranks up to which stages 1 and 2 sum each owner's part by itself. With more of them, so many small sums take longer
-# than one over all ranks, which moves half as much again.
-MOST_OWNERS = 32
-
-
-def reduces_to_owners(world_size: int) -> bool:
-    """Whether stages 1 and 2 send each part of the gradients to its owner alone, or sum all of them on every rank."""
-    return world_size <= MOST_OWNERS
 
 
 class ZeroStrategy(Strategy):

@@ -11,7 +11,6 @@ from typing import Any
 
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
-from alexnet_dist.strategies.zero import reduces_to_owners
 
 FILE = "ACCELERATE_DEEPSPEED_CONFIG_FILE"
 # How `accelerate launch` hands on its DeepSpeed flags, and those of an `accelerate config` file.
@@ -36,7 +35,15 @@ _OURS: dict[str, Any] = {
     "timers.throughput.enabled": False,
     "timers.throughput.synchronized": False,
 }
+# Ranks up to which stages 1 and 2 sum each owner's part by itself. With more of them, so many small sums take longer
+# than one over all ranks, which moves half as much again.
+MOST_OWNERS = 32
 _NO_LIMIT = 1_000_000_000_000
+
+
+def reduces_to_owners(world_size: int) -> bool:
+    """Whether stages 1 and 2 send each part of the gradients to its owner alone, or sum all of them on every rank."""
+    return world_size <= MOST_OWNERS
 
 
 def _ours(experiment: Experiment, stage: int, world_size: int) -> dict[str, Any]:
