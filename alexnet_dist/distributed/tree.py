@@ -63,12 +63,17 @@ class Tree:
 
     def _send(self, value: object, rank: int) -> None:
         data = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
-        dist.send(torch.tensor(len(data)), group=self._group, group_dst=rank, tag=self._tag)
-        dist.send(data, group=self._group, group_dst=rank, tag=self._tag)
+        for tensor in (torch.tensor(len(data)), data):
+            self._wait(dist.isend(tensor, group=self._group, group_dst=rank, tag=self._tag))
 
     def _receive(self, rank: int) -> Any:
         length = torch.empty((), dtype=torch.int64)
-        dist.recv(length, group=self._group, group_src=rank, tag=self._tag)
+        self._wait(dist.irecv(length, group=self._group, group_src=rank, tag=self._tag))
         data = torch.empty(int(length), dtype=torch.uint8)
-        dist.recv(data, group=self._group, group_src=rank, tag=self._tag)
+        self._wait(dist.irecv(data, group=self._group, group_src=rank, tag=self._tag))
         return pickle.loads(data.numpy().tobytes())
+
+    def _wait(self, message: dist.Work | None) -> None:
+        """Wait as long as the group's limit is now: by itself, gloo takes that of the group's start for messages."""
+        assert message is not None and self._group is not None, "this rank is in the group"
+        message.wait(self._group._get_backend(torch.device("cpu")).options._timeout)

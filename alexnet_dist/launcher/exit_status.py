@@ -35,6 +35,7 @@ _LOST_PEER = ("gloo/transport", "pair closure", "NCCL error", "ProcessGroupNCCL"
 # that knows no more than the first rank waits for that one's message.
 LOST_PEER_WAIT_SECONDS = 3.0
 FIRST_RANK_WAIT_SECONDS = 10.0
+END_SECONDS = 10
 
 
 class ExitStatus:
@@ -171,7 +172,18 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
         _write_elastic_error(f"error: {reason}")
     status.write(FAILED, reason)
     status.release()
+    _end_soon()
     return FAILED
+
+
+def _end_soon() -> None:
+    """Bound how long this process takes to end: its process groups wait for what a hanging rank has not sent."""
+    if "torch" in sys.modules:
+        import torch.distributed as dist
+
+        if dist.is_initialized():
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(END_SECONDS)
 
 
 def _wait_to_be_ended(seconds: float) -> None:

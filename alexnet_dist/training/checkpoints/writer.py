@@ -1,5 +1,6 @@
 """Writes checkpoints while training goes on."""
 
+import operator
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -25,6 +26,7 @@ from alexnet_dist.training.checkpoints.host_copies import HostCopies
 T = TypeVar("T")
 
 ATTEMPTS = 2
+LOOK_SECONDS = 1.0
 WRITE_TIMEOUT = timedelta(minutes=30)  # the net of 2012 takes minutes on a slow shared disk; training goes on
 
 
@@ -77,10 +79,18 @@ class CheckpointWriter:
             self.wait()
 
     def wait(self) -> None:
-        """Wait until the last checkpoint is written."""
+        """Wait until the last checkpoint is written. Collective.
+
+        Raises:
+            RuntimeError: a rank hangs: it does not tell within `train.timeout` whether it still writes, which may take
+                as long as it does.
+        """
         if self._thread is None:
             return
-        self._thread.join()
+        tree, writing = Tree(self._world.control), True
+        while writing:
+            self._thread.join(LOOK_SECONDS)
+            writing = tree.broadcast(tree.reduce(self._thread.is_alive(), operator.or_))
         self._thread = None
         assert self._saved is not None, "the thread's"
         every = self._settings.keep_every
