@@ -9,6 +9,7 @@ from conftest import ROOT
 from replaced_gpus import NO_GPU, OLD_DRIVER, ONE, Machine
 
 from alexnet_dist.cli import main
+from alexnet_dist.compare import runner
 from alexnet_dist.compare.cases import (
     Run,
     experiment_of,
@@ -81,7 +82,7 @@ def finished(wanted: Comparison, run: Run, step_seconds: float) -> None:
     """A run's folder as training leaves it, on one rank."""
     folder = run_folder(wanted, run)
     folder.mkdir(parents=True)
-    steps = range(1, 1 + wanted.compare.warm_up + wanted.compare.steps)
+    steps = range(1, 1 + wanted.compare.warm_up + measured_steps(wanted, run.case))
     lines = [{"step": i, "samples": run.case.global_batch, "loss": 2, "seconds": step_seconds} for i in steps]
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     (folder / "config.yaml").write_text(yaml.safe_dump(experiment_of(wanted, run.case, run).model_dump()))
@@ -102,6 +103,23 @@ def test_a_case_whose_steps_pass_quickly_takes_more(step_seconds: float, steps: 
         assert steps_wanted(wanted, runs[0]) is None
         other = comparison("--strategies", "single", "--steps", "8", "--run.seed", "7", "--dir", str(tmp_path))
         assert measured_steps(other, runs[0].case) == 8
+
+
+def test_a_run_that_was_too_short_is_repeated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later rounds of its case have as many steps from the start."""
+    wanted = comparison("--strategies", "single", "--steps", "8", "--seconds", "2", "--dir", str(tmp_path))
+    taken: list[tuple[int, int]] = []
+
+    class Started:
+        def launch(self, ranks: int, run: Run) -> None:
+            finished(wanted, run, 0.1)
+            taken.append((run.round, measured_steps(wanted, run.case)))
+
+    monkeypatch.setattr(runner, "launcher_of", lambda *_: Started())
+    monkeypatch.setattr(runner, "run_program", lambda wanted, run: run)
+    for run in schedule(wanted, list_cases(wanted)):
+        runner._carry_out(wanted, run, lambda text: None)
+    assert taken == [(1, 8), (1, 20), (2, 20), (3, 20)]
 
 
 def test_rounds_after_the_first_are_as_long_as_it(tmp_path: Path) -> None:

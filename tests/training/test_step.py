@@ -7,10 +7,12 @@ import torch
 from no_waiting import NoReading
 
 from alexnet_dist.data import order
+from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.gpu_check.setup import Setup
 from alexnet_dist.gpu_check.trained import Trained, trained
 from alexnet_dist.nets import table
 from alexnet_dist.strategies.single import Single
+from alexnet_dist.training.step import training_step
 
 
 @pytest.fixture
@@ -36,3 +38,8 @@ def test_what_follows_from_net_and_samples_is_not_computed_again(run: Trained, m
     monkeypatch.setattr(table.ShapedLayer, "weight", property(again))
     run.take(2)
     assert len(run.meter.flush()) == 2
+
+
+def test_what_is_sent_between_steps_belongs_to_none(run: Trained) -> None:
+    traffic_counter()._passed["broadcast", 2, "float32"] = 8
+    assert training_step(run.components, run.taken, run.batches, run.meter).counted == {}

@@ -1,8 +1,16 @@
-"""What a run says of settings that its data leaves without effect."""
+"""What a run says of settings that its data leaves without effect, and of GPUs that are slow."""
 
 from pathlib import Path
 
 import preloaded
+import pytest
+import torch
+from replaced_gpus import L4, V100, Machine
+
+from alexnet_dist.distributed.mesh import World
+from alexnet_dist.gpu_check.setup import Setup
+from alexnet_dist.gpu_check.trained import trained
+from alexnet_dist.training import train
 
 VIEWS = "warning: train.evaluate_views: 10 are two different ones: data.crop 32 takes all 32 x 32 pixels; choose less"
 
@@ -28,3 +36,15 @@ def test_a_batch_larger_than_the_data_set_and_squares_that_are_the_image_are_tol
     assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) >= 2
     evaluated = preloaded.command("evaluate", f"--checkpoint={tmp_path / 'run'}")
     assert evaluated.stdout.splitlines()[:-1] == [VIEWS], evaluated.stderr
+
+
+def test_what_is_slow_on_these_gpus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the first of two ranks, on a machine where Triton finds no driver."""
+    with trained(Setup(torch.device("cpu"), small=True), "--train.precision", "bf16") as run:
+        monkeypatch.setattr(run.components.engine, "world", World(0, 1, torch.device("cuda", 0), None))
+        Machine((V100, L4)).replace(monkeypatch)
+        monkeypatch.setattr(train, "gather_on_first", lambda world, name: [name, L4])
+        told = "\n".join(train._warnings(run.components))
+    assert "warning: train.precision: bf16 is emulated by this GPU" in told
+    assert "warning: response norm: Triton does not run" in told
+    assert f"warning: devices: 1 x {V100}, 1 x {L4}" in told
