@@ -2,15 +2,15 @@
 
 import os
 import platform
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, reason_of
 from alexnet_dist.launcher.control_folder import RESTARTS, control_folder
 from alexnet_dist.registry import trackers
 from alexnet_dist.telemetry.run_files import (
+    ASIDE,
     CONFIG,
     EVALUATION,
     EXIT,
@@ -22,6 +22,7 @@ from alexnet_dist.telemetry.run_files import (
     PROGRAM,
     SUMMARY,
     TRACE,
+    delete_all,
     is_refusal,
     is_run,
     names_in,
@@ -30,7 +31,7 @@ from alexnet_dist.telemetry.run_files import (
     write_json,
 )
 from alexnet_dist.training.checkpoints.files import FOLDER as CHECKPOINTS
-from alexnet_dist.training.checkpoints.files import delete_all
+from alexnet_dist.training.checkpoints.files import all_of_run
 from alexnet_dist.training.run_lock import RunLock
 
 _FILES = (CONFIG, METRICS, EVALUATION, SUMMARY, EXIT, TRACE, LAUNCHER, LOCK)
@@ -109,7 +110,7 @@ def create_run_directory(experiment: Experiment, held: RunLock | None) -> RunLoc
         folder.mkdir(parents=True, exist_ok=True)
         lock = held or lock_run(folder, field)
         check_run_directory(experiment)
-        _delete_run(folder)
+        _delete_run(folder, field)
         _mark(folder)
         return lock
     except OSError as error:
@@ -156,17 +157,25 @@ def _own_names() -> set[str]:
         LOGS,
         FILTERS,
         *trackers.names(),
+        ASIDE,
     }
 
 
-def _delete_run(folder: Path) -> None:
-    """Delete what an earlier run wrote, and nothing else: neither the lock nor a link that leads to its checkpoints."""
-    delete_all(folder / CHECKPOINTS)
-    for path in (folder / name for name in _own_names() - {LOCK, CHECKPOINTS}):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def _delete_run(folder: Path, field: str) -> None:
+    """Delete what an earlier run wrote, and nothing else: neither the lock nor a link that leads to its checkpoints.
+
+    Raises:
+        UsageError: something cannot be deleted; then nothing is.
+    """
+    place = folder / CHECKPOINTS
+    own = (folder / name for name in _own_names() - {LOCK, CHECKPOINTS})
+    try:
+        delete_all([*all_of_run(place), *(path for path in own if os.path.lexists(path))])
+        if place.is_dir() and not place.is_symlink() and not any(place.iterdir()):
+            place.rmdir()
+    except OSError as error:
+        remedy = f"its earlier run cannot be deleted ({reason_of(error)}): choose another folder"
+        raise UsageError(field, folder, remedy) from None
 
 
 def _mark(folder: Path) -> None:

@@ -93,6 +93,27 @@ def test_a_link_to_scratch_for_the_checkpoints(tmp_path: Path) -> None:
     assert mixed.returncode == USAGE and "is no run's folder (it holds checkpoints)" in mixed.stderr
 
 
+def test_a_run_is_overwritten_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A file deep in its folder that cannot be deleted; a folder that is another disk's."""
+    assert train(tmp_path / "run").returncode == DONE
+    before, step = contents(tmp_path), tmp_path / "run/checkpoints" / files.directory_name(1)
+    hindrances = [
+        (["chattr", "+i", str(step / files.MANIFEST)], ["chattr", "-i", str(step / files.MANIFEST)]),
+        (["mount", "--bind", "-o", "ro", str(step), str(step)], ["umount", "--lazy", str(step)]),
+    ]
+    for hinder, undo in hindrances:
+        if subprocess.run(hinder, capture_output=True, check=False).returncode:
+            pytest.skip(f"only root can {hinder[0]}, and not on every file system")
+        try:
+            done = train(tmp_path / "run", *OVERWRITE)
+        finally:
+            subprocess.run(undo, check=True)
+        assert done.returncode == USAGE and done.stderr.count("\n") == 1, done.stderr
+        assert "run: its earlier run cannot be deleted (" in done.stderr and f": {step}" in done.stderr
+        assert contents(tmp_path) == before
+    assert train(tmp_path / "run", *OVERWRITE).returncode == DONE
+
+
 def test_what_another_run_goes_on_from_is_overwritten_nowhere_else(tmp_path: Path) -> None:
     """`--run.resume A --run.dir B --run.overwrite true` is refused where B is A, by whatever name, and only there."""
     for name in ("A", "B"):
