@@ -14,7 +14,7 @@ from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.costs.units import three_digits
 from alexnet_dist.errors import DONE, UsageError, reason_of
 from alexnet_dist.registry import commands
-from alexnet_dist.telemetry.run_files import CONFIG, SUMMARY, read_json
+from alexnet_dist.telemetry.run_files import CONFIG, SUMMARY, read_summary
 
 COLUMNS = ("run", "ranks", "parameters", "images/s", "s/step", "sent/step", "GiB", "loss", "top-1", "of images")
 OF_THE_FOLDER = ("run.name", "run.dir", "run.resume", "run.overwrite")  # they differ without changing the training
@@ -61,7 +61,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    summary = read_json(folder / SUMMARY)
+    summary = read_summary(folder)
     if summary is None:
         raise UsageError("run folder", folder, f"holds no finished run (no {SUMMARY})")
     return summary

@@ -164,7 +164,10 @@ def read_parity(comparison: Comparison, case: Case) -> CaseParity | None:
     stored = read_json(_path(comparison, case))
     if stored is None or stored.get("flags") != parity_flags(comparison, case):
         return None
-    return CaseParity(**stored["verdict"])
+    try:
+        return CaseParity(**stored["verdict"])
+    except (KeyError, TypeError):  # another version's
+        return None
 
 
 def is_judged(comparison: Comparison, case: Case) -> bool:

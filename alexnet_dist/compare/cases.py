@@ -134,7 +134,7 @@ def measured_steps(comparison: Comparison, case: Case) -> int:
     """Steps of a case's runs after the warm-up: as many as the settings name, or more where those pass quickly."""
     longer = _longer_runs(comparison).get(case.label, {})
     is_same = longer.get("flags") == case_flags(comparison, case)
-    return max(comparison.compare.steps, longer["steps"] if is_same and comparison.compare.seconds else 0)
+    return max(comparison.compare.steps, longer.get("steps", 0) if is_same and comparison.compare.seconds else 0)
 
 
 def set_measured_steps(comparison: Comparison, case: Case, steps: int) -> None:

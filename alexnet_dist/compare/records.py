@@ -11,7 +11,7 @@ from alexnet_dist.compare.config import Comparison
 from alexnet_dist.config.load import read_file
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import DONE, UsageError
-from alexnet_dist.telemetry.run_files import CONFIG, EXIT, SUMMARY, read_json, read_metrics, write_json
+from alexnet_dist.telemetry.run_files import CONFIG, EXIT, read_json, read_metrics, read_summary, write_json
 
 FAILURES = "failures.json"
 MOST_STEPS = 100_000  # of a run
@@ -38,8 +38,10 @@ def read_run(comparison: Comparison, run: Run) -> FinishedRun | None:
     if not has_finished(folder):
         return None
     lines = read_metrics(folder)
+    summary = read_summary(folder)
+    assert summary is not None, "has finished"
     measured = [line for line in lines[comparison.compare.warm_up :] if line["samples"] == run.case.global_batch]
-    return FinishedRun(measured, [line["loss"] for line in lines], read_json(folder / SUMMARY) or {})
+    return FinishedRun(measured, [line["loss"] for line in lines], summary)
 
 
 def read_rounds(comparison: Comparison, case: Case, control: bool = False) -> list[FinishedRun]:
@@ -73,7 +75,7 @@ def steps_wanted(comparison: Comparison, run: Run) -> int | None:
 def has_finished(folder: Path) -> bool:
     """Whether a run finished there."""
     ended = read_json(folder / EXIT)
-    return ended is not None and ended.get("code") == DONE and read_json(folder / SUMMARY) is not None
+    return ended is not None and ended.get("code") == DONE and read_summary(folder) is not None
 
 
 def changed_setting(comparison: Comparison, run: Run) -> str | None:

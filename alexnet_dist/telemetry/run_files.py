@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from alexnet_dist.telemetry.step_record import StepRecord
 CONFIG, METRICS, EVALUATION, SUMMARY = "config.yaml", "metrics.jsonl", "evaluation.json", "summary.json"
 EXIT, TRACE, LAUNCHER, LOCK = "exit.json", "trace.json", "launcher.json", "run.lock"
 LOGS, FILTERS = "logs", "filters"
+ASIDE = ".deleting"
 PROGRAM = "alexnet-dist"
 
 # What a file system or another system puts into a folder: the folder is empty all the same.
@@ -32,6 +34,30 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
+
+
+class Fields(dict[str, Any]):
+    """What a JSON file of this program holds.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UsageError: a field that it lacks is asked for.
+    """
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise UsageError(str(self._path), f"no {name}", "it was changed, or is of another program or version")
+
+
+def read_summary(folder: Path) -> Fields | None:
+    """The summary of a finished run; None where there is none."""
+    values = read_json(folder / SUMMARY)
+    return None if values is None else Fields(folder / SUMMARY, values)
 
 
 def read_metrics(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
@@ -110,6 +136,30 @@ def write_exit(folder: Path, code: int, reason: str) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+def delete_all(paths: Sequence[Path]) -> None:
+    """Delete files, links and whole folders: all of them or, where something in them cannot be deleted, none.
+
+    Raises:
+        OSError: with the name of what cannot be deleted.
+    """
+    for path in paths:
+        _check_deletable(path)
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _check_deletable(path: Path) -> None:
+    """Rename everything in a tree and rename it back, which the operating system refuses wherever it would refuse to
+    delete: immutable files, mount points, disks that are read-only."""
+    if path.is_dir() and not path.is_symlink():
+        for inner in path.iterdir():
+            _check_deletable(inner)
+    path.rename(path.with_name(ASIDE)).rename(path)
 
 
 def names_in(folder: Path) -> set[str]:

@@ -61,6 +61,9 @@ def test_a_run_without_a_figure_has_a_dash_and_nonsense_is_refused(tmp_path: Pat
         done = runs(folder)
         assert done.returncode == 2 and done.stderr.startswith("error: summary.json: a: is not one of this program's (")
         assert done.stderr.count("\n") == 1
+    (folder / "summary.json").write_text("{}")
+    done = runs(folder)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {folder}/summary.json: no comm_bytes_per_step: it ")
 
 
 def test_many_runs_still_fit(tmp_path: Path) -> None:

@@ -222,6 +222,12 @@ def test_a_damaged_record_counts_as_none(outcome: Outcome) -> None:
         (folder / name).write_text(damaged)
         assert read_run(comparison, run) is None
         (folder / name).write_text(text)
+    text = (folder / "summary.json").read_text()
+    (folder / "summary.json").write_text("{}")
+    done = report_again(outcome.folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"error: {folder}/summary.json: no ") and "it was changed, or is of " in done.stderr
+    (folder / "summary.json").write_text(text)
     text = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text("train: [")
     assert changed_setting(comparison, run) == "its settings cannot be read"

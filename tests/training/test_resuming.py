@@ -80,9 +80,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     assert run.output.count("its dropout masks and synthetic images change from here") == 1
     assert files.read_manifest(checkpoint(run.folder, 8)).generator == GENERATOR
     next(checkpoint(run.folder, 8).glob("*.safetensors")).unlink()
-    flip_a_byte(checkpoint(run.folder, 4) / files.MANIFEST)
+    (checkpoint(run.folder, 4) / files.MANIFEST).write_text("{}")
     left = train(1, [*more, "--train.max_steps", "9"])
     assert left.code == 2 and "no whole checkpoint is left" in left.errors()[0]
+    assert f"{files.directory_name(4)} is damaged: {files.MANIFEST} lacks its checksum: it was " in left.errors()[0]
     assert f"{files.directory_name(8)} is damaged: {shard.name} is missing" in left.output
     assert len(left.metrics()) == 8  # nothing was lost
 
@@ -91,6 +92,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     for path in files.list_checkpoints(left.folder / files.FOLDER):
         with pytest.raises(files.Damaged, match=r"cannot be read|was changed"):
             files.verify(path)
+    flip_a_byte(damaged.with_name(files.MANIFEST))
+    with pytest.raises(files.Damaged, match=r"cannot be read|was changed"):
+        files.read_manifest(damaged.parent)
     shutil.rmtree(left.folder / files.FOLDER)
     anew = train(1, [*more, "--train.max_steps", "9"])
     assert anew.code == 0 and f"{anew.folder} has no checkpoint yet: the run starts with its first step" in anew.output

@@ -117,8 +117,9 @@ def parse_index(text: str, where: str) -> Index:
     try:
         return Index.model_validate_json(text)
     except ValidationError as error:
-        remedy = f"is no index of format {FORMAT} ({error.error_count()} differences)"
-        raise UsageError("data.root", where, remedy) from None
+        first = error.errors(include_url=False)[0]
+        problem = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+        raise UsageError("data.root", where, f"is no index of format {FORMAT} ({problem})") from None
 
 
 def write_index(folder: Path, index: Index) -> None:

@@ -108,15 +108,10 @@ def make_temporary(folder: Path, step: int) -> Path:
     return path
 
 
-def delete_all(folder: Path) -> None:
-    """Delete a run's checkpoints; the folder, too, unless it is a link or holds something else."""
-    for prefix in (PREFIX, _WRITING + PREFIX, _REPLACED + PREFIX, _DAMAGED + PREFIX):
-        for path in folder.glob(f"{prefix}*"):
-            shutil.rmtree(path)
-    for name in (LATEST, _LATEST):
-        (folder / name).unlink(missing_ok=True)
-    if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-        folder.rmdir()
+def all_of_run(folder: Path) -> list[Path]:
+    """What runs write into a `checkpoints` folder: checkpoints, whole or not, and which is the newest."""
+    patterns = [f"{kind}{PREFIX}*" for kind in ("", _WRITING, _REPLACED, _DAMAGED)]
+    return [path for pattern in (*patterns, LATEST, _LATEST) for path in folder.glob(pattern)]
 
 
 def sha256_of(path: Path) -> str:
@@ -185,16 +180,20 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         values = json.loads((path / MANIFEST).read_text())
-        recorded = values.pop("sha256")
-        if recorded != _sha256_of_json(values):
-            raise Damaged(path, f"{MANIFEST} was changed")
-        if values.pop("format") != FORMAT:
-            raise Damaged(path, "another version of this program wrote it")
-        return Manifest(**values)
     except PermissionError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Damaged(path, f"{MANIFEST} cannot be read ({error})") from None
+    if not isinstance(values, dict) or "sha256" not in values:
+        raise Damaged(path, f"{MANIFEST} lacks its checksum: it was changed, or is of another program")
+    if values.pop("sha256") != _sha256_of_json(values):
+        raise Damaged(path, f"{MANIFEST} was changed")
+    try:
+        if values.pop("format", None) == FORMAT:
+            return Manifest(**values)
+    except TypeError:  # other fields
+        pass
+    raise Damaged(path, "another version of this program wrote it")
 
 
 def verify(path: Path) -> Manifest:

@@ -143,6 +143,9 @@ def test_an_index_of_another_version_is_refused(folder: Path, tmp_path: Path) ->
     (target / INDEX).write_text((target / INDEX).read_text().replace('"format": 1', '"format": 2'))
     with pytest.raises(UsageError, match="is no index of format 1"):
         opened(target)
+    (target / INDEX).write_text("{}")
+    with pytest.raises(UsageError, match=r"is no index of format 1 \(format: Field required\)"):
+        opened(target)
     shutil.rmtree(target)
 
 
