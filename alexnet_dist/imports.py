@@ -2,13 +2,19 @@
 
 import gc
 import os
+import re
 import signal
-from collections.abc import Iterator, MutableMapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from traceback import walk_tb
 from types import FrameType
 
 from alexnet_dist.errors import INTERRUPTED, UsageError
+
+ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+_SETTINGS = re.compile(r"(\w+:(\[[^][]*\]|[^][,:]+)(,|$))*")
 
 
 @contextmanager
@@ -52,6 +58,24 @@ def drop_empty_variables(environment: MutableMapping[str, str]) -> None:
     """Forget a TORCH_LOGS that is empty, which means unset: torch could not be imported."""
     if not environment.get("TORCH_LOGS", "-"):
         del environment["TORCH_LOGS"]
+
+
+def refuse_malformed_allocator(environment: Mapping[str, str]) -> None:
+    """Refuse settings of torch's allocator that would abort the program while torch is imported, with code 134.
+
+    Raises:
+        UsageError: a variable's value is not KEY:VALUE,… and torch does abort.
+    """
+    for name in ALLOCATOR:
+        given = environment.get(name, "")
+        if not _SETTINGS.fullmatch(given.replace(" ", "")) and _import_aborts(environment):
+            remedy = "torch cannot be imported with it: give KEY:VALUE,…, such as expandable_segments:True, or unset it"
+            raise UsageError(name, given, remedy)
+
+
+def _import_aborts(environment: Mapping[str, str]) -> bool:
+    line = [sys.executable, "-c", "import torch"]
+    return subprocess.run(line, env=environment, capture_output=True, check=False).returncode == -signal.SIGABRT
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -82,12 +82,17 @@ LAUNCH = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "-
 
 def test_the_same_of_a_launcher() -> None:
     assert refusal(LAUNCH, {"TORCH_LOGS": "x"}).startswith("error: environment: Invalid log settings: x")
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):  # torch would abort
+        printed = refusal(LAUNCH, {name: "expandable_segments"})
+        assert printed.startswith(f"error: {name}: expandable_segments: torch cannot be imported with it: give KEY:")
 
 
 def test_the_same_of_whatever_imports_torch() -> None:
     line = [sys.executable, "-m", "alexnet_dist", "export", "--checkpoint", "nowhere", "--output", "weights"]
     assert refusal(line, {"TORCH_LOGS": "x"}).startswith("error: environment: Invalid log settings: x")
-    assert refusal(line, {"TORCH_LOGS": ""}).startswith("error: checkpoint: nowhere: is neither")
+    assert refusal(line, {"PYTORCH_ALLOC_CONF": "x:[1,2"}).startswith("error: PYTORCH_ALLOC_CONF: x:[1,2: torch cannot")
+    fine = {"TORCH_LOGS": "", "PYTORCH_ALLOC_CONF": "roundup_power2_divisions:[256:1,>:8], expandable_segments:True,"}
+    assert refusal(line, fine).startswith("error: checkpoint: nowhere: is neither")
 
 
 @pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
