@@ -6,7 +6,9 @@ python agreeing.py FOLDER
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from operator import add
 from pathlib import Path
 from threading import Thread
@@ -15,10 +17,12 @@ import torch
 import torch.distributed as dist
 
 from alexnet_dist.distributed.agreement import all_or_none, combined, gather_on_first, on_first_rank
+from alexnet_dist.distributed.bring_up import limit_waiting
 from alexnet_dist.distributed.descriptors import LAZY_GLOO, raise_descriptor_limit
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.errors import UsageError
+from alexnet_dist.telemetry.run_files import write_text
 
 
 def open_files() -> int:
@@ -72,7 +76,15 @@ def main(folder: Path) -> None:
         "first": told(lambda: on_first_rank(world, lambda: refused(rank, {3}))),
         "first refuses": told(lambda: on_first_rank(world, lambda: refused(rank, {0}))),
     }
-    (folder / f"{rank}.json").write_text(json.dumps(seen))
+    limit_waiting(world, [], timedelta(seconds=1))
+    written = folder / "0.json"
+    while rank == 4 and not written.exists():  # it does not answer
+        time.sleep(0.1)
+    try:
+        seen["silent"] = str(tree.gather(rank) if rank < 4 else None)
+    except RuntimeError as error:
+        seen["silent"] = str(error)
+    write_text(folder / f"{rank}.json", json.dumps(seen))
     dist.destroy_process_group()
 
 

@@ -27,6 +27,7 @@ def test_messages_of_five_ranks(tmp_path: Path) -> None:
     assert {rank["first"] for rank in ranks} == {0} and {rank["first refuses"] for rank in ranks} == {
         "field: 0: remedy"
     }
+    assert "Timed out waiting 1000ms" in ranks[0]["silent"]  # not the limit that the group was made with
 
 
 def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
