@@ -34,7 +34,8 @@ class Clock(ABC):
         """The times between consecutive marks since the last call, whose last mark counts as the first of these.
 
         Returns:
-            A function that waits until the device has reached the last mark; any thread may call it.
+            A function that waits until the device has done all that it was given before this call, copies of figures
+            among it; any thread may call it.
         """
 
 
@@ -97,12 +98,12 @@ class CudaClock(Clock):
 
     def lapses(self) -> Callable[[], list[Lapse]]:
         marks, self._marks = self._marks, [_CudaMark(mark.event) for mark in self._marks[-1:]]
-        return lambda: self._read(marks)
+        given = self._event()
+        return lambda: self._read(marks, given)
 
     @staticmethod
-    def _read(marks: Sequence[_CudaMark]) -> list[Lapse]:
-        if marks:
-            marks[-1].event.synchronize()
+    def _read(marks: Sequence[_CudaMark], given: torch.cuda.Event) -> list[Lapse]:
+        given.synchronize()
         return [
             Lapse(
                 before.event.elapsed_time(after.event) / 1e3,

@@ -104,6 +104,7 @@ class Meter:
         losses, correct, norms, skipped = (
             _copied([getattr(step, name) for step in noted]) for name in ("loss_sum", "correct", "norm", "skipped")
         )
+        # After the copies, which it waits for, too.
         lapses = self._clock.lapses() if noted else list[Lapse]
 
         def figures() -> Figures:
@@ -142,7 +143,7 @@ def _local_step(
 
 
 def _copied(scalars: Sequence[Tensor | None]) -> Callable[[], list[float | None]]:
-    """Begin to copy scalars from the device; the function that is returned must be called when it has come so far."""
+    """Begin to copy scalars from the device; what is returned may be called when the device has done that."""
     there = [scalar for scalar in scalars if scalar is not None]
     if not there:
         return lambda: [None] * len(scalars)

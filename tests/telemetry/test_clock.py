@@ -1,8 +1,5 @@
 """The device's clock: events, read when the device has come so far."""
 
-from collections.abc import Iterator
-from itertools import count
-
 import pytest
 import torch
 
@@ -10,29 +7,29 @@ from alexnet_dist.telemetry.clock import Clock, CudaClock, HostClock, clock_of
 
 
 class Event:
-    """Stands in for `torch.cuda.Event`: the device reaches one every five milliseconds, and all when waited for."""
+    """Stands in for `torch.cuda.Event`: the device takes five milliseconds from one to the next, and does nothing
+    before it is waited for."""
 
-    reached = False
-    numbers: Iterator[int]
+    given, done = 0, -1
 
     def __init__(self, enable_timing: bool) -> None:
         assert enable_timing
 
     def record(self, stream: object) -> None:
         assert stream == "training"
-        self.milliseconds = 5.0 * next(Event.numbers)
+        self.number, Event.given = Event.given, Event.given + 1
 
     def synchronize(self) -> None:
-        Event.reached = True
+        Event.done = max(Event.done, self.number)
 
     def elapsed_time(self, later: "Event") -> float:
-        assert Event.reached, "the device has not come so far"
-        return later.milliseconds - self.milliseconds
+        assert max(self.number, later.number) <= Event.done, "the device has not come so far"
+        return 5.0 * (later.number - self.number)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    Event.reached, Event.numbers = False, count()
+    Event.given, Event.done = 0, -1
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: "training")
     return clock_of(torch.device("cuda", 0))
@@ -50,9 +47,17 @@ def test_seconds_between_marks_and_of_waiting(clock: Clock, monkeypatch: pytest.
         pass
     clock.mark()
     lapses = clock.lapses()
-    assert not Event.reached
+    assert Event.done == -1
     first, second = lapses()
     assert (first.seconds, first.waited) == pytest.approx((0.015, 0.005))
     assert (second.seconds, second.waited) == pytest.approx((0.005, 0.0))
     clock.mark()
-    assert [lapse.seconds for lapse in clock.lapses()()] == pytest.approx([0.005])
+    assert len(clock.lapses()()) == 1
+
+
+def test_what_was_given_to_the_device_after_the_last_mark_is_waited_for(clock: Clock) -> None:
+    """Copies of the step's figures."""
+    clock.mark()
+    given = Event.given
+    clock.lapses()()
+    assert Event.done >= given

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from no_waiting import NoReading, copies_of_a_gpu
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.telemetry.meters import Meter, _copied
@@ -84,6 +85,45 @@ def test_a_gpus_figures_are_copied_without_waiting() -> None:
     with copies_of_a_gpu() as seen:
         _copied([torch.ones((), device="cuda"), None, torch.ones((), device="cuda", dtype=torch.int64)])
     assert seen.count == 1
+
+
+def test_a_gpus_figures_are_read_when_they_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads them waits for an event behind the copies, not for that of the last step."""
+    waited: list[int] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None: ...
+
+        def record(self, stream: object) -> None:
+            self.behind = seen.count
+
+        def synchronize(self) -> None:
+            waited.append(self.behind)
+
+        def elapsed_time(self, later: "Event") -> float:
+            return 1.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    with copies_of_a_gpu() as seen, torch.device("cuda"):
+        meter = Meter(World(0, 1, torch.device("cuda", 0), None), [0])
+        meter.start()
+        note(meter, 1, torch.tensor(0.5), None)
+        figures = meter.read()
+    with pytest.raises(DataDependentOutputException):  # fake tensors have no values
+        figures()
+    assert waited == [seen.count] == [3]
+
+
+@pytest.mark.gpu
+def test_a_gpus_figures_are_those_of_the_step() -> None:
+    meter = Meter(World(0, 1, torch.device("cuda", 0), None), [0])
+    meter.start()
+    with torch.device("cuda"):
+        note(meter, 1, torch.tensor(0.5), None)
+    torch.cuda._sleep(1 << 28)  # about a tenth of a second: the device gets to the copies after the host has gone on
+    (step,) = meter.flush()
+    assert (step.loss, step.norm) == (2.0, 0.5)
 
 
 def test_what_was_not_measured_is_none() -> None:
