@@ -105,10 +105,11 @@ def test_a_gpus_figures_are_read_when_they_are_there(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
-    with copies_of_a_gpu() as seen, torch.device("cuda"):
+    with copies_of_a_gpu() as seen:
         meter = Meter(World(0, 1, torch.device("cuda", 0), None), [0])
         meter.start()
-        note(meter, 1, torch.tensor(0.5), None)
+        with torch.device("cuda"):
+            note(meter, 1, torch.tensor(0.5), None)
         figures = meter.read()
     with pytest.raises(DataDependentOutputException):  # fake tensors have no values
         figures()
