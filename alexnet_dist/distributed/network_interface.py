@@ -1,4 +1,4 @@
-"""Chooses the network interface that leads to the other machines.
+"""Chooses the network interface that leads to the other machines, and sees that ranks of this one reach each other.
 
 Gloo takes the address that the machine's own name stands for. Where the hosts file says 127.0.1.1, as Debian's does,
 other machines would be told to connect to themselves, and every rank waits.
@@ -28,6 +28,22 @@ def choose_interface() -> str | None:
     if rank.local_world_size < rank.world_size and CHOICE not in os.environ:
         os.environ[CHOICE] = _interface_towards(os.environ["MASTER_ADDR"])
     return os.environ.get(CHOICE)
+
+
+def check_loopback() -> None:
+    """
+    Raises:
+        UsageError: a machine cannot be reached from itself, as in a network namespace that nobody has set up; torch
+            would try for a quarter of an hour.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("127.0.0.1", 9))
+            is_up = probe.getsockname()[0].startswith("127.")
+        except OSError:
+            is_up = False
+    if not is_up:
+        raise UsageError("loopback", "down", "ranks of a machine reach each other through it: ip link set lo up")
 
 
 def _interface_towards(host: str) -> str:

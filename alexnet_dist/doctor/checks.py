@@ -15,6 +15,7 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.descriptors import descriptor_limit, descriptors_needed
 from alexnet_dist.distributed.devices import check_count, check_not_shared, device_warnings
 from alexnet_dist.distributed.launched_rank import cpu_wanted
+from alexnet_dist.distributed.network_interface import check_loopback
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.findings import Findings, experiment_findings
 from alexnet_dist.errors import UsageError
@@ -40,6 +41,8 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
     found.ask(lambda: precision.check(device))
     if facts.rank == 0:
         found.ask(lambda: _check_start(experiment, found.notes.append))
+    if facts.world_size == 1:
+        found.notes.extend(_loopback())
     found.ask(lambda: _check_data(experiment, found.notes.append))
     strategy: Strategy = registry.strategies[experiment.strategy.name]
     found.notes.extend(
@@ -83,6 +86,13 @@ def _gpus(facts: RankFacts) -> Iterator[UsageError]:
             f"torch {torch.__version__} cannot use them: install a build for this machine's driver (nvidia-smi names "
             "its CUDA version), or export ACCELERATE_USE_CPU=true to train on the CPU",
         )
+
+
+def _loopback() -> Iterator[str]:
+    try:
+        check_loopback()
+    except UsageError as error:
+        yield f"{error}; one rank does not need it"
 
 
 def _descriptors(world_size: int) -> Iterator[UsageError]:

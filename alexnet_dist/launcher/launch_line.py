@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alexnet_dist.distributed.cores import record_users_threads
 from alexnet_dist.distributed.launched_rank import cpu_wanted
+from alexnet_dist.distributed.network_interface import check_loopback
 
 DEFAULTS = Path(__file__).with_name("accelerate_defaults.yaml")
 # This program as Python and launchers take it; a command's name follows.
@@ -47,7 +48,12 @@ def launch_line(
         program: a script or `-m module`, and its arguments.
         port: where the ranks find each other, on machine 0; None takes a free one, on one machine.
         launcher: the module that is `accelerate launch`.
+
+    Raises:
+        UsageError: several ranks could not reach each other.
     """
+    if ranks > 1:
+        check_loopback()
     line = [sys.executable, "-m", launcher, "--config_file", str(DEFAULTS)]
     if ranks > 1:
         line.append("--multi_gpu")

@@ -15,6 +15,7 @@ from typing import IO
 
 import psutil
 
+from alexnet_dist.distributed.network_interface import check_loopback
 from alexnet_dist.errors import RunFailed, UsageError
 from alexnet_dist.launcher.launch_line import free_port, launch_environment, launch_line
 
@@ -94,7 +95,12 @@ def run_without_launcher(ranks: int, program: Sequence[str]) -> int:
 
     Returns:
         The largest exit code; of a rank that a signal ended, 128 and the signal, as shells count.
+
+    Raises:
+        UsageError: several ranks could not reach each other.
     """
+    if ranks > 1:
+        check_loopback()
     world = {"WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     processes = [
         _start([sys.executable, *program], None, {**world, "RANK": rank, "LOCAL_RANK": rank}) for rank in range(ranks)

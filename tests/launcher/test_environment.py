@@ -95,6 +95,19 @@ def test_the_same_of_whatever_imports_torch() -> None:
     assert refusal(line, fine).startswith("error: checkpoint: nowhere: is neither")
 
 
+def test_a_machine_that_does_not_reach_itself(tmp_path: Path) -> None:
+    """As in a network namespace that nobody has set up. torch would try for a quarter of an hour."""
+    alone, doctor = ["unshare", "--net"], [sys.executable, "-m", "alexnet_dist", "doctor"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root can make a network namespace")
+    down = "loopback: down: ranks of a machine reach each other through it: ip link set lo up"
+    for line, world in ((LAUNCH, {}), (TRAIN, WORLD), ([*doctor, "--ranks", "2"], {})):
+        assert refusal([*alone, *line], world) == f"error: {down}"
+    flags = ["--data.name", "synthetic", "--run.dir", str(tmp_path / "run")]
+    told = subprocess.run([*alone, *doctor, *flags], capture_output=True, text=True, timeout=200, check=False).stdout
+    assert f"warning: {down}; one rank does not need it\n" in told, told
+
+
 @pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
 def test_a_broken_installation_is_one_line(line: list[str], tmp_path: Path) -> None:
     (tmp_path / "torch").mkdir()
