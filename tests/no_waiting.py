@@ -1,4 +1,4 @@
-"""Fails where the host waits for its device: reading a value anywhere; copies from a GPU that is not here."""
+"""Fails where the host waits for its device: reading a value anywhere; copies from and to a GPU that is not here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +19,12 @@ class NoReading(TorchDispatchMode):
 
 
 class _Copies(TorchDispatchMode):
-    """Sees each copy to the host: what may run by itself goes from dense memory into pinned memory, and is not waited
-    for."""
+    """Sees each copy between host and GPU: what may run by itself is dense, has pinned memory on the host's side, and
+    is not waited for.
+
+    Attributes:
+        count: of copies to the host.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,23 +32,33 @@ class _Copies(TorchDispatchMode):
         self._pinned: list[int] = []  # storages
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        if func is torch.ops.aten.empty.memory_format and kwargs.get("pin_memory"):
-            self._pinned.append(result.untyped_storage()._cdata)
-        elif func is torch.ops.aten.copy_.default and args[0].is_cpu and args[1].is_cuda:
+        aten, kwargs = torch.ops.aten, kwargs or {}
+        pins = func is aten._pin_memory.default  # which fake tensors cannot do
+        result = args[0].clone() if pins else func(*args, **kwargs)
+        if pins or (func is aten.empty.memory_format and kwargs.get("pin_memory")):
+            self._pinned.append(_storage(result))
+        elif func is aten.copy_.default and args[0].is_cpu and args[1].is_cuda:
             self.count += 1
             to, source, is_asynchronous = args
-            assert is_asynchronous, "the host waits"
-            assert to.untyped_storage()._cdata in self._pinned, "a copy into pageable memory waits"
+            self._check(to, is_asynchronous)
             assert to.stride() == source.stride(), "a copy that reorders waits"
-        elif func is torch.ops.aten._to_copy.default and args[0].is_cuda:
-            assert isinstance(result, Tensor) and result.is_cuda, "a copy into new memory waits"
+        elif func is aten._to_copy.default and args[0].is_cuda:
+            assert result.is_cuda, "a copy into new memory waits"
+        elif func is aten._to_copy.default and result.is_cuda:
+            self._check(args[0], kwargs.get("non_blocking", False))
         return result
+
+    def _check(self, on_host: Tensor, is_asynchronous: bool) -> None:
+        assert is_asynchronous, "the host waits"
+        assert _storage(on_host) in self._pinned, "a copy from or into pageable memory waits"
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
 
 
 @contextmanager
 def copies_of_a_gpu() -> Iterator[_Copies]:
-    """Fake CUDA tensors; fails at a copy to the host that would wait for the device."""
+    """Fake CUDA tensors; fails at a copy that would wait for the device."""
     with FakeTensorMode(), NoReading(), _Copies() as seen:
         yield seen

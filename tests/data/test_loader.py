@@ -1,12 +1,13 @@
-"""The threads that prepare batches."""
+"""The threads that prepare batches, and what they give to the device."""
 
 from threading import current_thread, main_thread
 
 import pytest
 import torch
+from no_waiting import copies_of_a_gpu
 from torch import Tensor
 
-from alexnet_dist.data.dataset import InMemory, Samples
+from alexnet_dist.data.dataset import InMemory, Samples, on_device
 from alexnet_dist.data.loader import Loader
 from alexnet_dist.data.order import Order
 from alexnet_dist.distributed.mesh import SampleShard
@@ -28,3 +29,8 @@ def test_each_uses_its_ranks_gpu_from_the_start(monkeypatch: pytest.MonkeyPatch)
     loader = Loader(samples, Order(Rng(0), 8, 2), SampleShard(0, 1, (0,)), 1, prepared, 2, 2, SECOND)
     labels = torch.cat([batch.labels for batch in loader.micro_batches(0, 4)])
     assert sorted(labels.tolist()) == list(range(8)) and uses[main_thread()] == torch.device("cuda", 0)
+
+
+def test_sample_numbers_go_to_a_gpu_without_waiting() -> None:
+    with copies_of_a_gpu():
+        assert on_device(torch.arange(4), SECOND).device == SECOND

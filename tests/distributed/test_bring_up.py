@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,14 @@ from conftest import ROOT
 from replaced_gpus import ONE, TWO
 
 from alexnet_dist.distributed import bring_up
-from alexnet_dist.distributed.bring_up import NCCL_GRACE, AcceleratorOptions, init_distributed, limit_waiting
+from alexnet_dist.distributed.bring_up import (
+    NCCL_GRACE,
+    STARTUP_TIMEOUT,
+    AcceleratorOptions,
+    init_distributed,
+    limit_waiting,
+)
+from alexnet_dist.distributed.devices import SHARED_GPU
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.errors import UsageError
 
@@ -68,6 +76,7 @@ def test_more_ranks_than_gpus_are_refused_before_they_meet(monkeypatch: pytest.M
     variables = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(bring_up, "Accelerator", lambda **_: pytest.fail("they meet"))
     with pytest.raises(UsageError, match="GPUs: 3 ranks and 2 visible"):
         init_distributed(AcceleratorOptions(), "no", 3)
 
@@ -91,3 +100,18 @@ def test_gpus_that_accelerate_refuses_are_one_line(one_process: None, monkeypatc
     monkeypatch.setattr(state, "check_cuda_p2p_ib_support", lambda: False)
     with pytest.raises(UsageError, match="NCCL_P2P_DISABLE"):
         init_distributed(AcceleratorOptions(), "no", 1)
+
+
+@pytest.mark.parametrize("shared, backend", [("", "nccl"), ("gloo", "gloo")])
+def test_what_accelerate_is_asked_for(shared: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    TWO.replace(monkeypatch)
+    monkeypatch.setenv(SHARED_GPU, shared)
+
+    def asked(cpu: bool, kwargs_handlers: list[Any], **_: object) -> None:
+        (group,) = kwargs_handlers
+        assert not cpu and (group.backend, group.timeout) == (backend, STARTUP_TIMEOUT)
+        raise ValueError("seen")
+
+    monkeypatch.setattr(bring_up, "Accelerator", asked)
+    with pytest.raises(UsageError, match="seen"):
+        init_distributed(AcceleratorOptions(), "no", 2)

@@ -1,11 +1,13 @@
 """Who owns what in DeepSpeed's config: the experiment; a contradiction is refused with both values and their places."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT
+from replaced_gpus import TWO
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
@@ -100,6 +102,17 @@ def test_its_timers_do_not_wait_for_the_device() -> None:
 
     timers = get_timers_config(configured({}))
     assert not timers.enabled and not timers.synchronized
+
+
+def test_it_takes_the_gpus_that_it_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alexnet_dist.strategies.engines.zero import ZeroEngine
+
+    TWO.replace(monkeypatch)
+    ZeroEngine.accelerator_options(experiment(), 2)
+    assert "DS_ACCELERATOR" not in os.environ
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with pytest.raises(UsageError, match="export CUDA_VISIBLE_DEVICES= as well"):
+        ZeroEngine.accelerator_options(experiment(), 2)
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -108,8 +108,11 @@ def test_a_gpus_figures_are_read_when_they_are_there(monkeypatch: pytest.MonkeyP
     with copies_of_a_gpu() as seen:
         meter = Meter(World(0, 1, torch.device("cuda", 0), None), [0])
         meter.start()
-        with torch.device("cuda"):
-            note(meter, 1, torch.tensor(0.5), None)
+        meter.applies()
+        one = torch.ones((), device="cuda")
+        meter.step(
+            step=1, loss_sum=one, correct=one, samples=1, fingerprint=0, sent_bytes=0, lr=0.1, norm=one, skipped=None
+        )  # fmt: skip
         figures = meter.read()
     with pytest.raises(DataDependentOutputException):  # fake tensors have no values
         figures()
