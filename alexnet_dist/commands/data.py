@@ -200,6 +200,9 @@ def _named(words: Sequence[str], *names: str) -> Sequence[str]:
         raise UsageError(names[len(words)], "", "is missing; see alexnet-dist data --help")
     if len(words) > len(names):
         raise UsageError("command line", words[len(names)], "is one word too many; see alexnet-dist data --help")
+    for name, word in zip(names, words, strict=True):
+        if "://" in word:
+            raise UsageError(name, word, "must be on a disk of this machine; training copies from there: data.stage")
     return words
 
 

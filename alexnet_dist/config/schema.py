@@ -18,6 +18,7 @@ from alexnet_dist.config.values import (
     NetName,
     Normalise,
     OptimizerName,
+    PathOrAddress,
     PrecisionName,
     ScheduleName,
     StrategyName,
@@ -59,7 +60,7 @@ class DataConfig(Group):
     """The images."""
 
     name: DataName = Field("fashion_mnist", description="data set")
-    root: FilePath | None = Field(None, description="folder of the files; default: the usual places are searched")
+    root: PathOrAddress | None = Field(None, description="folder of the files; default: the usual places are searched")
     workers: int | None = Field(
         None,
         ge=0,

@@ -80,6 +80,13 @@ Normalise = Annotated[
 ]
 
 
+def _check_on_this_machine(given: str) -> str:
+    if "://" in given:
+        problem = "Input should be on a disk of this machine, not an address; data.root alone takes one"
+        raise PydanticCustomError("address", "{problem}", {"problem": problem})
+    return given
+
+
 def _check_path(given: str) -> str:
     """A path as it is used: with the home folder for ~, and no longer than file systems take."""
     path = os.path.expanduser(given) if given.startswith("~") else given
@@ -107,7 +114,8 @@ PrecisionName = Annotated[str, OneOf(registry.precisions)]
 TrackerName = Annotated[str, OneOf(registry.trackers)]
 Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 Views = Annotated[Literal[1, 10], BeforeValidator(_check_views)]
-FilePath = Annotated[str, Role.PATH, AfterValidator(_check_path)]
+PathOrAddress = Annotated[str, Role.PATH, AfterValidator(_check_path)]
+FilePath = Annotated[PathOrAddress, AfterValidator(_check_on_this_machine)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 
 

@@ -119,4 +119,6 @@ def _file_system(root: str) -> tuple[Any, str]:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "it is not there"
     return " ".join(str(error).split())[:200] or type(error).__name__
