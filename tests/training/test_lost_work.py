@@ -162,9 +162,11 @@ def test_what_wandb_could_not_write_is_told(tmp_path: Path) -> None:
         assert run.steps() == 200 and (run.folder / "summary.json").exists()
 
 
-def test_a_disk_that_takes_nothing_of_wandb(tmp_path: Path) -> None:
-    """Neither its file nor its logs, whose lines must not become traces."""
-    for curves in mounted(tmp_path / "disk", "4k"):
+@pytest.mark.parametrize("size", ["4k", "8k", "16k"])
+def test_a_disk_that_takes_nothing_or_the_beginning_of_wandb(size: str, tmp_path: Path) -> None:
+    """Of its file and of its logs, whose lines must not become traces. What W&B holds back is written, or not, when it
+    has said that the run is finished."""
+    for curves in mounted(tmp_path / "disk", size):
         flags = [*SMOKE, *QUIET[2:6], "--train.max_steps", "2", "--train.evaluate", "false"]
         run = train_in(tmp_path / "run", flags, environment={"WANDB_MODE": "offline", "WANDB_DIR": str(curves)})
         assert run.code == FAILED and "Traceback" not in run.output, run.output

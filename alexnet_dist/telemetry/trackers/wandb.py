@@ -9,9 +9,11 @@ import logging
 import os
 import secrets
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
@@ -20,6 +22,8 @@ from alexnet_dist.registry import trackers
 from alexnet_dist.telemetry.trackers import NotWritten, Tracked, Tracker
 
 ANSWER_SECONDS = 5  # for the server to answer at all
+CLOSE_SECONDS = 3  # for W&B's own process to close its files
+CLOSED = '"stream: all finished"'
 OURS = {"silent": True, "console": "off", "init_timeout": 20.0, "finish_timeout": 30.0, "finish_timeout_raises": True}
 PROJECT = "alexnet-dist"
 OFFLINE = ("offline", "dryrun")
@@ -119,16 +123,24 @@ def _check_written(folder: Path) -> None:
     Raises:
         NotWritten: with the operating system's reason, where there is one.
     """
-    try:
-        lines = (folder / "logs/debug-internal.log").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = _last_log(folder / "logs/debug-internal.log")
     failed = [line for line in lines if '"writer: failed' in line or "opening transaction log for writing" in line]
     if failed:
         reason = failed[0].rstrip('"}').rpartition(": ")[2]
         raise NotWritten(f"its file in {folder} is not whole: {reason.capitalize()}")
     if not any(path.stat().st_size for path in folder.glob("run-*.wandb")):
         raise NotWritten(f"its file in {folder} is empty")
+
+
+def _last_log(path: Path) -> list[str]:
+    """The log of W&B's own process when that has closed its files, which is after it says that a run is finished; what
+    there is of it where the disk does not take that line."""
+    lines, deadline = [""], time.monotonic() + CLOSE_SECONDS
+    while CLOSED not in lines[-1] and time.monotonic() < deadline:
+        time.sleep(0.02)
+        with suppress(OSError):
+            lines = ["", *path.read_text(errors="replace").splitlines()]
+    return lines
 
 
 def _settings() -> Any:
