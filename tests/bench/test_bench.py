@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from replaced_gpus import ONE, TWO, Machine
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from alexnet_dist.bench import baselines
 from alexnet_dist.bench import measure as measuring
@@ -100,3 +101,16 @@ def test_both_sides_compute_on_the_same_device(
     monkeypatch.setattr(sys, "argv", ["matrix_rate", "--precision", "bf16", "--output", str(tmp_path / "rate.json")])
     rates.main()
     assert [place.type for place in used] == [torch.device(device).type]
+
+
+def test_a_gpus_time_is_taken_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    TWO.replace(monkeypatch)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    done: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: done.append(f"waited for {device}"))
+    baselines.timed(lambda: done.append("step"), batch=8, steps=2)
+    assert done == ["step"] * WARM_UP + ["waited for cuda:1"] + ["step"] * 2 + ["waited for cuda:1"]
+    done.clear()
+    with FakeTensorMode():
+        matrix_rate(torch.bfloat16, size=8, seconds=0.01, device="cuda:1")
+    assert set(done) == {"waited for cuda:1"}

@@ -2,15 +2,18 @@
 
 import pytest
 import torch
+from replaced_gpus import ONE
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.distributed.mesh import World
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import create_net
 from alexnet_dist.strategies.check import check_experiment
+from alexnet_dist.training import wiring
 
 SMALL = ["--net.name", "alexnet_small", "--data.name", "synthetic"]
 
@@ -47,3 +50,10 @@ def test_strategies_that_can_be_compiled(strategy: str) -> None:
 def test_others_are_refused_with_the_reason(strategy: str) -> None:
     with pytest.raises(UsageError, match=f"{strategy} (exchanges|hooks) .*single and ddp can be compiled"):
         check_experiment(experiment(2, "--strategy.name", strategy), 2)
+
+
+def test_a_gpu_where_triton_does_not_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    ONE.replace(monkeypatch)
+    monkeypatch.setattr(wiring, "init_distributed", lambda *_: (None, World(0, 1, torch.device("cuda", 0), None)))
+    with pytest.raises(UsageError, match="torch.compile can make no kernels here: Triton does not run"):
+        wiring.init_ranks(load([*SMALL, "--train.compile", "true", "--strategy.name", "single"]))

@@ -1,8 +1,9 @@
-"""The loop goes on while the device has not come so far; what it measured is told a round late."""
+"""Rounds without other ranks: figures are told a round late, while the loop goes on; checkpoints follow the clock."""
 
 from collections.abc import Callable
 from threading import Event
 
+import pytest
 import torch
 
 from alexnet_dist.distributed.mesh import World
@@ -40,3 +41,8 @@ def test_a_rounds_figures_come_when_the_next_is_over() -> None:
         meter.came.set()
     assert told == [[], [1]]
     assert [record.step for record in rounds.flush().records] == [2]
+
+
+@pytest.mark.parametrize("seconds, saves", [(0.0, True), (3600.0, False), (None, False)])
+def test_a_checkpoint_is_due_by_the_clock(seconds: float | None, saves: bool) -> None:
+    assert Rounds(ALONE, Meter(ALONE, [0]), lambda: False, seconds).flush().verdict.saves == saves
