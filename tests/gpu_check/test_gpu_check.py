@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from replaced_gpus import OLD_DRIVER, ONE, Machine
 
+from alexnet_dist.cli import main
+from alexnet_dist.gpu_check import check
 from alexnet_dist.gpu_check.check import report, run_lines
 from alexnet_dist.gpu_check.lines import LINES
 
@@ -34,6 +37,17 @@ def test_lines_that_fail_or_take_too_long_do_not_stop_the_rest(tmp_path: Path) -
     results = run_lines("cpu", lambda name: None, [wrong, replace(machine, limit=100.0)], form="small")
     assert [entry["result"] for entry in results] == ["failed", "passed"]
     assert not report(results, tmp_path / "check.json")
+
+
+@pytest.mark.parametrize(
+    "machine, result, code", [(ONE, "passed", 0), (ONE, "not possible", 0), (ONE, "failed", 1), (OLD_DRIVER, "", 2)]
+)
+def test_the_exit_code(machine: Machine, result: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.replace(monkeypatch)
+    devices: list[str] = []
+    entry = {"name": "machine", "result": result, "seconds": 1.0, "figures": {}, "reason": "", "traceback": ""}
+    monkeypatch.setattr(check, "run_lines", lambda device, say: devices.append(device) or [entry])
+    assert main(["gpu_check"]) == code and devices == (["cuda:0"] if result else [])
 
 
 def test_all_lines_together_take_less_than_eight_minutes() -> None:

@@ -55,5 +55,5 @@ def test_others_are_refused_with_the_reason(strategy: str) -> None:
 def test_a_gpu_where_triton_does_not_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ONE.replace(monkeypatch)
     monkeypatch.setattr(wiring, "init_distributed", lambda *_: (None, World(0, 1, torch.device("cuda", 0), None)))
-    with pytest.raises(UsageError, match="torch.compile can make no kernels here: Triton does not run"):
+    with pytest.raises(UsageError, match=r"torch\.compile can make no kernels here: Triton does not run"):
         wiring.init_ranks(load([*SMALL, "--train.compile", "true", "--strategy.name", "single"]))
