@@ -9,6 +9,7 @@ from tempfile import gettempdir
 from alexnet_dist.distributed.cores import threads_of_rank
 from alexnet_dist.distributed.launched_rank import LaunchedRank, launched_rank
 from alexnet_dist.distributed.network_interface import check_loopback
+from alexnet_dist.distributed.thread_limit import check_threads
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.slurm import refuse_separate_launchers, set_ranks_from_srun
 
@@ -28,13 +29,13 @@ def enter_world(environment: MutableMapping[str, str]) -> LaunchedRank:
         environment: read; a task of srun gets the variables that a launcher would set.
 
     Raises:
-        UsageError: several processes know nothing of each other, or cannot reach each other, or a variable makes no
-            sense.
+        UsageError: several processes know nothing of each other, or cannot reach each other, a variable makes no
+            sense, or too few threads can be started.
     """
     set_ranks_from_srun(environment)
     refuse_separate_launchers(environment)
     rank = launched_rank(environment)
-    threads_of_rank(environment)
+    check_threads(threads_of_rank(environment))
     if rank.world_size > 1:
         check_loopback()
     try:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexnet_dist.distributed.cores import record_users_threads
+from alexnet_dist.distributed.cores import available_cores, record_users_threads
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.distributed.network_interface import check_loopback
+from alexnet_dist.distributed.thread_limit import check_threads
 
 DEFAULTS = Path(__file__).with_name("accelerate_defaults.yaml")
 # This program as Python and launchers take it; a command's name follows.
@@ -50,8 +51,9 @@ def launch_line(
         launcher: the module that is `accelerate launch`.
 
     Raises:
-        UsageError: several ranks could not reach each other.
+        UsageError: several ranks could not reach each other, or too few threads can be started.
     """
+    check_threads(available_cores(), ranks // nodes.count + 1)
     if ranks > 1:
         check_loopback()
     line = [sys.executable, "-m", launcher, "--config_file", str(DEFAULTS)]

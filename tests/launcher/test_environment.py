@@ -1,6 +1,7 @@
 """What the environment says about ranks, as users and clusters leave it: a mistake is one line, and exit code 2."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,17 @@ def test_a_machine_that_does_not_reach_itself(tmp_path: Path) -> None:
     flags = ["--data.name", "synthetic", "--run.dir", str(tmp_path / "run")]
     told = subprocess.run([*alone, *doctor, *flags], capture_output=True, text=True, timeout=200, check=False).stdout
     assert f"warning: {down}; one rank does not need it\n" in told, told
+
+
+@pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
+def test_too_few_threads(line: list[str]) -> None:
+    """No limit binds root; another user needs root's rights to read this test's folder."""
+    rights = "+dac_override,+dac_read_search"
+    other = ["setpriv", "--reuid=12345", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}"]
+    if subprocess.run([*other, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root can be another user")
+    printed = refusal([*other, "bash", "-c", 'ulimit -u 10; exec "$@"', "bash", *line], {})
+    assert re.fullmatch(r"error: ulimit -u: 10: of about \d+ threads 9 can be started: raise it, or the .*", printed)
 
 
 @pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
