@@ -57,16 +57,15 @@ def gathered_squares(images: Tensor, size: int, top: Tensor, left: Tensor) -> Te
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
-    """Images, of which some are mirrored.
+    """Images, of which some are mirrored; on a CPU the given ones are.
 
     Args:
         which: bool (rows,), on the images' device.
     """
-    if images.device.type == "cpu":  # row by row, for the same reason
-        result = _channels_last(images, *images.shape[-2:])
-        for row, is_mirrored in enumerate(which.tolist()):
-            result[row] = images[row].flip(2) if is_mirrored else images[row]
-        return result
+    if images.device.type == "cpu":  # the others stay where they are
+        for row in which.nonzero().flatten().tolist():
+            images[row] = images[row].flip(2)
+        return images
     return torch.where(which[:, None, None, None], images.flip(3), images)
 
 

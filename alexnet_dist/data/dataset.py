@@ -83,6 +83,28 @@ class LargeSamples(Samples):
         """
 
 
+class SquareSamples(Samples):
+    """Samples that can give squares of the images that `batch` gives, without ever holding a batch of whole images."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Height and width of the images that `batch` gives."""
+
+    @abstractmethod
+    def squares(self, ids: Tensor, size: int, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+        """As `batch`, of a square of each image.
+
+        Args:
+            ids: int64 (rows,), on the CPU.
+            size: height and width wanted.
+            top, left: int64 (rows,), on the CPU.
+
+        Returns:
+            uint8 (rows, channels, size, size) and int64 (rows,).
+        """
+
+
 @final
 @dataclass(frozen=True)
 class InMemory(Samples):

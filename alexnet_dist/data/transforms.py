@@ -1,6 +1,6 @@
 """From uint8 images to a net's input: whole batches are cut, resized and normalised on the device where they lie."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Self
@@ -78,7 +78,7 @@ class InputTransform:
     def _square(self, pixels: Tensor, place: tuple[float, float]) -> Tensor:
         if self.crop is None:
             return pixels
-        check_crop(self.crop, pixels)
+        check_crop(self.crop, pixels.shape[-2:])
         return square_at(pixels, self.crop, place)
 
     def normalised(self, images: Tensor) -> Tensor:
@@ -100,12 +100,12 @@ class InputTransform:
         return images.to(self.dtype)
 
 
-def check_crop(crop: int, pixels: Tensor) -> None:
+def check_crop(crop: int, image_size: Sequence[int]) -> None:
     """
     Raises:
         UsageError: images are smaller than what is to be cut out of them.
     """
-    height, width = pixels.shape[-2:]
+    height, width = image_size
     if min(height, width) < crop:
         raise UsageError(
             "data.crop", crop, f"the images have {height} x {width} pixels: choose at most {min(height, width)}"

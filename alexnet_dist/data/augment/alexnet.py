@@ -1,5 +1,6 @@
 """`data.augment` alexnet, as in 2012 (NIPS 2012, section 4.1): a random square, mirrored or not, and colour noise."""
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -8,8 +9,8 @@ from torch.nn import functional
 
 from alexnet_dist.config.schema import DataConfig
 from alexnet_dist.data.augment.base import Augmenter
-from alexnet_dist.data.crops import resize, squares
-from alexnet_dist.data.dataset import on_device
+from alexnet_dist.data.crops import mirrored, resize, squares
+from alexnet_dist.data.dataset import Samples, SquareSamples, on_device
 from alexnet_dist.data.statistics import Statistics
 from alexnet_dist.data.transforms import InputTransform, check_crop
 from alexnet_dist.rng import Rng
@@ -36,6 +37,12 @@ class AlexNetAugmenter(Augmenter):
         alpha = self.rng.normals("colour noise", epoch, ids, len(self._components)) * self.settings.colour_noise
         return torch.cat([place, alpha], 1)
 
+    def read(self, samples: Samples, ids: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        if self.settings.crop_padding or not isinstance(samples, SquareSamples):
+            return samples.batch(ids)
+        crop = self._crop((samples.size, samples.size))
+        return samples.squares(ids, crop, *self._places(draws, samples.size - crop))
+
     def change(self, pixels: Tensor, draws: Tensor) -> Tensor:
         images = self._squares(pixels, draws[:, :_PLACE])
         if len(self._components) == 0:
@@ -45,14 +52,24 @@ class AlexNetAugmenter(Augmenter):
 
     def _squares(self, pixels: Tensor, draws: Tensor) -> Tensor:
         padding, device, size = self.settings.crop_padding, pixels.device, self.transform.size
-        crop = self.settings.crop or min(pixels.shape[-2:])
-        check_crop(crop, pixels)
+        crop = self._crop(pixels.shape[-2:])
         if padding:
             pixels = functional.pad(pixels, (padding,) * 4)
-        free = torch.tensor(pixels.shape[-2:]) - crop + 1
-        top, left = on_device((draws[:, :2] * free).long(), device).unbind(1)
         flipped = on_device(draws[:, 2] < 0.5, device)
+        if pixels.shape[-2:] == (crop, crop):
+            return resize(mirrored(pixels, flipped), size, size)
+        top, left = (on_device(place, device) for place in self._places(draws, torch.tensor(pixels.shape[-2:]) - crop))
         return resize(squares(pixels, crop, top, left, flipped), size, size)
+
+    def _crop(self, image_size: Sequence[int]) -> int:
+        """Height and width of the squares that are cut from images of a size."""
+        crop = self.settings.crop or min(image_size)
+        check_crop(crop, image_size)
+        return crop
+
+    def _places(self, draws: Tensor, free: Tensor | int) -> tuple[Tensor, ...]:
+        """How many pixels are above a square, and to its left, of those that are free."""
+        return (draws[:, :2] * (free + 1)).long().unbind(1)
 
 
 def principal_components(covariance: Tensor) -> Tensor:

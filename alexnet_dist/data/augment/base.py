@@ -61,7 +61,12 @@ class Augmenter(ABC):
 
     @abstractmethod
     def change(self, pixels: Tensor, draws: Tensor) -> Tensor:
-        """Images (rows, channels, size, size), values from 0 to 255, uint8 or floating."""
+        """Images (rows, channels, size, size), values from 0 to 255, uint8 or floating.
+
+        Args:
+            pixels: of `read`; may be overwritten.
+            draws: of `draw`, for the same samples.
+        """
 
 
 def _in_slices(made: Callable[[slice], Tensor], rows: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Samples of a prepared data set: read from its shards and, where they are JPEG, decoded when they are asked for."""
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -9,7 +10,7 @@ import simplejpeg
 import torch
 from torch import Tensor
 
-from alexnet_dist.data.dataset import Samples
+from alexnet_dist.data.dataset import SquareSamples
 from alexnet_dist.data.imagenet.batches import BatchReader
 from alexnet_dist.data.imagenet.decode import Pixels, Unreadable
 from alexnet_dist.data.imagenet.index import MEAN, Index
@@ -44,7 +45,7 @@ class Table:
 
 
 @final
-class PreparedSamples(Samples):
+class PreparedSamples(SquareSamples):
     """Images of one part, all of one size.
 
     Args:
@@ -57,6 +58,7 @@ class PreparedSamples(Samples):
         self._mean_image, self._index = folder / MEAN, index
         self._rows, self._files, self._reader = table.rows, RandomReads(table.shards), reader
         self._fill = self._read if index.encoding.kind == "raw" else self._decode
+        self._thread = threading.local()
 
     @property
     def labels(self) -> Numbers:
@@ -65,8 +67,29 @@ class PreparedSamples(Samples):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def size(self) -> int:
+        return self._index.encoding.size
+
     def batch(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return self._reader.batch(ids, self._index.encoding.size, self._fill)
+        return self._reader.batch(ids, self.size, self._fill)
+
+    def squares(self, ids: Tensor, size: int, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+        above, before = top.tolist(), left.tolist()
+
+        def fill(row: int, number: int, pixels: Pixels) -> None:
+            whole = self._image_of_thread()
+            self._fill(row, number, whole)
+            pixels[:] = whole[above[row] : above[row] + size, before[row] : before[row] + size]
+
+        return self._reader.batch(ids, size, fill)
+
+    def _image_of_thread(self) -> Pixels:
+        """Room for a whole image, which stays in a core's cache."""
+        if not hasattr(self._thread, "image"):
+            self._thread.image = np.empty((self.size, self.size, 3), np.uint8)
+        image: Pixels = self._thread.image
+        return image
 
     def statistics(self) -> Statistics:
         mean_image = torch.from_numpy(np.load(self._mean_image)).permute(2, 0, 1).float().contiguous()
