@@ -23,7 +23,7 @@ class RankReport:
         code: its exit code.
         reason: in one line.
         lost_peer: it failed because another rank was gone.
-        time: when, in seconds since the epoch.
+        time: when, in seconds of this machine's monotonic clock.
         folder: of its run; None before it had one.
     """
 

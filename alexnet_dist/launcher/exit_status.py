@@ -122,7 +122,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
     status.release()
     if code != DONE and not supervised:
         _tell_launcher(code, reason)
-    write_report(_rank(), RankReport(code, reason, lost_peer=False, time=time.time(), folder=status.own_folder()))
+    write_report(_rank(), RankReport(code, reason, lost_peer=False, time=time.monotonic(), folder=status.own_folder()))
     _destroy_process_group()
     return DONE if supervised else code
 
@@ -164,7 +164,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     else:
         log_trace(status.folder if status.owned else None, _rank())
         reason = f"rank {_rank()} failed in {status.where}: {type(error).__name__}: {error}"
-    write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.time(), status.own_folder()))
+    write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.monotonic(), status.own_folder()))
     if lost_peer and "Timed out" not in reason:
         _wait_to_be_ended(LOST_PEER_WAIT_SECONDS)  # the rank that failed first has the reason
     if control_folder() is None:

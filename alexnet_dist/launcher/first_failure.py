@@ -28,7 +28,7 @@ def main() -> int:
     except (UsageError, OSError, ImportError) as error:
         wrong = isinstance(error, UsageError)
         reason = str(error) if wrong else reason_of(error)
-        write_report(0, RankReport(USAGE if wrong else FAILED, reason, lost_peer=False, time=time.time()))
+        write_report(0, RankReport(USAGE if wrong else FAILED, reason, lost_peer=False, time=time.monotonic()))
         return 1
     _kill_sooner()
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)

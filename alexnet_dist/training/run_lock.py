@@ -111,22 +111,23 @@ class RunLock:
         first, ahead, told = last_beat(self._path), clock_ahead(self.folder), False
         began = time.monotonic()
         while (beat := last_beat(self._path)) is not None:
-            # Watched that long, it is silent even if a clock was set back since its last beat.
-            silent = max(time.time() + ahead - beat, time.monotonic() - began)
-            if silent >= SILENCE_SECONDS:
-                return
             owner = read_json(self._path) or {}
             alive = is_alive(owner, self._path)
-            if alive is False:
+            watched = time.monotonic() - began
+            # Watched that long, it is silent even if a clock was set back since its last beat. Where one was set
+            # forward, or the machine slept, that beat looks old: a process that is there has time for the next one.
+            silent = max(time.time() + ahead - beat, watched)
+            due = BEAT_SECONDS + 1 - watched if alive and beat == first else 0
+            if alive is False or (silent >= SILENCE_SECONDS and due <= 0):
                 return
-            if (alive or beat != first) and time.monotonic() >= self._patience:
+            if (alive or beat != first) and silent < SILENCE_SECONDS and time.monotonic() >= self._patience:
                 raise UsageError(
                     self._field,
                     self.folder,
                     f"is in use by a live run ({in_words(owner)}): wait for its end, or choose another folder",
                 )
             if not told:
-                wait = SILENCE_SECONDS - silent
+                wait = max(SILENCE_SECONDS - silent, due)
                 print(f"{self._path}: of a run ({in_words(owner)}): {wait:.0f} s for a sign of life", flush=True)
                 told = True
             time.sleep(WATCH_SECONDS)

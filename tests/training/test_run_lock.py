@@ -76,6 +76,8 @@ def test_a_second_run_is_refused_and_touches_nothing(tmp_path: Path) -> None:
                       str(run.folder)], tmp_path / "two")  # fmt: skip
     code, lines = two.end()
     refused(code, lines, run.process.pid)
+    os.utime(run.folder / "run.lock", (0, 0))  # as if the clock had been set forward since its last beat
+    refused(*finish([*TRAIN, *OVERWRITE], run.folder), run.process.pid)
     assert run.process.poll() is None and not (run.folder / "exit.json").exists()
     stop(run)
 
