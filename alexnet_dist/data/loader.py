@@ -11,6 +11,7 @@ from alexnet_dist.data.ahead import in_order
 from alexnet_dist.data.augment.base import Augmenter
 from alexnet_dist.data.dataset import Samples
 from alexnet_dist.data.order import Order, Rows
+from alexnet_dist.distributed.devices import use_device
 from alexnet_dist.distributed.mesh import SampleShard
 
 
@@ -64,12 +65,10 @@ class Loader:
         )
         if not self.workers:
             return (load() for load in work)
-        return in_order(work, min(self.workers, self.prefetch), self.prefetch, "loader", self._use_device)
+        return in_order(
+            work, min(self.workers, self.prefetch), self.prefetch, "loader", partial(use_device, self.device)
+        )
 
     def _load(self, epoch: int, ids: Tensor, rows: Rows) -> MicroBatch:
         images, labels = self.augmenter(self.samples, epoch, ids)
         return MicroBatch(images, labels, ids, rows)
-
-    def _use_device(self) -> None:
-        if self.device.type == "cuda":  # a new thread's current device is the first one, whoever's that is
-            torch.cuda.set_device(self.device)

@@ -6,6 +6,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
+import torch
+
+from alexnet_dist.distributed.devices import use_device
 from alexnet_dist.distributed.waits import unwatched
 
 T = TypeVar("T")
@@ -15,9 +18,14 @@ class Background(Generic[T]):
     """Calls functions one after the other in a thread.
 
     The process may end while one of them waits for another rank; it would wait for a ThreadPoolExecutor's.
+
+    Args:
+        name: of the thread.
+        device: that the functions work on.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: torch.device) -> None:
+        self._device = device
         self._calls: SimpleQueue[tuple[Callable[[], T], Future[T]]] = SimpleQueue()
         Thread(target=self._run, name=name, daemon=True).start()
 
@@ -28,6 +36,7 @@ class Background(Generic[T]):
         return future
 
     def _run(self) -> None:
+        use_device(self._device)
         with unwatched():
             while True:
                 function, future = self._calls.get()

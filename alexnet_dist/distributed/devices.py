@@ -80,6 +80,12 @@ def shared_gpus(uuids: Sequence[str | None]) -> list[list[int]]:
     return [[rank for rank, uuid in enumerate(uuids) if uuid == shared] for shared in times if times[shared] > 1]
 
 
+def use_device(device: torch.device) -> None:
+    """Let this thread work on a device: a new thread works on the first GPU, whoever's that is."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
 def check_not_shared(uuids: Sequence[str | None]) -> None:
     """Refuse ranks that share a GPU, unless `SHARED_GPU` lets them.
 

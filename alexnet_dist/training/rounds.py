@@ -72,7 +72,7 @@ class Rounds:
     def __init__(self, world: World, meter: Meter, asked: Callable[[], bool], save_seconds: float | None) -> None:
         self._meter, self._asked, self._save_seconds = meter, asked, save_seconds
         self._tree = Tree(world.control, _TAG)
-        self._thread = Background[Outcome]("rounds")
+        self._thread = Background[Outcome]("rounds", world.device)
         self._under_way: Future[Outcome] | None = None
         self._steps, self._wanted = 0, 1
         self._began = self._saved = time.monotonic()

@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from alexnet_dist.config.schema import CheckpointConfig
+from alexnet_dist.distributed.devices import use_device
 from alexnet_dist.distributed.mesh import World, new_host_group
 from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.distributed.waits import unwatched
@@ -109,6 +110,7 @@ class CheckpointWriter:
 
     def _write(self, state: dict[str, Tensor], step: int, facts: Mapping[str, Any]) -> None:
         self._saved = step
+        use_device(self._world.device)
         try:
             self._copies.wait()
             with unwatched():

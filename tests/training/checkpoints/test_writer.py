@@ -1,6 +1,7 @@
 """Checkpoints are written while the device may still be copying."""
 
 from pathlib import Path
+from threading import current_thread
 
 import pytest
 import torch
@@ -16,10 +17,12 @@ FACTS = {"experiment": {}, "world_size": 1, "mesh": {}, "versions": {}, "generat
 
 
 def test_what_is_written_is_there_only_when_it_was_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uses, second = {}, torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: uses.update({current_thread().name: device}))
     monkeypatch.setattr(HostCopies, "wait", lambda copies: copies._memory["weight.fc8"].fill_(7))
     files.make_folder(tmp_path)
-    writer = CheckpointWriter(World(0, 1, torch.device("cpu"), None), tmp_path, CheckpointConfig(), print)
+    writer = CheckpointWriter(World(0, 1, second, None), tmp_path, CheckpointConfig(), print)
     writer.save({"weight.fc8": torch.zeros(3)}, 1, FACTS)
-    assert writer.missing() is None
+    assert writer.missing() is None and uses == {"checkpoint": second}
     (file,) = (tmp_path / files.directory_name(1)).glob("*.safetensors")
     assert load_file(file)["weight.fc8"].tolist() == [7, 7, 7]
