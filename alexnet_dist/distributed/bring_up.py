@@ -79,6 +79,11 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     # Of a variable that Accelerate reads, a package that one needs, or one that these GPUs need.
     except (ValueError, ImportError, NotImplementedError) as error:
         raise UsageError("accelerate", "its environment variables", str(error)) from error
+    except RuntimeError as error:  # a group's own variable, such as TORCH_NCCL_BLOCKING_WAIT
+        if "environment variable" not in str(error):
+            raise
+        remedy = "torch's process groups read it: correct or unset it"
+        raise UsageError("environment", str(error).partition("\n")[0], remedy) from error
     if accelerator.num_processes != world_size:
         raise UsageError("accelerate launch", f"{world_size} ranks promised", f"{accelerator.num_processes} came up")
     if on_cpu:

@@ -22,12 +22,15 @@ def choose_interface() -> str | None:
         The interface; None where all ranks are on this machine.
 
     Raises:
-        UsageError: several interfaces are possible, or none.
+        UsageError: several interfaces are possible, or none, or the user's own choice is none.
     """
     rank = launched_rank(os.environ)
-    if rank.local_world_size < rank.world_size and CHOICE not in os.environ:
+    given = os.environ.get(CHOICE)  # empty as good as unset, also to gloo
+    if given and rank.world_size > 1:
+        _check_choice(given)
+    if not given and rank.local_world_size < rank.world_size:
         os.environ[CHOICE] = _interface_towards(os.environ["MASTER_ADDR"])
-    return os.environ.get(CHOICE)
+    return os.environ.get(CHOICE) or None
 
 
 def check_loopback() -> None:
@@ -44,6 +47,13 @@ def check_loopback() -> None:
             is_up = False
     if not is_up:
         raise UsageError("loopback", "down", "ranks of a machine reach each other through it: ip link set lo up")
+
+
+def _check_choice(given: str) -> None:
+    known = psutil.net_if_addrs()
+    for name in given.split(","):
+        if not any(entry.family in (socket.AF_INET, socket.AF_INET6) for entry in known.get(name, ())):
+            raise UsageError(CHOICE, given, f"no interface with an address is called {name}: {', '.join(known)}")
 
 
 def _interface_towards(host: str) -> str:

@@ -83,6 +83,10 @@ LAUNCH = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "-
 
 def test_the_same_of_a_launcher() -> None:
     assert refusal(LAUNCH, {"TORCH_LOGS": "x"}).startswith("error: environment: Invalid log settings: x")
+    given = "environment: Invalid value for environment variable: TORCH_GLOO_LAZY_INIT: torch's process groups read it"
+    assert refusal(LAUNCH, {"TORCH_GLOO_LAZY_INIT": "x"}).startswith(f"error: {given}")
+    given = "GLOO_SOCKET_IFNAME: lo,nope: no interface with an address is called nope: "
+    assert refusal(LAUNCH, {"GLOO_SOCKET_IFNAME": "lo,nope"}).startswith(f"error: {given}")
     for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):  # torch would abort
         printed = refusal(LAUNCH, {name: "expandable_segments"})
         assert printed.startswith(f"error: {name}: expandable_segments: torch cannot be imported with it: give KEY:")
