@@ -1,4 +1,4 @@
-"""Counts what the collectives of this process send, whoever calls them.
+"""Counts what the collectives of this process send, whoever calls them, but for threads beside the training.
 
 The count is taken where torch hands a collective to a process group (the dispatcher ops of the `c10d` namespace),
 so all-reduces that DDP issues from C++ are seen as well as our own. It reads tensors only: it never asks a
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
+
+from alexnet_dist.distributed.waits import is_unwatched
 
 _KEYS = ("AutogradCPU", "AutogradCUDA")
 
@@ -95,7 +97,13 @@ class TrafficCounter:
                 self._library.impl(op, self._counting(getattr(torch.ops.c10d, op).default, name, passes, full), key)
 
     def _counting(self, op: Callable[..., Any], name: str, passes: int, full: int) -> Callable[..., Any]:
+        def passed_on(*args: Any) -> Any:
+            with torch._C._AutoDispatchBelowAutograd():
+                return op(*args)
+
         def kernel(*args: Any) -> Any:
+            if is_unwatched():
+                return passed_on(*args)
             group = next(ProcessGroup.unbox(a) for a in args if isinstance(a, torch.ScriptObject))
             key = name, group.size(), _dtype(args[full])
             passed = passes * _bytes(args[full])
@@ -104,8 +112,7 @@ class TrafficCounter:
             total = self.totals.setdefault(Channel(group.group_name, name, group.size()), Sent())
             total.calls += 1
             total.bytes += passed * (group.size() - 1) // group.size()
-            with torch._C._AutoDispatchBelowAutograd():
-                return op(*args)
+            return passed_on(*args)
 
         return kernel
 

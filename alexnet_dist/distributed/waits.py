@@ -25,11 +25,16 @@ def watch_waits(around: Callable[[], AbstractContextManager[None]]) -> None:
         wait: Callable[..., Any] = dist.Work.wait
 
         def watched(work: dist.Work, *limits: Any) -> Any:
-            with nullcontext() if _around is None or getattr(_thread, "unwatched", False) else _around():
+            with nullcontext() if _around is None or is_unwatched() else _around():
                 return wait(work, *limits)
 
         dist.Work.wait = watched  # type: ignore[assignment, method-assign]
     _around = around
+
+
+def is_unwatched() -> bool:
+    """Whether this thread communicates beside the training."""
+    return getattr(_thread, "unwatched", False)
 
 
 @contextmanager

@@ -24,14 +24,12 @@ class RankReport:
         reason: in one line.
         lost_peer: it failed because another rank was gone.
         time: when, in seconds of this machine's monotonic clock.
-        folder: of its run; None before it had one.
     """
 
     code: int
     reason: str
     lost_peer: bool
     time: float
-    folder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,3 +70,16 @@ def write_first_failure(failure: FirstFailure) -> None:
 def read_first_failure(folder: Path) -> FirstFailure | None:
     path = folder / FIRST_FAILURE
     return FirstFailure(**json.loads(path.read_text())) if path.exists() else None
+
+
+def write_run(rank: int, folder: Path) -> None:
+    """Tell the supervisor, if there is one, which folder the run has."""
+    control = control_folder()
+    if control is not None:
+        write_json(control / f"run-{rank}.json", {"folder": str(folder)})
+
+
+def read_run(control: Path) -> Path | None:
+    """The run's folder; None where no rank has told it."""
+    told = next(control.glob("run-*.json"), None)
+    return None if told is None else Path(json.loads(told.read_text())["folder"])

@@ -24,7 +24,7 @@ from alexnet_dist.errors import (
     UsageError,
     reason_of,
 )
-from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report
+from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report, write_run
 from alexnet_dist.launcher.out_of_memory import out_of_memory
 from alexnet_dist.launcher.rank_log import log_trace, print_on_console
 from alexnet_dist.telemetry.run_files import EXIT, is_free, write_exit
@@ -66,9 +66,7 @@ class ExitStatus:
     def own(self, folder: Path) -> None:
         """The folder is this run's own from now on."""
         self.folder, self.owned = folder, True
-
-    def own_folder(self) -> str | None:
-        return str(self.folder) if self.folder is not None and self.owned else None
+        write_run(_rank(), folder)
 
     def write(self, code: int, reason: str) -> OSError | None:
         """Write exit.json: the first rank always; another only that it crashed, which the first cannot know.
@@ -87,7 +85,7 @@ def named_run_dir(flags: Sequence[str]) -> Path | None:
     """What --run.dir names; found even where the other flags are wrong."""
     words = [word for flag in flags for word in flag.split("=", 1)]
     names = [os.path.expanduser(after) for flag, after in pairwise(words) if flag == "--run.dir" and after]
-    return Path(names[-1]) if names and not names[-1].startswith("~") else None
+    return Path(names[-1]) if names and not names[-1].startswith("~") and "://" not in names[-1] else None
 
 
 def print_reason(code: int, reason: str) -> None:
@@ -122,7 +120,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
     status.release()
     if code != DONE and not supervised:
         _tell_launcher(code, reason)
-    write_report(_rank(), RankReport(code, reason, lost_peer=False, time=time.monotonic(), folder=status.own_folder()))
+    write_report(_rank(), RankReport(code, reason, lost_peer=False, time=time.monotonic()))
     _destroy_process_group()
     return DONE if supervised else code
 
@@ -164,7 +162,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     else:
         log_trace(status.folder if status.owned else None, _rank())
         reason = f"rank {_rank()} failed in {status.where}: {type(error).__name__}: {error}"
-    write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.monotonic(), status.own_folder()))
+    write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.monotonic()))
     if lost_peer and "Timed out" not in reason:
         _wait_to_be_ended(LOST_PEER_WAIT_SECONDS)  # the rank that failed first has the reason
     if control_folder() is None:

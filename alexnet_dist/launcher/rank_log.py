@@ -51,15 +51,15 @@ def print_on_console(line: str) -> None:
 
 def log_trace(folder: Path | None, rank: int) -> None:
     """Write the trace of the exception that is being handled to the rank's log; without a folder, to the console."""
-    try:
-        if folder is None:
-            raise FileNotFoundError
+    error = sys.exception()
+    if folder is not None:
         path = log_path(folder, rank)
-        path.parent.mkdir(exist_ok=True)
-        with path.open("a") as file:
-            traceback.print_exc(file=file)
-    except OSError:
-        traceback.print_exc()
+        with suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a") as file:
+                traceback.print_exception(error, file=file)
+            return
+    traceback.print_exception(error)
 
 
 def _remove_empty(path: Path) -> None:

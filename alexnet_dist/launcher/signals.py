@@ -1,7 +1,9 @@
 """Which signals ask a run to save and stop."""
 
 import signal
+import time
 
+SAME_SECONDS = 1.0
 _STOP = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
@@ -10,7 +12,24 @@ def stop_signals() -> tuple[signal.Signals, ...]:
     return _STOP if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*_STOP, signal.SIGHUP)
 
 
-def asks_again(number: int) -> bool:
-    """Whether a signal to a run that is stopping already asks it to end at once. SIGHUP does not: when a terminal
-    closes, the shell and the kernel send one each, even if a Ctrl-C has already told the run to stop."""
-    return number != signal.SIGHUP
+class StopRequests:
+    """The requests that came as signals: the first one asks to save and stop, a later one to end at once.
+
+    Of two in the same second the later one counts for nothing: `timeout` signals a program, and then the group of
+    processes that it is in. Nor does SIGHUP ask again: when a terminal closes, the shell and the kernel send one each,
+    even if a Ctrl-C has already told the run to stop.
+
+    Attributes:
+        came: whether there was one.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._first = 0.0
+
+    def asks_again(self, number: int) -> bool:
+        """Whether this signal asks to end at once."""
+        now = time.monotonic()
+        if not self.came:
+            self.came, self._first = True, now
+        return number != signal.SIGHUP and now - self._first > SAME_SECONDS

@@ -23,11 +23,12 @@ from alexnet_dist.launcher.control_folder import (
     RankReport,
     read_first_failure,
     read_reports,
+    read_run,
 )
 from alexnet_dist.launcher.exit_status import print_reason
 from alexnet_dist.launcher.launch_line import Nodes, launch_environment, launch_line
 from alexnet_dist.launcher.processes import end_with_parent, process_tree
-from alexnet_dist.launcher.signals import asks_again, stop_signals
+from alexnet_dist.launcher.signals import StopRequests, stop_signals
 from alexnet_dist.telemetry.run_files import EXIT, LAUNCHER, read_json, write_exit
 
 PROGRAM = "alexnet_dist.launcher.first_failure"
@@ -66,29 +67,31 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
             number += 1
             print(f"restart {number} of {max_restarts}: {outcome.reason}", file=sys.stderr, flush=True)
         if outcome.code == FAILED:
-            write_down(outcome, attempt.reports(), launcher_id=folder)
+            write_down(outcome, attempt.run_folder(), attempt.reports(), launcher_id=folder)
     if outcome.code != DONE:
         print_reason(outcome.code, outcome.reason)
     return outcome.code
 
 
-def write_down(outcome: Outcome, reports: Mapping[int, RankReport], launcher_id: str) -> None:
+def write_down(outcome: Outcome, folder: Path | None, reports: Mapping[int, RankReport], launcher_id: str) -> None:
     """Give a run's exit.json the reason that is printed, which ranks that failed together cannot agree on.
 
     One by a rank of another machine stays. Where there is none, its ranks were killed.
 
     Args:
+        folder: of the run; None where ranks did not come so far.
         reports: of this machine's ranks.
         launcher_id: of these ranks' supervisor, as launcher.json has it.
     """
-    for folder in {Path(report.folder) for report in reports.values() if report.folder is not None}:
-        ended, mark = read_json(folder / EXIT), read_json(folder / LAUNCHER)
-        if ended is None:
-            ours = mark is not None and mark.get("id") == launcher_id
-        else:
-            ours = ended.get("reason") in {report.reason for report in reports.values()}
-        if ours:
-            write_exit(folder, outcome.code, outcome.reason)
+    if folder is None:
+        return
+    ended, mark = read_json(folder / EXIT), read_json(folder / LAUNCHER)
+    if ended is None:
+        ours = mark is not None and mark.get("id") == launcher_id
+    else:
+        ours = ended.get("reason") in {report.reason for report in reports.values()}
+    if ours:
+        write_exit(folder, outcome.code, outcome.reason)
 
 
 def _temporary_folder() -> TemporaryDirectory[str]:
@@ -106,15 +109,12 @@ class Attempt:
         ranks: how many it starts on this machine.
         node_rank: which machine this is.
         folder: through which it and the ranks talk; is created.
-
-    Attributes:
-        stop_requested: by a signal.
     """
 
     def __init__(self, line: Sequence[str], ranks: int, node_rank: int, folder: Path) -> None:
         self._line = line
         self._ranks = range(node_rank * ranks, (node_rank + 1) * ranks)
-        self.stop_requested = False
+        self._requests, self._is_ended = StopRequests(), False
         self._launcher: subprocess.Popen[bytes] | None = None
         self._folder = folder
 
@@ -144,7 +144,19 @@ class Attempt:
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
-        return outcome_of(self.reports(), read_first_failure(self._folder), self._ranks, code)
+        outcome = outcome_of(self.reports(), read_first_failure(self._folder), self._ranks, code)
+        if self._is_ended and outcome.code == FAILED:
+            return Outcome(FAILED, "asked to stop a second time: ended at once")
+        return outcome
+
+    def run_folder(self) -> Path | None:
+        """Of the run, where the ranks came so far."""
+        return read_run(self._folder)
+
+    @property
+    def stop_requested(self) -> bool:
+        """By a signal."""
+        return self._requests.came
 
     def reports(self) -> dict[int, RankReport]:
         """Of the ranks that ended by themselves."""
@@ -157,11 +169,11 @@ class Attempt:
             time.sleep(0.1)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        """The first signal requests a stop, a second one kills."""
-        if not self.stop_requested:
-            self.stop_requested = True
+        """The first signal requests a stop, a later one kills."""
+        if not self._requests.asks_again(signum):
             (self._folder / STOP).touch()
-        elif self._launcher is not None and asks_again(signum):
+        elif self._launcher is not None:
+            self._is_ended = True
             for process in process_tree(self._launcher.pid):
                 process.kill()
 

@@ -6,7 +6,7 @@ from types import FrameType
 
 from alexnet_dist.errors import FAILED
 from alexnet_dist.launcher.control_folder import STOP, control_folder
-from alexnet_dist.launcher.signals import asks_again, stop_signals
+from alexnet_dist.launcher.signals import StopRequests, stop_signals
 
 
 class StopSignal:
@@ -19,7 +19,7 @@ class StopSignal:
     """
 
     def __init__(self, parent: int) -> None:
-        self._received = False
+        self._requests = StopRequests()
         self._parent = parent
         folder = control_folder()
         self._file = folder / STOP if folder is not None else None
@@ -28,11 +28,10 @@ class StopSignal:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())  # `alexnet-dist launch` blocks them until now
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._received and asks_again(number):
-            os._exit(FAILED)  # at once
-        self._received = True
+        if self._requests.asks_again(number):
+            os._exit(FAILED)
 
     def asked(self) -> bool:
         """Looks for the launcher and its stop file, too: not to be called in every step."""
         launcher_asks = self._file is not None and self._file.exists()
-        return self._received or launcher_asks or os.getppid() != self._parent
+        return self._requests.came or launcher_asks or os.getppid() != self._parent

@@ -13,6 +13,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from alexnet_dist.distributed.mesh import SIMULATED
 from alexnet_dist.distributed.traffic_counter import traffic_counter
+from alexnet_dist.distributed.waits import unwatched
 
 PROGRAM = Path(__file__).with_name("sender.py")
 
@@ -50,4 +51,6 @@ def test_what_gpus_send_is_seen(first_of_four: None) -> None:
         dist.all_reduce(torch.empty(200))
         assert counter.take() == {"all_reduce": 1200}
         work = dist.all_reduce(torch.empty(200, dtype=torch.bfloat16), async_op=True)
+        with unwatched():  # as a checkpoint's thread
+            dist.all_reduce(torch.empty(200))
         assert work is not None and counter.dtypes() == {"bfloat16": 600} and counter.take() == {"all_reduce": 600}

@@ -91,7 +91,7 @@ def test_the_printed_reason_is_the_written_one(
     write_json(tmp_path / LAUNCHER, {"program": "alexnet-dist", "host": "a", "id": launcher_id})
     if written is not None:
         write_exit(tmp_path, FAILED, written)
-    reports = {rank: RankReport(FAILED, f"rank {rank} failed", False, rank, str(tmp_path)) for rank in range(2)}
-    write_down(Outcome(FAILED, "rank 0 failed"), reports, "ours")
+    reports = {rank: RankReport(FAILED, f"rank {rank} failed", False, rank) for rank in range(2)}
+    write_down(Outcome(FAILED, "rank 0 failed"), tmp_path, reports, "ours")
     ended = read_json(tmp_path / EXIT)
     assert (None if ended is None else ended["reason"]) == reason

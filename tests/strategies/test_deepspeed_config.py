@@ -39,6 +39,24 @@ def test_everything_follows_from_the_experiment() -> None:
     assert config["zero_optimization"]["offload_optimizer"] == {"device": "none"}
 
 
+def test_stage_3_gathers_ahead_what_is_kept_for_backward(tmp_path: Path) -> None:
+    keys = ("stage3_prefetch_bucket_size", "stage3_max_live_parameters")
+    for flags, ahead in (((), 0), (("--strategy.reshard_after_forward", "false"), 10**12)):
+        config = engine_config(experiment(*flags), 3, 2, {})
+        assert [config["zero_optimization"][key] for key in keys] == [ahead, ahead]
+    theirs = file(tmp_path, {"zero_optimization": {"stage3_prefetch_bucket_size": 5000}})
+    with pytest.raises(UsageError, match=r"stage3_prefetch_bucket_size: 5000: .* says 0 \(strategy.reshard_after_forw"):
+        engine_config(experiment(), 3, 2, theirs)
+
+
+@pytest.mark.parametrize("ranks, to_owners", [(32, True), (33, False)])
+def test_many_ranks_sum_all_gradients_together(ranks: int, to_owners: bool) -> None:
+    flags = ["--strategy.name", "zero2", "--train.global_batch", str(ranks)]
+    config = engine_config(resolve(load(flags), ranks), 2, ranks, {})
+    assert config["zero_optimization"]["reduce_scatter"] == to_owners
+    assert engine_config(resolve(load(flags), ranks), 3, ranks, {})["zero_optimization"]["reduce_scatter"]
+
+
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_files_that_are_ready_to_use_say_what_the_program_says(stage: int) -> None:
     path = ROOT / f"configs/deepspeed/zero{stage}.json"

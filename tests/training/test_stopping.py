@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from conftest import SMOKE
 from launched import Launched, checkpoint, start
 
+from alexnet_dist.launcher.signals import SAME_SECONDS
 from alexnet_dist.training.checkpoints import files
 
 QUIET = [*SMOKE, "--data.name", "synthetic", "--tracking.wandb", "false", "--tracking.log_every", "1"]
@@ -67,10 +69,24 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     ranks = run.ranks()
     ranks[1].send_signal(signal.SIGSTOP)  # it can neither vote nor save
     run.process.send_signal(signal.SIGTERM)
+    time.sleep(1.5 * SAME_SECONDS)
     run.process.send_signal(signal.SIGINT)
     code, lines = run.end()
-    assert code == 1 and lines[-1].startswith("error: ")
+    assert code == 1 and lines[-1] == "error: asked to stop a second time: ended at once"
+    assert run.exit() == {"code": 1, "reason": "asked to stop a second time: ended at once"}
     assert not any(rank.is_running() and rank.status() != "zombie" for rank in ranks)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_two_signals_in_one_moment_are_one_request(ranks: int, tmp_path: Path) -> None:
+    """`timeout` signals a program and then its group of processes."""
+    run = start(tmp_path / "run", ranks, IN_STEPS)
+    run.wait_until(lambda: run.steps() >= 1)
+    run.process.send_signal(signal.SIGTERM)
+    time.sleep(0.01)
+    run.process.send_signal(signal.SIGTERM)
+    code, lines = run.end()
+    assert code == 75 and lines[-1].startswith("stopped: ")
 
 
 @pytest.mark.parametrize("killed, code", [("launcher", 75), ("supervisor", -signal.SIGKILL)])

@@ -16,7 +16,7 @@ def unpack(package: str, folder: Path) -> None:
             raise OSError(f"no {tool} on this machine")
     _run(["apt-get", "download", "-qq", package], folder)
     (packed,) = folder.glob("*.deb")
-    _run(["dpkg-deb", "-x", str(packed), "."], folder)
+    _run(["dpkg-deb", "-x", packed.name, "."], folder)
     packed.unlink()
 
 

@@ -90,7 +90,7 @@ class BatchReader:
             if not self._replace:
                 pixels[:] = 0
                 return UNREAD
-        raise RankFailed(f"{MOST_IN_A_ROW} images from {self._name(number)} on cannot be read")
+        raise RankFailed(f"{MOST_IN_A_ROW} images in a row cannot be read, the first is {self._name(number)}")
 
     def _skip(self, number: int, reason: str) -> None:
         name = self._name(number)

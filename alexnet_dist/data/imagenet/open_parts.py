@@ -15,6 +15,7 @@ from alexnet_dist.data.imagenet.prepared import PreparedSamples, Table
 from alexnet_dist.data.imagenet.samples import ImageSamples
 from alexnet_dist.data.imagenet.sources import Numbers, Source
 from alexnet_dist.data.imagenet.threads import RowThreads, decoding_threads
+from alexnet_dist.data.imagenet.verify import check_sizes
 
 SIZE = 256  # height and width in a batch, where stored images have any size
 
@@ -51,6 +52,7 @@ class _Opener:
 
     def prepared(self, root: Path) -> Parts:
         index = read_index(root)
+        check_sizes(root, index)
 
         def part(name: str, replace: bool) -> PreparedSamples:
             table = Table.of(root, index, name)

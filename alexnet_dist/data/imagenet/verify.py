@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_dist.data.imagenet.index import PARTS, File, Index, described
+from alexnet_dist.errors import UsageError
 
 
 def verify(folder: Path, index: Index, threads: int, progress: Callable[[int], None]) -> list[str]:
@@ -22,6 +23,22 @@ def verify(folder: Path, index: Index, threads: int, progress: Callable[[int], N
             problems += problem
             progress(done)
     return problems or list(_outside(folder, index))
+
+
+def check_sizes(folder: Path, index: Index) -> None:
+    """
+    Raises:
+        UsageError: a file is missing, or shorter or longer than it was written.
+    """
+    for file in index.files():
+        path = folder / file.name
+        try:
+            found = path.stat().st_size
+        except OSError as error:
+            raise UsageError("data.root", path, f"cannot be read ({error.strerror}): prepare it again") from None
+        if found != file.bytes:
+            remedy = f"has {found:,} bytes of {file.bytes:,}: see alexnet-dist data verify"
+            raise UsageError("data.root", path, remedy)
 
 
 def _problem(folder: Path, file: File) -> list[str]:

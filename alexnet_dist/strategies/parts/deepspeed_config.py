@@ -46,21 +46,6 @@ def reduces_to_owners(world_size: int) -> bool:
     return world_size <= MOST_OWNERS
 
 
-def _ours(experiment: Experiment, stage: int, world_size: int) -> dict[str, Any]:
-    """What we set, with what follows from the experiment.
-
-    DeepSpeed does not fetch weights again that it had fetched before their turn: either nothing is fetched ahead, and
-    each layer's weights are freed behind it, or everything is, and weights stay for backward.
-    """
-    ahead = 0 if experiment.strategy.reshard_after_forward else _NO_LIMIT
-    return {
-        **_OURS,
-        "zero_optimization.reduce_scatter": stage == 3 or reduces_to_owners(world_size),
-        "zero_optimization.stage3_max_live_parameters": ahead,
-        "zero_optimization.stage3_prefetch_bucket_size": ahead,
-    }
-
-
 @dataclass(frozen=True)
 class Owned:
     """A value that the experiment decides, and the field that does."""
@@ -74,6 +59,10 @@ def owned(experiment: Experiment, stage: int, world_size: int) -> dict[str, Owne
     train, strategy = experiment.train, experiment.strategy
     micro = train.global_batch // (train.accumulate * world_size)
     wire = Owned(strategy.gradient_dtype or "fp32", "strategy.gradient_dtype")
+    # DeepSpeed does not fetch weights again that it had fetched before their turn: either nothing is fetched ahead, and
+    # each layer's weights are freed behind it, or everything is, and weights stay for backward.
+    ahead = Owned(0 if strategy.reshard_after_forward else _NO_LIMIT, "strategy.reshard_after_forward")
+    fetched = ("stage3_max_live_parameters", "stage3_prefetch_bucket_size") if stage == 3 else ()
     precision = Owned(False, f"train.precision {train.precision}, by autocast: weights stay fp32")
     return {
         "train_batch_size": Owned(train.global_batch, "train.global_batch"),
@@ -89,6 +78,7 @@ def owned(experiment: Experiment, stage: int, world_size: int) -> dict[str, Owne
             "cpu" if strategy.offload_optimizer else "none", "strategy.offload_optimizer"
         ),
         "zero_optimization.offload_param.device": Owned("none", f"strategy.name {strategy.name}"),
+        **{f"zero_optimization.{name}": ahead for name in fetched},
     }
 
 
@@ -116,7 +106,8 @@ def engine_config(
             raise UsageError(
                 f"{path}: {key}", value, "optimizer and learning rate are the experiment's (optim.*): remove it"
             )
-    flat = {**_ours(experiment, stage, world_size), **{key: value for key, value in given.items() if value != "auto"}}
+    sums = {"zero_optimization.reduce_scatter": stage == 3 or reduces_to_owners(world_size)}
+    flat = {**_OURS, **sums, **{key: value for key, value in given.items() if value != "auto"}}
     return _nested({**flat, **{key: own.value for key, own in ours.items()}})
 
 

@@ -136,6 +136,13 @@ def test_verifying_names_what_differs(folder: Path, tmp_path: Path, capsys: pyte
     assert "3 of 9 files differ from the index" in printed.err
     for words in ("mean.npy: No such file", "test.txt: ", "train-00001.tar: its contents are not those"):
         assert words in printed.out
+    with pytest.raises(UsageError, match=r"^data.root: .*/mean.npy: cannot be read \(No such file or directory\): "):
+        opened(target)
+    (target / "mean.npy").touch()
+    with pytest.raises(
+        UsageError, match=r"^data.root: .*/mean.npy: has 0 bytes of 24,704: see alexnet-dist data verify"
+    ):
+        opened(target)
 
 
 def test_an_index_of_another_version_is_refused(folder: Path, tmp_path: Path) -> None:
