@@ -202,7 +202,7 @@ def _named(words: Sequence[str], *names: str) -> Sequence[str]:
         raise UsageError("command line", words[len(names)], "is one word too many; see alexnet-dist data --help")
     for name, word in zip(names, words, strict=True):
         if "://" in word:
-            raise UsageError(name, word, "must be on a disk of this machine; training copies from there: data.stage")
+            raise UsageError(name, word, "must be on a disk of this machine")
     return words
 
 

@@ -69,7 +69,7 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
         (["launch", "--strategy.name", "split"], "strategy.name: split: goes behind --, where SETTINGS follow\n"),
         (["runs"], "FOLDER: empty: is needed: a run's own folder"),
         (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
-        (["data", "verify", "s3://b/x"], "DST: s3://b/x: must be on a disk of this machine; "),
+        (["data", "verify", "s3://b/x"], "DST: s3://b/x: must be on a disk of this machine\n"),
         (["train", "--run.dir", "s3://b/x"], "run.dir: s3://b/x: Input should be on a disk of this machine, "),
         (
             ["train", "--data.name", "imagenet", "--data.root", "memory://b", "--data.stage", "x"],
