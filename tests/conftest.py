@@ -143,6 +143,20 @@ def train(tmp_path: Path) -> Train:
     return start
 
 
+@pytest.fixture
+def one_process() -> Iterator[None]:
+    """Accelerate keeps the state of a process, in which other tests came before and will come."""
+    from accelerate.state import AcceleratorState, GradientState
+
+    def forget() -> None:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+
+    forget()
+    yield
+    forget()
+
+
 @pytest.fixture(autouse=True)
 def _environment_is_restored() -> Iterator[None]:
     """Accelerate and DeepSpeed write to the environment of the process that they run in."""

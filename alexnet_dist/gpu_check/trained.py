@@ -37,10 +37,13 @@ def trained(setup: Setup, *flags: str) -> Iterator[Trained]:
     """A run of one process that has warmed up, and whose meter holds no step."""
     given = load([*setup.net, "--strategy.name", "single", "--train.epochs", str(MOST_STEPS), *flags])
     experiment, accelerator, world = init_ranks(given)
-    components = build(experiment, accelerator, world)
-    run = Trained(components, Meter(world, components.engine.samples.speakers), components.micro_batches(0, MOST_STEPS))
-    run.meter.start()
-    run.take(WARM_UP)
-    run.meter.flush()
-    yield run
-    shut_down(accelerator)
+    try:
+        components = build(experiment, accelerator, world)
+        meter = Meter(world, components.engine.samples.speakers)
+        run = Trained(components, meter, components.micro_batches(0, MOST_STEPS))
+        run.meter.start()
+        run.take(WARM_UP)
+        run.meter.flush()
+        yield run
+    finally:  # the lines behind one that fails train in this process, too
+        shut_down(accelerator)

@@ -10,7 +10,6 @@ import pytest
 import torch
 import torch.distributed as dist
 from accelerate import state
-from accelerate.state import AcceleratorState, GradientState
 from conftest import ROOT
 from replaced_gpus import ONE, TWO
 
@@ -47,14 +46,6 @@ def test_nccl_gives_up_after_the_control_group(world: World, monkeypatch: pytest
     limit_waiting(world, [tensors], timedelta(seconds=20))
     assert [seconds(group) for group in (world.control, dist.group.WORLD)] == [20, 20]
     assert seconds(tensors) == 20 + NCCL_GRACE.total_seconds() >= 50
-
-
-@pytest.fixture
-def one_process() -> Iterator[None]:
-    """Accelerate keeps the state of a process; this one goes on."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 def test_one_process_has_its_gpu_by_number(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 from replaced_gpus import OLD_DRIVER, ONE, Machine
 
@@ -13,6 +14,8 @@ from alexnet_dist.cli import main
 from alexnet_dist.gpu_check import check
 from alexnet_dist.gpu_check.check import report, run_lines
 from alexnet_dist.gpu_check.lines import LINES
+from alexnet_dist.gpu_check.setup import Setup
+from alexnet_dist.gpu_check.trained import trained
 
 SCRIPT = str(ROOT / "launch/gpu_check.sh")
 
@@ -37,6 +40,14 @@ def test_lines_that_fail_or_take_too_long_do_not_stop_the_rest(tmp_path: Path) -
     results = run_lines("cpu", lambda name: None, [wrong, replace(machine, limit=100.0)], form="small")
     assert [entry["result"] for entry in results] == ["failed", "passed"]
     assert not report(results, tmp_path / "check.json")
+
+
+def test_the_line_behind_one_that_fails_trains_in_the_same_process(one_process: None) -> None:
+    setup = Setup(torch.device("cpu"), small=True)
+    with pytest.raises(ArithmeticError), trained(setup):
+        raise ArithmeticError
+    with trained(setup, "--train.precision", "bf16") as run:
+        run.take(1)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from alexnet_dist.training.step import training_step
 
 
 @pytest.fixture
-def run() -> Iterator[Trained]:
+def run(one_process: None) -> Iterator[Trained]:
     """Some steps have been taken."""
     with trained(Setup(torch.device("cpu"), small=True), "--train.clip_norm", "1", "--train.global_batch", "8") as run:
         yield run

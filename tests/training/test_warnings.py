@@ -38,7 +38,7 @@ def test_a_batch_larger_than_the_data_set_and_squares_that_are_the_image_are_tol
     assert evaluated.stdout.splitlines()[:-1] == [VIEWS], evaluated.stderr
 
 
-def test_what_is_slow_on_these_gpus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_slow_on_these_gpus_is_told(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the first of two ranks, on a machine where Triton finds no driver."""
     with trained(Setup(torch.device("cpu"), small=True), "--train.precision", "bf16") as run:
         monkeypatch.setattr(run.components.engine, "world", World(0, 1, torch.device("cuda", 0), None))
