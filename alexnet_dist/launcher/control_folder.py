@@ -6,6 +6,7 @@ requests a stop by a file, and each rank leaves a file that says how it ended.
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -73,10 +74,11 @@ def read_first_failure(folder: Path) -> FirstFailure | None:
 
 
 def write_run(rank: int, folder: Path) -> None:
-    """Tell the supervisor, if there is one, which folder the run has."""
+    """Tell the supervisor, if there is one, which folder the run has. It can do without, where TMPDIR is full."""
     control = control_folder()
     if control is not None:
-        write_json(control / f"run-{rank}.json", {"folder": str(folder)})
+        with suppress(OSError):
+            write_json(control / f"run-{rank}.json", {"folder": str(folder)})
 
 
 def read_run(control: Path) -> Path | None:

@@ -38,10 +38,13 @@ class AlexNetAugmenter(Augmenter):
         return torch.cat([place, alpha], 1)
 
     def read(self, samples: Samples, ids: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-        if self.settings.crop_padding or not isinstance(samples, SquareSamples):
-            return samples.batch(ids)
-        crop = self._crop((samples.size, samples.size))
-        return samples.squares(ids, crop, *self._places(draws, samples.size - crop))
+        if isinstance(samples, SquareSamples) and not self.settings.crop_padding:
+            crop = self._crop((samples.size, samples.size))
+            return samples.squares(ids, crop, *self._places(draws, samples.size - crop))
+        pixels, labels = samples.batch(ids)
+        if self._crop(pixels.shape[-2:]) == max(pixels.shape[-2:]):  # mirrored where they lie: maybe in the data set
+            pixels = pixels.clone()
+        return pixels, labels
 
     def change(self, pixels: Tensor, draws: Tensor) -> Tensor:
         images = self._squares(pixels, draws[:, :_PLACE])

@@ -122,3 +122,13 @@ def test_a_crop_larger_than_the_images_is_refused() -> None:
     samples = images(4, 3, 40)
     with pytest.raises(UsageError, match=r"data.crop: 41: the images have 40 x 40 pixels: choose at most 40"):
         augmenter(samples, 32, crop=41)(samples, 0, torch.arange(4))
+
+
+def test_a_data_sets_own_images_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where `batch` gives them as they lie there, and squares take all of them."""
+    samples = images(8, 3, 32)
+    before, ids = samples.pixels.clone(), torch.arange(8)
+    monkeypatch.setattr(InMemory, "batch", lambda own, ids: (own.pixels, own.labels))
+    changed, _ = augmenter(samples, 32, colour_noise=0.0)(samples, 0, ids)
+    assert torch.equal(samples.pixels, before)
+    assert not torch.equal(changed, augmenter(samples, 32, colour_noise=0.0)(samples, 1, ids)[0])  # some are mirrored
