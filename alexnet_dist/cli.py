@@ -73,7 +73,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _command(name: str) -> Command:
-    """A command of this program by its file alone, which is quick; a plugin's, and none, by the registry."""
+    """The command of a name: the program's own from its file only, which is quick; any other from the registry."""
     from importlib import import_module
     from pkgutil import iter_modules
 

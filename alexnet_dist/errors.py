@@ -34,7 +34,7 @@ class UsageError(Exception):
 
 @contextmanager
 def refusing(field: str, given: object, remedy: str = "cannot be read") -> Iterator[None]:
-    """Turn what the operating system refuses inside, of a file that the user named, into a UsageError."""
+    """Turn an OSError about a file that the user named into a UsageError."""
     try:
         yield
     except OSError as error:
@@ -75,7 +75,7 @@ class Stopped(Exception):
 
 
 def reason_of(error: BaseException) -> str:
-    """An exception in one line; of an OSError the operating system's own words, and which file it is about."""
+    """An exception in one line; for an OSError, the operating system's message and the file that it is about."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
     text = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Importing what is large, and what a Ctrl-C meanwhile does."""
+"""Imports of torch and Accelerate: made faster, interruptible, and with bad environment variables reported."""
 
 import gc
 import os
@@ -19,8 +19,8 @@ _SETTINGS = re.compile(r"(\w+:(\[[^][]*\]|[^][,:]+)(,|$))*")
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import torch and Accelerate inside, a sixth faster: without the garbage collector, which would search again and
-    again through objects that live for ever.
+    """Import torch and Accelerate inside, a sixth faster: without the garbage collector, which would repeatedly scan
+    objects that are never freed.
 
     Ctrl-C ends the program at once: some libraries abort when an exception interrupts their import.
 
@@ -46,7 +46,7 @@ def quick_imports() -> Iterator[None]:
 
 
 def refused_variable(error: Exception) -> UsageError | None:
-    """A mistake in a variable, where torch or Accelerate raised the error while it was being imported; else None."""
+    """The error as a mistake in an environment variable, if torch or Accelerate raised it on import; else None."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"]
     importing = {str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames}
     if isinstance(error, OSError | ImportError) or not importing & {"torch", "accelerate"}:
@@ -55,7 +55,7 @@ def refused_variable(error: Exception) -> UsageError | None:
 
 
 def drop_empty_variables(environment: MutableMapping[str, str]) -> None:
-    """Forget a TORCH_LOGS that is empty, which means unset: torch could not be imported."""
+    """Unset an empty TORCH_LOGS, with which torch cannot be imported."""
     if not environment.get("TORCH_LOGS", "-"):
         del environment["TORCH_LOGS"]
 

@@ -35,7 +35,7 @@ class Registry(Generic[Entry]):
 
     Args:
         kind: in words, for messages.
-        home: the module, or the package whose modules, register the program's own entries; imported at first use.
+        home: the module that registers the program's own entries, or a package of such modules; imported at first use.
     """
 
     def __init__(self, kind: str, home: str) -> None:

@@ -1,1 +1,1 @@
-"""The response norm, alone and with the layers beside it: operators, kernels for CPU and GPU, and the formula."""
+"""The response norm, by itself or merged with the layers next to it: operators, CPU and GPU kernels, the formula."""

@@ -1,4 +1,4 @@
-"""Holds the kernels of a device against the formula: values and gradients, in every dtype and memory format."""
+"""Compares the kernels of a device with the formula: values and gradients, in every dtype and memory format."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Case:
     """One form of the norm.
 
     Attributes:
-        layers: the norm alone, or merged with what stands beside it.
+        layers: the norm by itself, or merged with the layers next to it.
     """
 
     dtype: torch.dtype
@@ -40,7 +40,7 @@ class Case:
 
 
 def cases(device: torch.device, channels: int) -> Iterator[Case]:
-    """Every dtype and memory format: one tower and two, alone and, where a device has that kernel, merged.
+    """Every dtype and memory format: one tower and two, the norm by itself and, on devices with that kernel, merged.
 
     Args:
         channels: of the images, in all towers.

@@ -1,11 +1,11 @@
-"""What the kernels are told about the layers that they compute."""
+"""The constants of the layers that the kernels compute."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Norm:
-    """Constants of the response norm; `maps` is the number of channels of one tower, which no window leaves."""
+    """Constants of the response norm; `maps` is the number of channels of one tower, which bounds every window."""
 
     maps: int
     size: int
@@ -16,12 +16,12 @@ class Norm:
 
 @dataclass(frozen=True)
 class NormPool:
-    """A response norm and the max pool behind it, with the ReLUs that stand next to them.
+    """A response norm and the max pool after it, with the ReLUs next to them.
 
     Attributes:
         kernel, stride: of the pool, the same in both dims, without padding.
-        relu_first: a ReLU in front of the norm.
-        relu_last: a ReLU behind the pool.
+        relu_first: a ReLU before the norm.
+        relu_last: a ReLU after the pool.
     """
 
     norm: Norm

@@ -1,6 +1,6 @@
 """Response norm, max pool and the ReLUs beside them as one operator, where Triton runs.
 
-One layer after the other moves two to four times the bytes, even with a kernel for the norm: docs/gpu.md.
+Layer by layer, two to four times the bytes are moved, even with a kernel for the norm: docs/gpu.md.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ def _layers(*settings: Any) -> NormPool:
 
 
 def _empty(x: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
-    """The pooled values, and a byte for each that backward needs: without their values."""
+    """Uninitialised: the pooled values and, for each, the byte that backward needs."""
     layers = _layers(*settings)
     height, width = ((length - layers.kernel) // layers.stride + 1 for length in x.shape[2:])
     return empty_images(x, height, width, x.dtype), empty_images(x, height, width, torch.uint8)

@@ -13,7 +13,7 @@ def operator(schema: str, compute: Callable[..., Any], empty: Callable[..., Any]
     Args:
         schema: its name, arguments and results, such as "response_norm(Tensor x, int maps) -> Tensor".
         compute: the operator.
-        empty: its results without values, from the same arguments.
+        empty: its results, uninitialised, from the same arguments.
     """
     name, _, _ = schema.partition("(")
     torch.library.define(f"alexnet_dist::{name}", schema.removeprefix(name))

@@ -1,4 +1,4 @@
-"""The layers that have kernels of our own, written as their formulas say, in fp64: what every kernel is held against.
+"""The layers that have kernels of our own, written as their formulas, in fp64: the reference for every kernel.
 
 Autograd differentiates them.
 """
@@ -32,8 +32,8 @@ def norm_pool(x: Tensor, layers: NormPool, stored: Callable[[Tensor], Tensor]) -
 
     Args:
         x: (batch, channels, height, width), fp64.
-        stored: what becomes of the norm's values where they are stored in a half precision, as fp64: rounding decides
-            which value of a pool's window is the largest. Its gradient is 1.
+        stored: rounds the norm's values (fp64) to those that a half precision stores, which decides which value of a
+            pool's window is the largest. Its gradient is 1.
     """
     x = functional.relu(x) if layers.relu_first else x
     normed = response_norm(x, layers.norm)

@@ -1,9 +1,8 @@
 // Response norm on a CPU, forward and backward, one pixel's channels of one tower after the other.
 //
-// The formulas are those of response_norm.py, which calls this and has them in torch as well. Main memory is read and
-// written once; what bounds the time beside that are two square roots and a division for each value. A row is widened
-// into buffers that stay in the first-level cache; every inner loop runs over its channels, which the compiler
-// vectorises.
+// The formulas are those of response_norm.py, which calls this; shifted_adds.py has them in torch. Main memory is read
+// and written once; beyond that, two square roots and a division for each value bound the time. A row is widened into
+// buffers that stay in the first-level cache; every inner loop runs over its channels, which the compiler vectorises.
 
 #include <cmath>
 #include <cstdint>
@@ -27,7 +26,7 @@ inline float widen(bfloat16 x) {
 
 template <typename T> inline void narrow(T x, T &out) { out = x; }
 
-// To the nearest, ties to even; not a number stays that.
+// To the nearest, ties to even; NaN stays NaN.
 inline void narrow(float x, bfloat16 &out) {
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
@@ -52,7 +51,7 @@ template <typename Wide> inline void window(const Constants<Wide> &is, const Wid
     for (int64_t c = 0; c < is.maps; c++) sums[c] += values[c - away] + values[c + away];
 }
 
-// From sums of squares to scale = d^-beta and inverse = 1/d, in the place of the sums.
+// From sums of squares to scale = d^-beta; the sums are overwritten with 1/d.
 template <typename Wide>
 inline void powers(const Constants<Wide> &is, Wide *__restrict sums, Wide *__restrict scale) {
   if (is.beta == Wide(0.75)) {

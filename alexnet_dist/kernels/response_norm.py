@@ -4,8 +4,8 @@ y = x d^-beta with d = k + alpha/size * sum of x^2 over `size` neighbouring chan
 `torch.nn.LocalResponseNorm`, and unlike the paper's formula, alpha is divided by the window's size.
 
 On a CPU with a compiler forward and backward are a kernel of our own (response_norm.cpp), on a GPU another
-(triton_kernels.py); elsewhere they are torch's operations (shifted_adds.py). Backward computes d again instead of
-keeping it, which costs less than the memory.
+(triton_kernels.py); elsewhere they are torch's operations (shifted_adds.py). Backward recomputes d, which costs less
+than to store it.
 """
 
 from typing import Any
@@ -48,7 +48,7 @@ def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k:
 
 
 def _empty(x: Tensor, *_: Any) -> Tensor:
-    """What forward and backward return, without its values."""
+    """What forward and backward return, uninitialised."""
     return empty_images(x, x.shape[2], x.shape[3], x.dtype)
 
 

@@ -73,7 +73,7 @@ def _relu(x: Tensor) -> Tensor:
     # On a CPU, torch's bf16 kernel takes twice as long in place.
     if x.dtype == torch.bfloat16 and x.device.type == "cpu":
         return x.relu()
-    # In place is safe: no layer of the tables in front of an activation keeps its output for backward.
+    # In place is safe: no layer that a table puts before an activation keeps its output for backward.
     return x.relu_()
 
 

@@ -22,13 +22,13 @@ from alexnet_dist.nets.table import (
     Table,
 )
 
-POOLED = (1, 2, 5)  # convolutions with a pool behind them, in every AlexNet
-NORMED = (1, 2)  # convolutions with a response norm behind them, where the net has any
+POOLED = (1, 2, 5)  # convolutions followed by a pool, in every AlexNet
+NORMED = (1, 2)  # convolutions followed by a response norm, where the net has any
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may change of a net; see `config.experiment.NetConfig` for their meaning."""
+    """What a user may change about a net; `config.schema.NetConfig` describes the fields."""
 
     towers: int
     exchange: tuple[str, ...]
@@ -52,7 +52,7 @@ class Family:
         hidden: units of fc6 and fc7.
         inits: of conv1 to conv5, fc6, fc7, fc8.
         activation_last: the convolutions whose activation comes after norm and pool.
-        dropout_first: dropout in front of fc6 and fc7 (torchvision) instead of behind them.
+        dropout_first: dropout before fc6 and fc7 (torchvision) instead of after them.
         defaults: the options a user gets.
         follows: the sources that it can follow in order of layers and initial weights.
     """
@@ -69,7 +69,7 @@ class Family:
 
     def table(self, options: Options) -> Table:
         """The layer table under the given options."""
-        # With one tower every layer sees all maps, so ranks that share it must exchange in front of each.
+        # With one tower every layer sees all maps, so ranks that share it must exchange before each.
         crossing = (
             set(options.exchange) if options.towers > 1 else {f"conv{i}" for i in range(2, 6)} | {"fc6", "fc7", "fc8"}
         )
@@ -99,7 +99,7 @@ _PAPER_INITS = _inits((0.01,) * 8, biases=(0, 1, 0, 1, 1, 1, 1, 0))
 
 for _family in (
     # CHM layers-145.cfg. conv1 is unpadded, but its last window runs 3 pixels past the edge. Left out: the
-    # second, same-map 5x5 norm behind conv2 (not in P). fc8 is cut like the rest; CHM held it on GPU 0.
+    # second, same-map 5x5 norm after conv2 (not in P). fc8 is cut like the rest; CHM held it on GPU 0.
     Family(
         name="alexnet_2012",
         size=224,
@@ -129,8 +129,8 @@ for _family in (
         inits=(Init(),) * 8,
         defaults=replace(_ONE_TOWER, classes=10, channels=1),
     ),
-    # The net of 2012 for images of 96 x 96: its first layer whole, fewer filters and units behind it. Photographs in
-    # minutes on two cores.
+    # The net of 2012 for images of 96 x 96: its first layer unchanged, fewer filters and units after it. It learns
+    # photographs in minutes on two cores.
     Family(
         name="alexnet_96",
         size=96,

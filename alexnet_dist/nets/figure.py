@@ -1,7 +1,7 @@
 """A layer table as a drawing after Figure 2 of NIPS 2012: a row of blocks for each tower, and where towers meet.
 
-The small window on a block is the next layer's kernel. What widens from it, or from a block in front of a fully
-connected layer, is what one tower takes: from its own maps in grey, from another tower's in orange.
+The small window on a block is the next layer's kernel. The cone from it, or from a whole block before a fully connected
+layer, shows what one tower reads: grey from its own maps, orange from another tower's.
 """
 
 from collections.abc import Mapping, Sequence

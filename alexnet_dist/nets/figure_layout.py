@@ -1,4 +1,4 @@
-"""Where the blocks of a net's drawing stand: a column for each layer with weights, a row for each part of the net.
+"""Positions of the blocks in a net's drawing: a column for each layer with weights, a row for each part of the net.
 
 A block is a layer's output. Its height and depth follow the pixels, by their square root; its width follows the maps of
 one part. A fully connected layer is a bar whose height follows the square root of its units.
@@ -59,11 +59,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Column:
-    """What one layer with weights puts out; the image and the classes are columns, too.
+    """The output of one layer with weights; the image and the classes are columns, too.
 
     Attributes:
         shape: over all parts.
-        crosses: name of the exchange in front; None where each part sees its own maps only.
+        crosses: name of the exchange before it; None where each part sees its own maps only.
         window: the kernel's share of the width of its input; 0 for a fully connected layer.
         notes: lines under the name.
         blocks: one for each part, or one for all.
@@ -131,7 +131,7 @@ def _block(shape: Shape, columns: Sequence[Column]) -> Block:
 
 
 def _columns(table: Table) -> Iterator[Column]:
-    """The image, each layer with weights with what stands behind it, and the classes."""
+    """The image, each layer with weights with notes on the layers after it, and the classes."""
     notes: dict[str, list[str]] = {}
     found = [Column(IMAGE, (table.channels, table.size, table.size))]
     crosses = None

@@ -14,8 +14,8 @@ SCALE, GAP, TOWER_GAP = 6, 4, 16  # pixels
 def colour_shares(kernels: Tensor) -> Tensor:
     """The share of each kernel's energy that lies off the grey axis.
 
-    |k - g|^2 / |k|^2, where g has the mean of k's channels in each of them: 0 for a kernel that sees grey alone, 1 for
-    one that grey images do not move.
+    |k - g|^2 / |k|^2, where g has the mean of k's channels in each of them: 0 for a kernel that sees only grey, 1 for
+    one that does not respond to grey images.
 
     Args:
         kernels: (kernels, 3, height, width).

@@ -22,9 +22,6 @@ class Svg:
         (x1, y1), (x2, y2) = start, end
         self._add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=width, stroke_dasharray=dashes)
 
-    def rectangle(self, corner: Point, width: float, height: float, fill: str, radius: float = 0.0) -> None:
-        self._add("rect", x=corner[0], y=corner[1], width=width, height=height, fill=fill, rx=radius)
-
     def text(
         self, at: Point, text: str, size: float = 12, fill: str = "#222", anchor: str = "middle", weight: str = "normal"
     ) -> None:

@@ -103,7 +103,7 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Exchange:
-    """From here the next layer sees the maps of all towers. `logits` marks the last one, before the loss."""
+    """The next layer sees the maps of all towers. `logits` marks the last exchange, before the loss."""
 
     name: str
     logits: bool = False
@@ -146,7 +146,7 @@ class Table:
         name: the net's name in configs.
         channels: input channels.
         size: input height and width in pixels.
-        towers: how many towers the layers without an exchange in front are cut into.
+        towers: how many towers the layers without an exchange before them are cut into.
         layers: in forward order; the first one sees the image.
     """
 
@@ -160,7 +160,7 @@ class Table:
     def shaped_layers(self) -> tuple[ShapedLayer, ...]:
         """Every layer with its shapes and groups."""
         shape: Shape = (self.channels, self.size, self.size)
-        sees_all = True  # the image lies in front of every tower
+        sees_all = True  # every tower sees the image
         shaped = []
         for layer in self.layers:
             groups = 1 if sees_all else self.towers
@@ -188,7 +188,7 @@ class Table:
         return self.shaped_layers[-1].outputs[0]
 
     def exchanges(self) -> list[tuple[Exchange, int]]:
-        """Every exchange with the values of one image that all towers together put into it."""
+        """Every exchange, with the number of values that all towers together put into it for one image."""
         return [(s.layer, prod(s.inputs)) for s in self.shaped_layers if isinstance(s.layer, Exchange)]
 
 
