@@ -1,4 +1,4 @@
-"""What the schema says of a field: its choices, its bounds, and how it is written."""
+"""What the schema says about a field: its choices, its bounds, and how it is written."""
 
 from collections.abc import Iterator
 from types import NoneType, UnionType
@@ -13,7 +13,7 @@ from alexnet_dist.config.values import OneOf, Role
 
 
 def parts(annotation: Any) -> Iterator[Any]:
-    """Every type and every mark in an annotation, from outside in."""
+    """Every type and every metadata item in an annotation, from outside in."""
     if isinstance(annotation, FieldInfo):
         yield from annotation.metadata
         return
@@ -28,7 +28,7 @@ def parts(annotation: Any) -> Iterator[Any]:
 
 
 def marks(info: FieldInfo) -> list[Any]:
-    """Every type and every mark of a field."""
+    """Every type and every metadata item of a field."""
     return [*parts(info.annotation), *info.metadata]
 
 
@@ -58,7 +58,7 @@ def _outer(info: FieldInfo) -> set[Any]:
 
 
 def is_text(info: FieldInfo) -> bool:
-    """Whether it takes any word literally, as text: a run may be called 2012, or no."""
+    """Whether it takes any word as text: a run may be called 2012, or no."""
     return _outer(info) == {str}
 
 
@@ -119,7 +119,7 @@ def form(info: FieldInfo) -> str:
 
 
 def default(info: FieldInfo) -> str:
-    """As a person would write it; empty where the description says what follows from the rest."""
+    """As a person would write it; empty where the description states the default."""
     value = info.get_default(call_default_factory=True, validated_data={})
     if value in (None, "", []) or info.is_required():
         return ""

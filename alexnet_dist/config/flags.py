@@ -50,7 +50,7 @@ class Flag:
 
     Attributes:
         name: `train.global_batch` for a field of an experiment, `max_restarts` for one of a command's own.
-        info: what the schema says of it.
+        info: its field in the schema.
     """
 
     name: str
@@ -88,8 +88,8 @@ class Flags(Generic[Own]):
 
     Attributes:
         own: a field for each flag of its own.
-        experiment: whose fields are flags, too; None where there are none.
-        short: a group of the experiment whose flags need not name it.
+        experiment: its fields are flags, too; None where the command has no experiment.
+        short: a group of the experiment whose name its flags may leave out.
         follows: what may follow `--`, in words.
     """
 
@@ -205,7 +205,7 @@ class Flags(Generic[Own]):
         name = typed.removeprefix("--").replace("-", "_")
         shown = name if "." in name else typed
         if self.follows and "." in name:
-            return UsageError(shown, value, f"goes behind --, where {self.follows} follow")
+            return UsageError(shown, value, f"belongs after --, among the {self.follows}")
         return UsageError(shown, value, unknown_field(name, self.groups, self.named))
 
 
@@ -237,7 +237,7 @@ def remedy(problem: Mapping[str, Any], info: FieldInfo) -> str:
 
 
 def shown(value: Any) -> Any:
-    """A value as a refusal shows it. A file writes null by leaving the place empty, too."""
+    """A value as an error message shows it. In a file, an empty value is null, too."""
     return "null (empty)" if value is None else value
 
 

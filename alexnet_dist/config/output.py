@@ -1,4 +1,4 @@
-"""The file that a command writes because the user names it: never one that is there already."""
+"""The file that `--output` names: an existing one is never overwritten."""
 
 import os
 from pathlib import Path

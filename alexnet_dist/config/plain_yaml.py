@@ -1,7 +1,7 @@
 """Plain values from YAML texts, as a person reads them.
 
-Scalars are read by the core schema of YAML 1.2, where 010 is ten, and 1:30 and 2012-09-30 are text; of YAML 1.1 stay
-yes, no, on, off and 1_000. A text has no tags, no anchors (and so no bombs and no cycles) and no name twice.
+Scalars are read by the core schema of YAML 1.2, where 010 is ten, and 1:30 and 2012-09-30 are text; yes, no, on, off
+and 1_000 are kept from YAML 1.1. Tags, anchors (and so bombs and cycles) and duplicate names are refused.
 """
 
 import re
@@ -62,8 +62,8 @@ def parse_yaml(text: str, where: str, is_text: Callable[[str, str], bool] = lamb
     """Plain values of a YAML text.
 
     Args:
-        where: it stood, for messages.
-        is_text: whether the field of a group takes words as they stand, so that a run may be called 2012, or no.
+        where: the text comes from, for messages.
+        is_text: whether the field of a group takes any word as text, so that a run may be called 2012, or no.
 
     Raises:
         UsageError: whatever is wrong with the text.

@@ -1,6 +1,6 @@
-"""The precisions of `train.precision`: dtypes, torch's switches, where each is possible, how closely parity holds.
+"""The precisions of `train.precision`: dtypes, torch's switches, devices that support each, parity's tolerance.
 
-torch is imported where a device is asked, not before: settings are checked without it.
+torch is imported only where a device is examined: settings are checked without it.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def cpu_multiplies_bf16() -> bool:
     """Whether this CPU has instructions for bf16; without them torch emulates it."""
     import torch
 
-    # torch before 2.14 cannot tell: then nothing is claimed.
+    # torch before 2.14 cannot tell: then there is no warning.
     capabilities = getattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})()
     return any(capabilities.get(name) for name in ("avx512_bw", "avx512_bf16", "amx_bf16", "bf16"))
 

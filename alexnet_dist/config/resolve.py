@@ -32,7 +32,7 @@ def resolve(experiment: Experiment, world_size: int) -> Experiment:
     if experiment.train.evaluate_views > 1 and experiment.data.crop is None:
         raise UsageError("train.evaluate_views", experiment.train.evaluate_views, "needs data.crop, such as 224 of 256")
     if experiment.run.resume == "auto" and experiment.run.overwrite:
-        raise UsageError("run.overwrite", "true", "would delete what run.resume auto goes on from")
+        raise UsageError("run.overwrite", "true", "would delete the run that run.resume auto continues")
     if experiment.strategy.name == "auto":
         experiment = experiment.replace("strategy", name="ddp" if world_size > 1 else "single")
     return experiment
@@ -137,7 +137,7 @@ def _checkpoint_warnings(checkpoint: CheckpointConfig) -> list[str]:
         unused = ("keep", "keep_every", "background")
         return _unused("checkpoint", checkpoint, CheckpointConfig(), unused, "checkpoint.every_steps 0")
     if kept is not None and not every:
-        return [f"checkpoint.keep_every: {kept} keeps what the clock makes a multiple of it by chance: set every_steps"]
+        return [f"checkpoint.keep_every: by the clock, few checkpoints are at a multiple of {kept}: set every_steps"]
     if kept is not None and kept % every:
         both = lcm(kept, every)
         return [f"checkpoint.keep_every: {kept} is no multiple of every_steps {every}: every {both} steps one is kept"]
@@ -145,7 +145,7 @@ def _checkpoint_warnings(checkpoint: CheckpointConfig) -> list[str]:
 
 
 def length_warnings(experiment: Experiment, train_samples: int, test_samples: int) -> list[str]:
-    """Settings that the number of images leaves without effect, or with a surprising one, one line each.
+    """Settings without effect, or with a surprising one, for this number of images, one line each.
 
     Args:
         experiment: resolved.
@@ -166,12 +166,12 @@ def length_warnings(experiment: Experiment, train_samples: int, test_samples: in
     if train.evaluate and (train.evaluate_samples or 0) > test_samples:
         found.append(f"train.evaluate_samples: {train.evaluate_samples} has no effect: there are {test_samples}")
     if optim.warmup_steps >= steps:
-        found.append(f"optim.warmup_steps: {optim.warmup_steps} are not over in this run of {steps} steps")
+        found.append(f"optim.warmup_steps: {optim.warmup_steps} do not end within this run of {steps} steps")
     return found
 
 
 def size_warnings(experiment: Experiment, height: int, width: int) -> list[str]:
-    """Settings that the size of the images leaves without effect, one line each."""
+    """Settings without effect for this size of the images, one line each."""
     data = experiment.data
     return [
         *registry.augmentations[data.augment].warnings(data, height, width),
@@ -180,13 +180,13 @@ def size_warnings(experiment: Experiment, height: int, width: int) -> list[str]:
 
 
 def views_warnings(experiment: Experiment, height: int, width: int) -> list[str]:
-    """The same, of evaluation alone."""
+    """The same, for evaluation only."""
     views, crop = experiment.train.evaluate_views, experiment.data.crop
     if not experiment.train.evaluate or views == 1 or crop != height or crop != width:
         return []
     return [
-        f"train.evaluate_views: {views} are two different ones: data.crop {crop} takes all {height} x {width} pixels; "
-        "choose less"
+        f"train.evaluate_views: {views} views, of which only two differ: data.crop {crop} takes all {height} x {width} "
+        "pixels; choose less"
     ]
 
 

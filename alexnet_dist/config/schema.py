@@ -1,7 +1,7 @@
 """Every field that a user can set, with its default, its bounds and its meaning.
 
-Fields that are None by default take the value that belongs to the rest (the net's own number of towers, the data
-set's number of classes); `resolve` fills them in, so that a run's `config.yaml` has no gaps.
+Fields that are None by default take a value that follows from others (the net's own number of towers, the data set's
+number of classes); `resolve` fills them in, so that a run's `config.yaml` has no gaps.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -35,7 +35,7 @@ class NetConfig(Group):
     exchange: list[Crossing] | None = Field(
         None, description="layers that see all towers' maps; default: [conv3, fc6, fc7, fc8]"
     )
-    norm: bool | None = Field(None, description="response norm behind conv1 and conv2; default: the net's own")
+    norm: bool | None = Field(None, description="response norm after conv1 and conv2; default: the net's own")
     pool_overlap: bool | None = Field(
         None, description="pool 3x3 windows at stride 2; false: 2x2; default: the net's own"
     )
@@ -69,12 +69,12 @@ class DataConfig(Group):
         "a GPU the rank's share of the cores but one, at most 16",
     )
     prefetch: int = Field(
-        2, ge=1, le=64, description="batches that are ready or under way ahead of a step, which bounds the memory"
+        2, ge=1, le=64, description="batches ready or in preparation ahead of a step, which bounds the memory"
     )
     broken: Literal["skip", "refuse"] = Field(
         "skip",
-        description="image files that cannot be read: another image stands in, they are named at the end; refuse: the "
-        "run ends",
+        description="image files that cannot be read: skip replaces each by another image and lists them at the end; "
+        "refuse ends the run",
     )
     stage: FilePath | None = Field(
         None, description="prepared data is first copied to this folder, once on each machine"
@@ -83,13 +83,13 @@ class DataConfig(Group):
         None,
         ge=1,
         le=10_000,
-        description="height and width of the square that the net sees of each image, resized to its input: the centre, "
-        "or what augment makes of it; default: the whole image",
+        description="height and width of the square of each image that is resized to the net's input: the centre, or "
+        "the one that augment chooses; default: the whole image",
     )
     normalise: Normalise = Field(
         "none",
-        description="of inputs scaled to [0, 1]: [[mean, …], [deviation, …]] by channel, or a name for those; "
-        "mean_image: of inputs from 0 to 255 that of the training images is subtracted",
+        description="for inputs scaled to [0, 1]: [[mean, …], [deviation, …]] by channel, or a name for those; "
+        "mean_image: the mean of the training images is subtracted from inputs of 0 to 255",
     )
     augment: AugmentationName = Field(
         "none",
@@ -114,13 +114,13 @@ class DataConfig(Group):
 
 
 class StrategyConfig(Group):
-    """How the network lies on the ranks."""
+    """How the training is distributed over the ranks."""
 
-    name: StrategyName = Field("auto", description="how the net lies on the ranks; auto: ddp, or single for one rank")
+    name: StrategyName = Field("auto", description="how the ranks share the work; auto: ddp, or single for one rank")
     gradient_dtype: Literal["fp32", "bf16"] | None = Field(
         None, description="dtype of gradients on the wire between replicas; default: the parameters' own"
     )
-    offload_optimizer: bool = Field(False, description="zero1 to zero3: update weights on the host, state lies there")
+    offload_optimizer: bool = Field(False, description="zero1 to zero3: update weights, and keep state, on the host")
     shard_ranks: int | None = Field(
         None, ge=2, le=1_000_000, description="fsdp: ranks that share one copy of the net; default: all of them"
     )
@@ -128,7 +128,7 @@ class StrategyConfig(Group):
         True, description="fsdp, zero3: free gathered weights after forward; false: keep them, gather once"
     )
     communicate: bool = Field(
-        True, description="false: a control run that sends nothing, to see what sending costs; it does not learn right"
+        True, description="false: a control run that sends nothing, to see what sending costs; it trains incorrectly"
     )
 
 
@@ -188,7 +188,7 @@ class CheckpointConfig(Group):
         None, ge=1, le=1_000_000, description="seconds between them, as well; with neither, only a stopped run saves"
     )
     keep: int = Field(2, ge=1, le=1_000_000, description="how many of the newest are kept")
-    keep_every: int | None = Field(None, ge=1, description="those whose step is a multiple of it are kept for good")
+    keep_every: int | None = Field(None, ge=1, description="those whose step is a multiple of this are never deleted")
     background: bool = Field(True, description="write while training goes on")
 
     @property
@@ -209,8 +209,8 @@ class TrackingConfig(Group):
         None,
         ge=1,
         le=1_000_000,
-        description="epochs between two pictures of the first layer's kernels, one more at the end: in the run's "
-        "folder and in trackers, with each tower's share of colour; default: none",
+        description="epochs between pictures of the first layer's kernels, one more at the end: in the run's folder "
+        "and in trackers, with each tower's share of colour; default: none",
     )
 
     @property
@@ -227,12 +227,12 @@ class RunConfig(Group):
     seed: int = Field(0, ge=0, le=2**63 - 1, description="of weights, sample order and dropout masks")
     overwrite: bool = Field(False, description="delete an earlier run in the same folder")
     resume: FilePath | None = Field(
-        None, description="auto: go on in the run's own folder, if it has a run; else a checkpoint's path"
+        None, description="auto: continue the run in the run's own folder, if there is one; else a checkpoint's path"
     )
 
 
 class Experiment(Group):
-    """One training run, whole."""
+    """All settings of one training run."""
 
     net: NetConfig = NetConfig()
     data: DataConfig = DataConfig()

@@ -1,4 +1,4 @@
-"""Kinds of values that fields take: names in a registry, paths, normalisations; and the group that fields stand in."""
+"""Kinds of values that fields take: names in a registry, paths, normalisations; and the base class of their groups."""
 
 import os
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ Normalise = Annotated[
 
 def _check_on_this_machine(given: str) -> str:
     if "://" in given:
-        problem = "Input should be on a disk of this machine, not an address; data.root alone takes one"
+        problem = "Input should be on a disk of this machine, not an address; only data.root takes one"
         raise PydanticCustomError("address", "{problem}", {"problem": problem})
     return given
 

@@ -17,20 +17,20 @@ def sent_by_all_reduce(full_bytes: int, ranks: int) -> int:
 
 
 def exchanged(table: Table, ranks: int, samples: int, itemsize: int, backend: str) -> dict[str, int]:
-    """By the exchanges between the ranks of one replica, by collective.
+    """Bytes that a rank sends in a step's exchanges between the ranks of one replica, by collective.
 
     Args:
         ranks: that share the replica.
         samples: of the replica in the step.
         itemsize: bytes of a value on the wire.
-        backend: gloo takes an all-to-all and a sum in place of a reduce-scatter, which it would do as an all-reduce.
+        backend: on gloo, an all-to-all and a sum replace the reduce-scatter, which gloo implements as an all-reduce.
     """
     share = (ranks - 1) * samples * itemsize
     exchanges = [(exchange, values // ranks) for exchange, values in table.exchanges()]
     backward = "all_to_all" if backend == "gloo" else "reduce_scatter"
     return {
         "all_gather": share * sum(values for _, values in exchanges),
-        # The exchange in front of the loss needs nothing back: every rank computes the loss in full.
+        # The exchange before the loss sends nothing in backward: every rank computes the loss in full.
         backward: share * sum(values for exchange, values in exchanges if not exchange.logits),
     }
 

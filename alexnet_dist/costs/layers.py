@@ -67,7 +67,7 @@ def check_ranks(table: Table, ranks: int) -> None:
 
 
 def layer_rows(table: Table, ranks: int, itemsize: int) -> list[LayerRow]:
-    """Every layer; exchanges only where there are several towers or ranks.
+    """A row for every layer; for exchanges only where there are several towers or ranks.
 
     Args:
         ranks: over which the net is cut.

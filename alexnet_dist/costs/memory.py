@@ -31,5 +31,5 @@ def state_values(optim: OptimConfig) -> int:
 
 
 def even_memory(optim: OptimConfig, parameter_bytes: int) -> Memory:
-    """Where gradients and optimizer state lie as the parameters do."""
+    """With gradients and optimizer state distributed as the parameters are."""
     return Memory(parameter_bytes, parameter_bytes, state_values(optim) * parameter_bytes)

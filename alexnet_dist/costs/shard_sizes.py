@@ -6,7 +6,7 @@ from alexnet_dist.nets.table import Table
 
 
 def padded(values: int, multiple: int) -> int:
-    """The next multiple."""
+    """`values` rounded up to a multiple."""
     return -(-values // multiple) * multiple
 
 
@@ -37,8 +37,8 @@ def values_by_parameter(table: Table, ranks: int) -> int:
 
 
 def values_touched(table: Table, ranks: int) -> int:
-    """Gradient values that DeepSpeed's stages 1 and 2 keep on the fullest rank: of each parameter that the rank's part
-    of the flat buffer touches, the whole."""
+    """Gradient values that DeepSpeed's stages 1 and 2 keep on the fullest rank: all of each parameter that the rank's
+    part of the flat buffer touches."""
     kept = [0] * ranks
     for group in parameter_groups(table):
         part, start = padded(sum(group), 2 * ranks) // ranks, 0

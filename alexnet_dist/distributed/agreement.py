@@ -1,4 +1,4 @@
-"""Small host-side messages: what the ranks hold together, or that one of them refuses."""
+"""Agreement between ranks by small host-side messages: combined values, and one rank's refusal raised on all."""
 
 from collections.abc import Callable
 from typing import TypeVar

@@ -31,17 +31,17 @@ from alexnet_dist.errors import UsageError
 
 # Until the first step is over, since ranks may start minutes apart; then `limit_waiting` applies.
 STARTUP_TIMEOUT = timedelta(minutes=10)
-# NCCL's own watchdog ends a process without a word. It comes later than gloo's error, which names the rank.
+# NCCL's own watchdog ends a process without a message: let gloo's error, which names the rank, come first.
 NCCL_GRACE = timedelta(seconds=45)
 
 
 @dataclass(frozen=True)
 class AcceleratorOptions:
-    """What an engine needs to be said before there is an Accelerator.
+    """What an engine must set before the Accelerator is made.
 
     Attributes:
         accelerator: keyword arguments of `accelerate.Accelerator`, which replace the program's own (DeepSpeed on a CPU,
-            for one, must not be told `cpu=True`).
+            for one, must not get `cpu=True`).
         environment: variables that the launcher may have set to "true", such as ACCELERATE_USE_DEEPSPEED; any other
             engine that a user's own Accelerate config asks for is refused.
     """
@@ -55,7 +55,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
 
     Args:
         mixed_precision: Accelerate's name of the dtype that autocast computes in, or "no".
-        world_size: what the launcher said.
+        world_size: according to the launcher.
 
     Raises:
         UsageError: another number of ranks came up, ranks would share a GPU, or a variable that Accelerate reads makes
@@ -67,7 +67,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     choose_interface()
     raise_descriptor_limit()
     os.environ.setdefault(LAZY_GLOO, "1")
-    # For several ranks only: told of a process group, Accelerate looks for one even where there is one rank.
+    # For several ranks only: with these arguments, Accelerate initialises a process group even for one rank.
     group = [InitProcessGroupKwargs(timeout=STARTUP_TIMEOUT, backend=backend)]
     settings = {
         "cpu": on_cpu,
@@ -76,7 +76,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     }
     try:
         accelerator = Accelerator(**{**settings, **options.accelerator})
-    # Of a variable that Accelerate reads, a package that one needs, or one that these GPUs need.
+    # About a variable that Accelerate reads, a package that it requires, or one that these GPUs require.
     except (ValueError, ImportError, NotImplementedError) as error:
         raise UsageError("accelerate", "its environment variables", str(error)) from error
     except RuntimeError as error:  # a group's own variable, such as TORCH_NCCL_BLOCKING_WAIT

@@ -24,12 +24,12 @@ _SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 
 def available_cores(root: Path = Path("/")) -> int:
-    """Cores that this process may run on, and no more than its control groups give it time of, rounded up.
+    """Cores that this process may run on, at most the CPU quota of its control groups, rounded up.
 
     Args:
         root: of the file system, for the control groups.
     """
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone
+    affinity = getattr(os, "sched_getaffinity", None)  # only on Linux
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     return max(1, min([cores, *(ceil(quota) for quota in _quotas(root))]))
 
@@ -58,10 +58,10 @@ def threads_of_rank(environment: Mapping[str, str]) -> int:
 
 
 def bound_spinning(environment: MutableMapping[str, str]) -> None:
-    """Let idle OpenMP threads sleep soon, unless the user said how they wait; to be called before torch is imported.
+    """Let idle OpenMP threads sleep soon, unless the user set how they wait; to be called before torch is imported.
 
-    By default they look for work for milliseconds. Where another program computes on the same cores, they take the time
-    of those that have work.
+    By default they spin for milliseconds. Where another program computes on the same cores, they take time from the
+    threads that have work.
     """
     if not any(name in environment for name in _SPINNING):
         environment["GOMP_SPINCOUNT"] = str(SPIN_COUNT)

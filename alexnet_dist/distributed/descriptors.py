@@ -1,7 +1,7 @@
 """File descriptors of a rank: each connection to another rank takes one.
 
 gloo would connect every rank with every other, in each process group. With `LAZY_GLOO` a connection is made when it is
-first used: a ring uses two a group, a tree log2(N).
+first used: two per group for a ring, log2(N) for a tree.
 """
 
 import resource

@@ -25,13 +25,13 @@ def gpu_count() -> int:
 
 
 def own_device(local_rank: int) -> torch.device:
-    """A rank's device, as Accelerate chooses it. A rank may see all GPUs of its machine, or its own alone."""
+    """A rank's device, as Accelerate chooses it. A rank may see all GPUs of its machine, or only its own."""
     gpus = gpu_count()
     return torch.device("cuda", local_rank % gpus) if gpus else torch.device("cpu")
 
 
 def own_uuid(device: torch.device) -> str | None:
-    """What tells a GPU from every other; None for a CPU, which ranks may share."""
+    """A GPU's unique identifier; None for a CPU, which ranks may share."""
     return str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None
 
 
@@ -57,7 +57,7 @@ def tensor_backend() -> str:
 def check_count(ranks: int, gpus: int) -> None:
     """Refuse more ranks on a machine than it has GPUs.
 
-    A rank that sees one GPU may have it for itself: that shows when ranks compare theirs, see `check_not_shared`.
+    Ranks that see one GPU each may see different ones: `check_not_shared` finds out.
 
     Args:
         gpus: that each rank sees; 0 where training runs on the CPU.
@@ -81,7 +81,7 @@ def shared_gpus(uuids: Sequence[str | None]) -> list[list[int]]:
 
 
 def use_device(device: torch.device) -> None:
-    """Let this thread work on a device: a new thread works on the first GPU, whoever's that is."""
+    """Let this thread work on a device: a new thread works on the first GPU, even if that is another rank's."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
 

@@ -1,4 +1,4 @@
-"""What a launcher's environment variables say of this process, checked. Imports nothing heavy."""
+"""This process's rank from the launcher's environment variables, checked. Imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from alexnet_dist.errors import UsageError
 
 _OURS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-# Numbers of processes that launchers set which know none of these: Open MPI, MPICH and Intel MPI, MVAPICH, PALS, Flux.
+# Number of processes, from launchers that set none of the above: Open MPI, MPICH and Intel MPI, MVAPICH, PALS, Flux.
 _OTHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_SIZE", "FLUX_JOB_SIZE")
 _TRUE, _FALSE = ("true", "1", "yes", "y", "on", "t"), ("false", "0", "no", "n", "off", "f")
 LAST_PORT = 65_535
@@ -26,11 +26,11 @@ class LaunchedRank:
 
 
 def launched_rank(environment: Mapping[str, str]) -> LaunchedRank:
-    """This process as RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE say; without them, the only one.
+    """This process according to RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE; without them, the only one.
 
     Raises:
-        UsageError: a variable is missing or no number, numbers contradict each other, or there is another launcher
-            whose processes would know nothing of each other.
+        UsageError: a variable is missing or no number, numbers contradict each other, or the processes come from
+            another launcher and would not find each other.
     """
     world_size = _number(environment, "WORLD_SIZE", 1, 1_000_000, default=1)
     rank = _number(environment, "RANK", 0, 999_999, default=0)
@@ -88,7 +88,7 @@ def _number(environment: Mapping[str, str], name: str, least: int, most: int, de
     given = environment.get(name)
     if given is None:
         return default
-    # ASCII alone, as int() and the C libraries of the launchers agree on it.
+    # Only ASCII digits, which int() and the C libraries of the launchers read alike.
     if not (given.isascii() and given.isdecimal() and least <= int(given) <= most):
         numbers = f"a whole number from {least} to {most}" if most > least else str(least)
         raise UsageError(name, given, f"must be {numbers}: launchers set it; unset it for one process")

@@ -1,4 +1,4 @@
-"""Ranks: who came up, how they are arranged, and which of them share samples."""
+"""The ranks: how they are arranged, and which of them share samples."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-SIMULATED = "fake"  # torch's backend for a rank whose peers are not there
+SIMULATED = "fake"  # torch's backend for one rank without its peers
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class World:
         rank, size: this process, and how many there are.
         device: of this rank.
         control: a gloo group over all ranks for small host-side messages; None for one rank.
-        backend: of the groups that carry tensors: "gloo" or "nccl"; SIMULATED where the other ranks are not there.
+        backend: of the groups that carry tensors: "gloo" or "nccl"; SIMULATED for one rank without its peers.
     """
 
     rank: int
@@ -40,7 +40,7 @@ def new_host_group(timeout: timedelta) -> ProcessGroup:
 
 @dataclass(frozen=True)
 class SampleShard:
-    """Which samples of each global batch a rank works on. It says nothing of which parameters the rank holds.
+    """Which samples of each global batch a rank works on, whichever parameters it holds.
 
     Attributes:
         index, count: this rank works on part `index` of `count` disjoint parts.

@@ -1,7 +1,7 @@
-"""Chooses the network interface that leads to the other machines, and sees that ranks of this one reach each other.
+"""Chooses the network interface that leads to the other machines, and checks the loopback interface of this one.
 
-Gloo takes the address that the machine's own name stands for. Where the hosts file says 127.0.1.1, as Debian's does,
-other machines would be told to connect to themselves, and every rank waits.
+Gloo uses the address that the machine's own name resolves to. Where that is 127.0.1.1, as in Debian's hosts file, ranks
+on other machines would connect to themselves, and every rank waits.
 """
 
 import os
@@ -25,7 +25,7 @@ def choose_interface() -> str | None:
         UsageError: several interfaces are possible, or none, or the user's own choice is none.
     """
     rank = launched_rank(os.environ)
-    given = os.environ.get(CHOICE)  # empty as good as unset, also to gloo
+    given = os.environ.get(CHOICE)  # empty counts as unset, for gloo as well
     if given and rank.world_size > 1:
         _check_choice(given)
     if not given and rank.local_world_size < rank.world_size:
@@ -36,8 +36,8 @@ def choose_interface() -> str | None:
 def check_loopback() -> None:
     """
     Raises:
-        UsageError: a machine cannot be reached from itself, as in a network namespace that nobody has set up; torch
-            would try for a quarter of an hour.
+        UsageError: the loopback interface is down, as in a new network namespace; torch would retry for a quarter of an
+            hour.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -71,7 +71,7 @@ def _interface_towards(host: str) -> str:
     if len(named) != 1:
         choices = ", ".join(named) or "none"
         raise UsageError(
-            CHOICE, "empty", f"{socket.gethostname()} is {own} to itself; name its way to the others: {choices}"
+            CHOICE, "empty", f"{socket.gethostname()} resolves to {own}; name its interface to the others: {choices}"
         )
     return named[0]
 

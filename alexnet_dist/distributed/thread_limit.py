@@ -1,5 +1,5 @@
-"""Whether this user may start the threads that ranks need. Where one cannot be started, OpenBLAS, OpenMP, torch's store
-and W&B's process each end, or hang, in a way of their own."""
+"""Whether this user may start the threads that ranks need. Without them OpenBLAS, OpenMP, torch's store and W&B's
+process each fail or hang in a different way."""
 
 import resource
 from threading import Event, Thread

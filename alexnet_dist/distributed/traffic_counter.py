@@ -1,4 +1,4 @@
-"""Counts what the collectives of this process send, whoever calls them, but for threads beside the training.
+"""Counts what the collectives of this process send, whoever calls them, except in threads beside the training.
 
 The count is taken where torch hands a collective to a process group (the dispatcher ops of the `c10d` namespace),
 so all-reduces that DDP issues from C++ are seen as well as our own. It reads tensors only: it never asks a
@@ -78,8 +78,8 @@ class TrafficCounter:
     all-to-all, broadcast or reduce (N-1)/N S: what a ring or a direct exchange moves. A backend may move more.
 
     Attributes:
-        last: name of the collective begun last, for the error message of a rank that waits in vain.
-        totals: calls and bytes since the counter was made, which `take` does not forget.
+        last: name of the collective begun last, for the error message of a rank that waited too long.
+        totals: calls and bytes since the counter was made, which `take` does not reset.
 
     There is one per process, because the ops it listens to are the process's: use `traffic_counter()`.
     """
@@ -117,7 +117,7 @@ class TrafficCounter:
         return kernel
 
     def take(self) -> dict[str, int]:
-        """Bytes by collective since the last call, which are then forgotten; a barrier sends none."""
+        """Bytes by collective since the last call; resets the count. A barrier sends none."""
         passed, self._passed = self._passed, {}
         sent: dict[str, int] = {}
         for (name, ranks, _), size in passed.items():
@@ -125,7 +125,7 @@ class TrafficCounter:
         return {name: size for name, size in sent.items() if size}
 
     def dtypes(self) -> dict[str, int]:
-        """Bytes by dtype, such as "bfloat16", since the last `take`, which would forget them."""
+        """Bytes by dtype, such as "bfloat16", since the last `take`, which resets them."""
         sent: dict[str, int] = {}
         for (_, ranks, dtype), size in self._passed.items():
             sent[dtype] = sent.get(dtype, 0) + size * (ranks - 1) // ranks

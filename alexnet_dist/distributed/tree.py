@@ -17,10 +17,10 @@ T = TypeVar("T")
 class Tree:
     """The ranks of a group as a tree, the first one its root; rank r and its descendants are r, r + 1, ….
 
-    Methods are collective; a rank waits for its part of the tree and for its parent alone. Values are pickled.
+    Methods are collective; a rank waits only for its part of the tree and for its parent. Values are pickled.
 
     Args:
-        group: a gloo group; None: this process is alone.
+        group: a gloo group; None: this is the only process.
         tag: of the messages. Threads that use the same group at the same time need a tag each.
 
     Attributes:
@@ -74,6 +74,6 @@ class Tree:
         return pickle.loads(data.numpy().tobytes())
 
     def _wait(self, message: dist.Work | None) -> None:
-        """Wait as long as the group's limit is now: by itself, gloo takes that of the group's start for messages."""
+        """Wait as long as the group's current limit: by itself, gloo applies the one set when the group was made."""
         assert message is not None and self._group is not None, "this rank is in the group"
         message.wait(self._group._get_backend(torch.device("cpu")).options._timeout)

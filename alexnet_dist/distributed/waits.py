@@ -1,7 +1,7 @@
 """Notices when this process waits for a collective.
 
-A step takes the same time on all ranks, because each waits for the slowest one in the collectives. What a rank
-takes for its own part shows only when that waiting is taken away, wherever it is done: here, in torch or in DeepSpeed.
+A step takes the same time on all ranks, because each waits for the slowest one in the collectives. A rank's own time
+shows only when that waiting is subtracted, wherever it happens: here, in torch or in DeepSpeed.
 """
 
 import threading
@@ -16,9 +16,9 @@ _thread = threading.local()
 
 
 def watch_waits(around: Callable[[], AbstractContextManager[None]]) -> None:
-    """From now on, this process waits for collectives inside `around()`; one call replaces the one before.
+    """From now on, this process waits for collectives inside `around()`; a later call replaces an earlier one.
 
-    torch offers no hook there. All of Python waits by `Work.wait`; DDP's waiting in C++ is not seen.
+    torch has no hook for this. All Python code waits in `Work.wait`; DDP's waiting in C++ is not seen.
     """
     global _around
     if _around is None:
@@ -39,7 +39,7 @@ def is_unwatched() -> bool:
 
 @contextmanager
 def unwatched() -> Iterator[None]:
-    """For a thread that communicates while another one computes: its waiting keeps nobody from computing."""
+    """For a thread that communicates while another one computes: its waiting delays no computation."""
     _thread.unwatched = True
     try:
         yield

@@ -126,7 +126,7 @@ class RunStart:
     def _from_own(self, found: list[Path], folder: Path) -> ResumePoint:
         """Go on from a named checkpoint of the run's own folder."""
         if self._experiment.run.overwrite:
-            raise UsageError("run.overwrite", "true", f"would delete what run.resume {found[0]} goes on from")
+            raise UsageError("run.overwrite", "true", f"would delete the run that run.resume {found[0]} continues")
         if not is_run(folder):
             check_run_directory(self._experiment)
         self._hold(folder)

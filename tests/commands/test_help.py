@@ -66,7 +66,7 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
         (["train", "--train.epocs", "2"], "train.epocs: 2: no such field: did you mean train.epochs?\n"),
         (["train", "--strategy.name", "splt"], "strategy.name: splt: did you mean split? Input should be "),
         (["doctor", "--rank", "2"], "--rank: 2: unknown flag: did you mean --ranks?\n"),
-        (["launch", "--strategy.name", "split"], "strategy.name: split: goes behind --, where SETTINGS follow\n"),
+        (["launch", "--strategy.name", "split"], "strategy.name: split: belongs after --, among the SETTINGS\n"),
         (["runs"], "FOLDER: empty: is needed: a run's own folder"),
         (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
         (["data", "verify", "s3://b/x"], "DST: s3://b/x: must be on a disk of this machine\n"),

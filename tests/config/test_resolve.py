@@ -39,7 +39,7 @@ def test_settings_without_effect_are_named() -> None:
         (["--checkpoint.every-steps=0", "--checkpoint.every-seconds=60", "--checkpoint.keep=5"], []),
         (
             ["--checkpoint.every-steps=0", "--checkpoint.every-seconds=60", "--checkpoint.keep-every=20"],
-            ["checkpoint.keep_every: 20 keeps what the clock makes a multiple of it by chance: set every_steps"],
+            ["checkpoint.keep_every: by the clock, few checkpoints are at a multiple of 20: set every_steps"],
         ),
         (["--checkpoint.every-steps=10", "--checkpoint.keep-every=20"], []),
         (
@@ -72,11 +72,11 @@ def test_which_checkpoints_are_kept(flags: list[str], found: list[str]) -> None:
         (["--train.evaluate_samples=100"], []),
         (["--train.evaluate_samples=101"], ["train.evaluate_samples: 101 has no effect: there are 100"]),
         (["--optim.warmup_steps=7"], []),
-        (["--optim.warmup_steps=8"], ["optim.warmup_steps: 8 are not over in this run of 8 steps"]),
+        (["--optim.warmup_steps=8"], ["optim.warmup_steps: 8 do not end within this run of 8 steps"]),
         (["--optim.warmup_steps=5", "--train.max_steps=6"], []),
         (
             ["--optim.warmup_steps=5", "--train.max_steps=5"],
-            ["optim.warmup_steps: 5 are not over in this run of 5 steps"],
+            ["optim.warmup_steps: 5 do not end within this run of 5 steps"],
         ),
         (
             ["--optim.milestones=1,2", "--train.epochs=2"],

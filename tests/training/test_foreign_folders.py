@@ -82,7 +82,7 @@ def test_a_link_to_scratch_for_the_checkpoints(tmp_path: Path) -> None:
         assert (folder / "checkpoints").is_symlink() and files.list_checkpoints(scratch)
     step = files.list_checkpoints(scratch)[-1]
     own = train(folder, *OVERWRITE, "--run.resume", str(step))
-    assert own.returncode == USAGE and "would delete what run.resume" in own.stderr
+    assert own.returncode == USAGE and "would delete the run that run.resume" in own.stderr
     shutil.rmtree(scratch)
     anew = train(folder, *AUTO)
     assert anew.returncode == DONE and len(files.list_checkpoints(scratch)) == 1
@@ -123,7 +123,7 @@ def test_what_another_run_goes_on_from_is_overwritten_nowhere_else(tmp_path: Pat
     for resume in (tmp_path / "A", tmp_path / "A/checkpoints" / files.directory_name(1)):
         for folder in (tmp_path / "A", tmp_path / "link"):
             done = train(folder, "--run.resume", str(resume), *OVERWRITE)
-            assert done.returncode == USAGE and "run.overwrite: true: would delete what run.resume" in done.stderr
+            assert done.returncode == USAGE and "run.overwrite: true: would delete the run" in done.stderr
     done = train(tmp_path / "B", "--run.resume", str(tmp_path / "A"), *OVERWRITE, "--train.epochs", "2")
     assert done.returncode == DONE, done.stderr
     assert contents(tmp_path / "A") == before

@@ -12,7 +12,10 @@ from alexnet_dist.gpu_check.setup import Setup
 from alexnet_dist.gpu_check.trained import trained
 from alexnet_dist.training import train
 
-VIEWS = "warning: train.evaluate_views: 10 are two different ones: data.crop 32 takes all 32 x 32 pixels; choose less"
+VIEWS = (
+    "warning: train.evaluate_views: 10 views, of which only two differ: data.crop 32 takes all 32 x 32 pixels; "
+    "choose less"
+)
 
 
 def test_a_batch_larger_than_the_data_set_and_squares_that_are_the_image_are_told(tmp_path: Path) -> None:
