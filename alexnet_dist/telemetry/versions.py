@@ -10,6 +10,7 @@ from pathlib import Path
 PACKAGES = ("torch", "torchvision", "accelerate", "deepspeed", "wandb")
 _CHECKOUT = Path(__file__).parents[2]
 _GIT_SECONDS = 5
+_COMMIT = "# branch.oid "
 
 
 @cache
@@ -26,15 +27,21 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this package lies in, with "-dirty" where tracked files differ from it."""
+    """The commit of the checkout that this package lies in, with "-dirty" where tracked files differ from it.
+
+    `git status` alone leaves the index as it is: `describe --dirty` locks it, and a run that is killed then would leave
+    the lock there.
+    """
     if not (_CHECKOUT / ".git").exists():
         return None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    line = ["git", "--no-optional-locks", "-C", str(_CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40"]
+    line = ["git", "--no-optional-locks", "-C", str(_CHECKOUT), "status", "--porcelain=v2", "--branch", "-uno"]
     try:
-        done = subprocess.run(
-            [*line, "--exclude=*"], capture_output=True, text=True, timeout=_GIT_SECONDS, env=environment, check=False
-        )
+        done = subprocess.run(line, capture_output=True, text=True, timeout=_GIT_SECONDS, env=environment, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    lines = done.stdout.splitlines()
+    found = [line.removeprefix(_COMMIT) for line in lines if line.startswith(_COMMIT)]
+    if not found or not found[0].isalnum():  # "(initial)" before the first commit
+        return None
+    return found[0] + ("" if all(line.startswith("# ") for line in lines) else "-dirty")

@@ -38,7 +38,12 @@ def test_the_commit_is_that_of_the_programs_own_checkout(tmp_path: Path) -> None
     git("add", ".")
     git("commit", "-m", "ours")
     git("tag", "a-name-that-is-not-the-commit")
+    index, ours = tmp_path / ".git/index", tmp_path / "alexnet_dist/errors.py"
+    before = index.stat()
+    os.utime(ours, ns=(0, 0))
     assert versions(tmp_path)["commit"] == git("rev-parse", "HEAD")
-    with (tmp_path / "alexnet_dist/errors.py").open("a") as file:
+    after = index.stat()  # not even refreshed: a process that is killed meanwhile would leave its lock
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    with ours.open("a") as file:
         file.write("# changed\n")
     assert versions(tmp_path)["commit"] == git("rev-parse", "HEAD") + "-dirty"
