@@ -76,7 +76,7 @@ class ExitStatus:
         """
         if self.folder is None or (code != FAILED and _rank() != 0) or not (self.owned or is_free(self.folder)):
             return None
-        if code == FAILED and self.owned and (self.folder / EXIT).exists():
+        if code == FAILED and self.owned and ((self.folder / EXIT).exists() or not self.folder.exists()):
             return None
         return write_exit(self.folder, code, reason)
 

@@ -48,11 +48,11 @@ def _after_step(components: Components, run: RunContext, done: int) -> None:
     verdict = _heed(run, run.rounds.step())
     saves, stops, ends = verdict.saves or is_saved(components, done), verdict.stops, epoch_ends(components, done)
     if saves or stops or ends:
-        stops |= _flush(run).stops
+        stops = _flush(run).stops or stops
     if saves or stops:
         save(components, run, done)
     if stops:
-        raise _stopped(components, run, done)
+        raise _stopped(components, run, done, stops)
     if ends:
         end_epoch(components, run, done)
         run.meter.start()
@@ -125,11 +125,11 @@ def what_is_missing(components: Components, run: RunContext) -> str | None:
     return checkpoint or problem
 
 
-def _stopped(components: Components, run: RunContext, done: int) -> Exception:
+def _stopped(components: Components, run: RunContext, done: int, why: str) -> Exception:
     missing = what_is_missing(components, run)
     if missing is not None:
-        return RunFailed(f"asked to stop after step {done}, but not all of it is on the disk: {missing}")
-    return Stopped(f"asked to stop after step {done}, which is saved: the same command with --run.resume auto goes on")
+        return RunFailed(f"{why} after step {done}, but not all of it is on the disk: {missing}")
+    return Stopped(f"{why} after step {done}, which is saved: the same command with --run.resume auto goes on")
 
 
 def end_epoch(components: Components, run: RunContext, done: int) -> None:
@@ -153,14 +153,14 @@ def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
         Stopped: see `run_steps`.
     """
     run.status.at(f"the evaluation after step {done}")
-    evaluation = evaluate(components, lambda: _heed(run, run.rounds.step()).stops)
-    stops = _flush(run).stops and done < components.total_steps
+    evaluation = evaluate(components, lambda: bool(_heed(run, run.rounds.step()).stops))
+    stops = _flush(run).stops
     if evaluation is not None:
         _report_evaluation(components, run, done, evaluation)
-    if evaluation is None or stops:
+    if evaluation is None or (stops and done < components.total_steps):
         if not is_saved(components, done):
             save(components, run, done)
-        raise _stopped(components, run, done)
+        raise _stopped(components, run, done, stops)
 
 
 def _report_evaluation(components: Components, run: RunContext, done: int, evaluation: Evaluation) -> None:

@@ -27,13 +27,13 @@ class Verdict:
     """What the first rank decides for all.
 
     Attributes:
-        stops: some rank was asked to stop.
+        stops: why all are to stop, since some rank is; empty where they go on.
         saves: a checkpoint is due by the clock.
         diverged: the first step whose loss is NaN or infinite, and that loss.
         steps: of the next round.
     """
 
-    stops: bool = False
+    stops: str = ""
     saves: bool = False
     diverged: tuple[int, float] | None = None
     steps: int = 1
@@ -56,7 +56,7 @@ class _Message:
     """Of one rank, or of several together."""
 
     figures: Figures
-    asked: bool
+    stops: str
 
 
 class Rounds:
@@ -65,12 +65,12 @@ class Rounds:
     Args:
         world: the ranks.
         meter: measures the steps.
-        asked: whether this rank was asked to stop.
+        stops: why this rank is to stop; empty where it goes on.
         save_seconds: the time between two checkpoints; None: none is due by the clock.
     """
 
-    def __init__(self, world: World, meter: Meter, asked: Callable[[], bool], save_seconds: float | None) -> None:
-        self._meter, self._asked, self._save_seconds = meter, asked, save_seconds
+    def __init__(self, world: World, meter: Meter, stops: Callable[[], str], save_seconds: float | None) -> None:
+        self._meter, self._stops, self._save_seconds = meter, stops, save_seconds
         self._tree = Tree(world.control, _TAG)
         self._thread = Background[Outcome]("rounds", world.device)
         self._under_way: Future[Outcome] | None = None
@@ -105,13 +105,13 @@ class Rounds:
 
     def _begin(self) -> None:
         """Send this rank's message; the steps since the last one make the round."""
-        now, figures, asked = time.monotonic(), self._meter.read(), self._asked()
+        now, figures, stops = time.monotonic(), self._meter.read(), self._stops()
         decided = Verdict(
             saves=self._save_seconds is not None and now - self._saved >= self._save_seconds,
             steps=max(1, min(MOST_STEPS, int(ROUND_SECONDS / max((now - self._began) / max(1, self._steps), 1e-6)))),
         )
         self._steps, self._began = 0, now
-        self._under_way = self._thread.submit(lambda: self._agree(figures, asked, decided))
+        self._under_way = self._thread.submit(lambda: self._agree(figures, stops, decided))
 
     def _end(self) -> Outcome:
         """The outcome of the round under way, if there is one."""
@@ -121,20 +121,20 @@ class Rounds:
         self._wanted = outcome.verdict.steps
         return outcome
 
-    def _agree(self, figures: Callable[[], Figures], asked: bool, decided: Verdict) -> Outcome:
+    def _agree(self, figures: Callable[[], Figures], stops: str, decided: Verdict) -> Outcome:
         """Tell the others and be told. In the thread.
 
         Args:
             figures: waits for the device.
             decided: what the first rank has decided by itself.
         """
-        together = self._tree.reduce(_Message(figures(), asked), self._combine)
+        together = self._tree.reduce(_Message(figures(), stops), self._combine)
         records: list[StepRecord] = []
         if self._tree.rank == 0:
             records = self._meter.figures.records(together.figures)
             diverged = next(((step.step, step.loss) for step in records if not math.isfinite(step.loss)), None)
-            decided = replace(decided, stops=together.asked, diverged=diverged)
+            decided = replace(decided, stops=together.stops, diverged=diverged)
         return Outcome(self._tree.broadcast(decided), tuple(records))
 
     def _combine(self, a: _Message, b: _Message) -> _Message:
-        return _Message(self._meter.figures.combine(a.figures, b.figures), a.asked or b.asked)
+        return _Message(self._meter.figures.combine(a.figures, b.figures), a.stops or b.stops)

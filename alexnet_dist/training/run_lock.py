@@ -47,6 +47,7 @@ class RunLock:
         self.folder, self._field = folder, field
         self._path = folder / LOCK
         self._patience = time.monotonic() + (SILENCE_SECONDS if patient else 0)
+        self._identity = folder.stat()
         self._took_over = False
         self._descriptor = self._acquire()
         self._end = Event()
@@ -57,8 +58,11 @@ class RunLock:
         """Ask the disk whether the folder is still this run's.
 
         Raises:
-            RankFailed: another run took it over while this one was silent; nothing may be written there any more.
+            RankFailed: it was removed or moved, or another run took it over while this one was silent; nothing may be
+                written there any more.
         """
+        if _is_gone(self.folder, self._identity):
+            raise RankFailed(f"{self._field}: {self.folder}: was removed or moved while the run went on")
         if not _is_at(self._descriptor, self._path):
             owner = in_words(read_json(self._path) or {})
             raise RankFailed(f"{self._field}: {self.folder}: another run has taken it over ({owner})")
@@ -146,8 +150,18 @@ def _create(path: Path) -> int:
     return descriptor
 
 
+def _is_gone(folder: Path, identity: os.stat_result) -> bool:
+    """Whether a path leads to no folder any more, or to another one. A disk that fails says nothing."""
+    try:
+        return not os.path.samestat(folder.stat(), identity)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+
+
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether a path leads to an open file. A missing one says nothing: the folder may be gone."""
+    """Whether a path leads to an open file. A missing one says nothing."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:

@@ -8,11 +8,13 @@ from alexnet_dist.errors import FAILED
 from alexnet_dist.launcher.control_folder import STOP, control_folder
 from alexnet_dist.launcher.signals import StopRequests, stop_signals
 
+ASKED, ORPHANED = "asked to stop", "the launcher is gone: stopped"
+
 
 class StopSignal:
-    """Whether this rank was asked to stop. A second signal ends it at once.
+    """Why this rank should stop, if it should. A second signal ends it at once.
 
-    A rank whose launcher is gone counts as asked: SIGUSR1 kills `accelerate launch` and does not reach its workers.
+    A rank whose launcher is gone should: SIGUSR1 kills `accelerate launch` and does not reach its workers.
 
     Args:
         parent: process id of this rank's launcher, as it was when the rank was started.
@@ -31,7 +33,9 @@ class StopSignal:
         if self._requests.asks_again(number):
             os._exit(FAILED)
 
-    def asked(self) -> bool:
-        """Looks for the launcher and its stop file, too: not to be called in every step."""
+    def reason(self) -> str:
+        """Empty where it should go on. Looks for the launcher and its stop file: not to be called in every step."""
         launcher_asks = self._file is not None and self._file.exists()
-        return self._requests.came or launcher_asks or os.getppid() != self._parent
+        if self._requests.came or launcher_asks:
+            return ASKED
+        return ORPHANED if os.getppid() != self._parent else ""

@@ -99,7 +99,7 @@ def _open(
     for line in (*_warnings(components), _headline(components), *about, f"run folder: {folder}"):
         progress.say(line)
     meter = Meter(world, components.engine.samples.speakers)
-    rounds = Rounds(world, meter, stop_signal.asked, experiment.checkpoint.every_seconds)
+    rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds)
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: _open_record(experiment, folder, start, guard, progress) if first else None)
     tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)

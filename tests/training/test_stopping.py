@@ -98,5 +98,10 @@ def test_ranks_whose_launcher_is_gone_save_and_end(killed: str, code: int, tmp_p
     (ranks[0].parent() if killed == "launcher" else run.process).kill()
     assert run.end()[0] == code
     assert psutil.wait_procs(ranks, timeout=30)[1] == []
-    assert run.exit()["code"] == 75
-    assert files.verify(checkpoint(run.folder, run.steps())).step == run.steps()
+    done = run.steps()
+    assert run.exit() == {
+        "code": 75,
+        "reason": f"the launcher is gone: stopped after step {done}, which is saved: the same command with "
+        "--run.resume auto goes on",
+    }
+    assert files.verify(checkpoint(run.folder, done)).step == done
