@@ -28,6 +28,8 @@ def read_file(path: str, kind: type[Experiment] = Experiment) -> dict[str, Any]:
     Args:
         kind: the class whose groups and fields are allowed.
     """
+    if "://" in path:
+        raise UsageError("--config", path, "must be on a disk of this machine, not an address")
     try:
         with open(os.path.expanduser(path), "rb") as file:
             raw = file.read(MAX_BYTES + 1)

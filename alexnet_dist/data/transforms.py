@@ -107,9 +107,8 @@ def check_crop(crop: int, image_size: Sequence[int]) -> None:
     """
     height, width = image_size
     if min(height, width) < crop:
-        raise UsageError(
-            "data.crop", crop, f"the images have {height} x {width} pixels: choose at most {min(height, width)}"
-        )
+        remedy = f"choose at most {min(height, width)}; what is cut out is then resized to the net's input"
+        raise UsageError("data.crop", crop, f"the images have {height} x {width} pixels: {remedy}")
 
 
 @cache  # copied to a GPU once: each copy waits for the work queued there

@@ -93,6 +93,11 @@ def test_dangerous_and_broken_files(tmp_path: Path, text: str, word: str) -> Non
     assert not Path("pwned").exists()
 
 
+def test_an_address() -> None:
+    with pytest.raises(UsageError, match=r"^--config: s3://bucket/x.yaml: must be on a disk of this machine"):
+        load(["--config", "s3://bucket/x.yaml"])
+
+
 def test_a_huge_file(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("# " + "x" * 2_000_000)
