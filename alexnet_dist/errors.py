@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 # Of every command: finished; failed; not started, or given up, because of something that the user can fix; stopped on
-# request, resumable (EX_TEMPFAIL of sysexits.h, which schedulers requeue); ended by Ctrl-C, with nothing to resume.
+# request, resumable (EX_TEMPFAIL of sysexits.h, which schedulers requeue); ended by Ctrl-C (128 and SIGINT).
 DONE, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 
 

@@ -116,8 +116,8 @@ def _note_an_old_driver() -> None:
     if gpu_count() == 0 and shutil.which("nvidia-smi"):
         shown = subprocess.run(["nvidia-smi"], capture_output=True, text=True, check=False).stdout
         version = shown.partition("CUDA Version: ")[2].split(" ")[0]
-        told = f" (CUDA {version})" if version else ""
-        print(f"note: torch cannot use this machine's GPU driver{told}: install a torch build for it into .venv")
+        cuda = f" (CUDA {version})" if version else ""
+        print(f"note: torch cannot use this machine's GPU driver{cuda}: install a torch build for it into .venv")
 
 
 def check_given(given: Sequence[str]) -> None:
@@ -160,5 +160,5 @@ if __name__ == "__main__":
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE)
-    except KeyboardInterrupt:  # the run that it stopped has told of it
+    except KeyboardInterrupt:  # the run that it stopped has reported it
         sys.exit(INTERRUPTED)

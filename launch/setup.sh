@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the scripts beside it: system packages, a virtual environment in .venv and the data set, each only where
-# it is missing. Needs root (or sudo) for system packages alone.
+# it is missing. Needs root (or sudo) only for system packages.
 
 # Installs Debian packages; says what to do where that is not possible.
 system_packages() {

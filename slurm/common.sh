@@ -55,7 +55,7 @@ nodes_answer() { timeout 60 srun "${all_nodes[@]}" --overlap true; }
 # Requeue the job, unless the user cancelled it or Slurm is ending or requeueing it.
 start_again() {
   if [ "$(squeue --noheader --job "$SLURM_JOB_ID" --format %T)" = RUNNING ]; then
-    echo "$1: requeued, start $((${SLURM_RESTART_COUNT:-0} + 2)) goes on from the last checkpoint"
+    echo "$1: requeued, start $((${SLURM_RESTART_COUNT:-0} + 2)) resumes from the last checkpoint"
     scontrol requeue "$SLURM_JOB_ID"
   fi
   exit 75

@@ -34,7 +34,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Batch(Samples):
-    """Images that are a batch as they are: to read them costs nothing."""
+    """Images that form one batch: reading them costs nothing."""
 
     pixels: Tensor
     labels: Tensor
@@ -92,7 +92,7 @@ def ours(samples: Batch, settings: DataConfig) -> Make:
 
 
 def theirs(samples: Batch, settings: DataConfig) -> Make:
-    """The same with torchvision's v2, image by image; the colour noise of 2012, which it has not, in plain torch."""
+    """The same with torchvision's v2, image by image; the colour noise of 2012, which v2 lacks, in plain torch."""
     from torchvision.transforms import v2
 
     floating = v2.ToDtype(torch.float32, scale=settings.augment == "inception")
@@ -110,7 +110,7 @@ def theirs(samples: Batch, settings: DataConfig) -> Make:
 
 
 def images_of_noise(count: int) -> Batch:
-    """Smooth noise of colours that go together, as those of photographs do."""
+    """Smooth noise whose colours are correlated, as in photographs."""
     generator = torch.Generator().manual_seed(0)
     light = torch.randint(0, 200, (count, 1, 16, 16), generator=generator)
     colour = torch.randint(0, 56, (count, 3, 16, 16), generator=generator)

@@ -1,4 +1,4 @@
-"""The programs that ours is measured against: what others do, written out.
+"""The programs that ours is compared with: the usual ways, written out.
 
     python -m alexnet_dist.bench.baselines tutorial --batch 128 --steps 8 --precision fp32 --output rate.json
 

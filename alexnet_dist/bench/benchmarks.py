@@ -1,4 +1,4 @@
-"""What is measured against what."""
+"""The benchmarks: which two programs each compares."""
 
 from dataclasses import dataclass
 

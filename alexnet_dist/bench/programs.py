@@ -88,7 +88,7 @@ class Baseline(Program):
 
     def rate(self, settings: Settings, folder: Path) -> float:
         numbers = ["--batch", str(settings.batch), "--steps", str(settings.steps), "--precision", settings.precision]
-        return _told_rate(self.ranks, ["-m", "alexnet_dist.bench.baselines", self.name, *numbers], folder)
+        return _written_rate(self.ranks, ["-m", "alexnet_dist.bench.baselines", self.name, *numbers], folder)
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,11 @@ class MatrixRate(Program):
     ranks = 1
 
     def rate(self, settings: Settings, folder: Path) -> float:
-        return _told_rate(1, ["-m", "alexnet_dist.distributed.matrix_rate", "--precision", settings.precision], folder)
+        program = ["-m", "alexnet_dist.distributed.matrix_rate", "--precision", settings.precision]
+        return _written_rate(1, program, folder)
 
 
-def _told_rate(ranks: int, program: list[str], folder: Path) -> float:
+def _written_rate(ranks: int, program: list[str], folder: Path) -> float:
     """The rate that a program writes to --output."""
     output = folder / "rate.json"
     launch(ranks, [*program, "--output", str(output)])

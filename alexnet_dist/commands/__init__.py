@@ -1,7 +1,7 @@
 """The commands. Each is the file of its name: its flags, its help, and one call.
 
-A command's file ends with `COMMAND = registry.commands.register(Command(NAME, SUMMARY, run, FLAGS, ABOUT))`. At its
-head it imports only what is light, and the rest inside functions: `alexnet-dist --help` imports every command.
+A command's file ends with `COMMAND = registry.commands.register(Command(NAME, SUMMARY, run, FLAGS, ABOUT))`. At the top
+it imports only light modules, and the rest inside functions: `alexnet-dist --help` imports every command.
 """
 
 from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ ABOUT = """Which strategy is faster here, by how much and why, and is it still t
 alexnet-dist compare --strategies single,ddp:bf16,split --global-batches 32,128
 alexnet-dist compare --config configs/compare/NAME.yaml   the same from a file
 
-Interrupted, the same command goes on.
+After an interruption the same command continues.
 """
 
 
@@ -24,7 +24,7 @@ def run(flags: Sequence[str]) -> int:
     """
     own, fields = FLAGS.split(flags)
     if own.from_ is not None and fields:
-        raise UsageError("--from", " ".join(fields), "stands alone: it draws the report of a folder again")
+        raise UsageError("--from", " ".join(fields), "takes no other flags: it draws the report of a folder again")
     comparison = load_comparison(fields) if own.from_ is None else stored_comparison(own.from_)
     from alexnet_dist.compare.comparison import compare, print_commands, report_again
 

@@ -41,7 +41,7 @@ def run(flags: Sequence[str]) -> int:
     import shtab
 
     script = shtab.complete(_parser(), own.shell)
-    # For shtab no flag comes behind "--"; behind that of `launch` those of a training run do.
+    # shtab completes no flags after "--", but those of a training run follow that of `launch`.
     print(script.replace('pos_only=1 # "--"', 'pos_only=0 # "--"'))
     return DONE
 
@@ -73,7 +73,7 @@ def _add(parser: argparse.ArgumentParser, flags: Flags[Any]) -> None:
 
 
 def _complete(action: argparse.Action, info: FieldInfo) -> None:
-    """Say what a value may be."""
+    """Set what completes a flag's value."""
     if has_role(info, Role.PATH):
         import shtab
 

@@ -34,7 +34,7 @@ class LaunchFlags(Group):
     node_rank: int = Field(0, ge=0, description="which of them this is, from 0")
     address: str | None = Field(None, description="of node 0, where there are several")
     port: int | None = Field(None, ge=1, le=65_535, description="on node 0; default on one node: a free one")
-    max_restarts: int = Field(0, ge=0, description="how often to go on from the last checkpoint after a fault")
+    max_restarts: int = Field(0, ge=0, description="how often to resume from the last checkpoint after a fault")
     program: bool = Field(False, description="a program follows --, not settings; unsupervised")
     print_command: bool = Field(False, description="show the accelerate launch line and stop")
 

@@ -18,11 +18,12 @@ from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.costs.collectives import sent_by_all_reduce
-from alexnet_dist.costs.layers import LayerRow, check_ranks, layer_rows, totals
+from alexnet_dist.costs.layers import LayerRow, layer_rows, totals
 from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.costs.units import three_digits
 from alexnet_dist.errors import DONE, refusing
 from alexnet_dist.nets.table import Shape, Table
+from alexnet_dist.strategies.parts.cut_check import check_cut
 
 ABOUT = """A net layer by layer: shapes, parameters, operations, and the bytes that cross between its towers.
 
@@ -101,7 +102,7 @@ def _experiment(fields: list[str]) -> Experiment:
 def _report(experiment: Experiment, ranks: int | None) -> Report:
     table = table_of(experiment.net)
     count = table.towers if ranks is None else ranks
-    check_ranks(table, count)
+    check_cut(table, count)
     precision: Precision = registry.precisions[experiment.train.precision]
     return Report(table, count, precision, layer_rows(table, count, precision.compute_bytes))
 

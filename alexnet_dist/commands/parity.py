@@ -100,5 +100,5 @@ def _show(experiment: Experiment, verdicts: Sequence[Verdict], steps: int) -> No
 
 
 COMMAND = commands.register(
-    Command("parity", "hold strategies against one process, tensor by tensor", run, FLAGS, ABOUT)
+    Command("parity", "compare strategies with one process, tensor by tensor", run, FLAGS, ABOUT)
 )

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     from alexnet_dist.scaling.count import Costs
 
-ABOUT = """Count what a step costs beside its arithmetic, by number of ranks, on this machine alone.
+ABOUT = """Count what a step costs beside its arithmetic, by number of ranks, on this machine only.
 
 alexnet-dist scaling --ranks 2,8,64,512 --net.name alexnet_small
 alexnet-dist scaling --strategies fsdp --ranks 8,512 --strategy.shard_ranks 8
 
-The first rank trains really, the others are not there: what it says to them is counted, and
-answered at once. Hops are those that gloo would make; a time marked as computed is hops times
-20 us. strategy is what its sums and exchanges take, control all other messages. A table shows two
-steps with their report. Images are the command's own.
+Only the first rank is real: its messages to the others are counted, and answered at once. Hops
+are those that gloo would make; a time marked as computed is hops times 20 us. "strategy" counts
+the strategy's own collectives, "control" all other messages. A table shows two steps with their
+report. The command uses images of its own.
 """
 WIDTH = 100
 DATA = ("--data.name", "synthetic", "--data.samples", str(2**20))

@@ -31,8 +31,8 @@ def wire_tolerance(ranks: int) -> float:
 
     A ring adds one rank's share after the other and rounds each partial sum. Independent errors add up as the root of
     their number: 0.6 to 0.9 sqrt(N) roundings of the sum for random shares, more where shares partly cancel. A fixed
-    limit would call a right run wrong with many ranks. From some hundred ranks on, shares that are all alike become too
-    small for the sum to take: then the run is wrong, and is called so.
+    limit would reject correct runs with many ranks. From some hundred ranks on, equal shares become too small to change
+    the sum: then the run is wrong, and is rejected.
     """
     return MOST_ROUNDING * BF16_ROUNDING * math.sqrt(ranks)
 
@@ -107,7 +107,7 @@ class ParityChecker:
     def _measure(
         self, wanted: Mapping[Key, Sequence[TraceRequest]], ranks: int, name: str
     ) -> dict[Key, list[Path] | str]:
-        """Trace the requests of all keys in one launch; if it fails, each key's alone, to find which of them failed.
+        """Trace the requests of all keys in one launch; if it fails, each key's by itself, to find which one failed.
 
         Returns:
             By key, the files of its requests, or the reason why there are none.

@@ -1,6 +1,6 @@
 """The columns of compare's tables: each is one entry, added here or by a plugin.
 
-They stand in the order in which they are registered; a plugin's come last.
+They are shown in the order in which they are registered; a plugin's come last.
 """
 
 from __future__ import annotations

@@ -10,11 +10,9 @@ from alexnet_dist.compare.report import HTML, command_of, report_of, write_repor
 from alexnet_dist.compare.runner import carry_out, locked_folder
 from alexnet_dist.compare.tables import notes, print_tables
 from alexnet_dist.compare.tracking import log_comparison
-from alexnet_dist.errors import DONE, FAILED
+from alexnet_dist.errors import DONE, FAILED, INTERRUPTED
 from alexnet_dist.telemetry.hardware import load_warnings
 from alexnet_dist.telemetry.trackers import check_trackers
-
-INTERRUPTED = 130  # as shells count: 128 and SIGINT
 
 
 def compare(comparison: Comparison) -> int:

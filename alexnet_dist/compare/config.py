@@ -38,14 +38,14 @@ class CompareConfig(Group):
     rounds: int = Field(3, ge=1, le=1000, description="times that all cases run, in alternating order")
     steps: int = Field(10, ge=2, le=100_000, description="measured steps of each run, at least")
     seconds: float = Field(
-        5.0, ge=0, le=86_400, description="a case whose steps last for less takes more of them; 0: no more than steps"
+        5.0, ge=0, le=86_400, description="a case whose steps take less time than this takes more of them; 0: never"
     )
     warm_up: int = Field(3, ge=2, le=100_000, description="steps before them; DDP sets up its buckets in the first two")
     control_rounds: int = Field(
         1, ge=0, le=1000, description="rounds in which each case also runs without communication, to see its cost"
     )
     noise: float = Field(0.02, ge=0, lt=1, description="a smaller difference is called a tie")
-    peak: bool = Field(True, description="on CPUs, also measure the rate of matrix products, which MFU is held against")
+    peak: bool = Field(True, description="on CPUs, also measure the rate of matrix products, the peak for MFU")
     timeout: float = Field(3600.0, gt=0, le=1e6, description="seconds after which a run has failed")
     start_with: str | None = Field(
         None,
@@ -111,7 +111,7 @@ def store_settings(comparison: Comparison) -> None:
 
 
 def is_comparison(folder: Path) -> bool:
-    """Whether a comparison was carried out there. Settings alone do not say so: users write such files, too."""
+    """Whether a comparison was run there. A settings file is no proof: users write such files, too."""
     try:
         return (folder / SETTINGS).read_text(errors="replace").startswith(MARK)
     except OSError:

@@ -22,7 +22,7 @@ _SPENT_ON = {
 
 @dataclass(frozen=True)
 class PairwiseResult:
-    """The fastest row of a group against another row of it.
+    """The fastest row of a group compared with another row of it.
 
     Attributes:
         batch: of both, as the comparison lists it.

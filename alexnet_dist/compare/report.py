@@ -39,7 +39,7 @@ class Report:
         pairwise: which case is faster, group by group.
         summary: the same in one sentence.
         links: how fast the ranks of the largest case reach each other.
-        facts: what one must know to repeat the comparison: hardware, versions, settings, seed.
+        facts: what is needed to repeat the comparison: hardware, versions, settings, seed.
     """
 
     comparison: Comparison
@@ -60,7 +60,7 @@ class Report:
 
 
 def report_of(comparison: Comparison, cases: Sequence[Case]) -> Report:
-    """What the runs recorded comes to."""
+    """The report of what the runs recorded."""
     rows = rows_of(comparison, cases)
     pairwise = pairwise_results(rows, comparison.compare.noise)
     links = read_links(comparison, max(case.ranks for case in cases if case.error is None))

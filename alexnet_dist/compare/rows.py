@@ -67,7 +67,7 @@ class Figures:
 
     @property
     def disturbed(self) -> bool:
-        """Whether the efficiency is more than devices give: something else was measured, too."""
+        """Whether the efficiency is higher than devices can give: another program disturbed the measurement."""
         return self.efficiency is not None and self.efficiency > MOST_EFFICIENCY
 
 

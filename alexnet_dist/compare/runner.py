@@ -1,4 +1,4 @@
-"""Carries a comparison out: parity first, then every run that is not there yet, then what the machine can do."""
+"""Runs a comparison: parity first, then every run that is missing, then measurements of the machine."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ def locked_folder(comparison: Comparison) -> Iterator[None]:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something else than a comparison: its files might be overwritten."""
+    """Refuse a folder that holds anything but a comparison: its files might be overwritten."""
     with refusing("--dir", folder, "is not a folder that can be read"):
         found = {name for name in names_in(folder) if name != LOCK or (folder / LOCK).stat().st_size}
     if found and not is_comparison(folder):

@@ -1,6 +1,6 @@
 """Estimates with bootstrap intervals: rounds are drawn with replacement, then steps within each round.
 
-Steps of one run share what befell that run; drawing steps alone would make the intervals too narrow.
+Steps of one run share what happened during it; drawing only steps would make the intervals too narrow.
 """
 
 import math
@@ -77,9 +77,9 @@ def throughput_estimate(timings: Timings) -> Estimate:
 def throughput_ratio(numerator: Timings, denominator: Timings) -> Estimate:
     """The ratio of two cases' images per second: the quotient of the two that are reported.
 
-    Both resamples use the same rounds, because rounds pair the cases: what the machine did in one befell both. A ratio
-    of median steps would hide slow steps that only one of the two causes; here they count, and a chance hiccup shows as
-    a wide interval.
+    Both resamples use the same rounds, because rounds pair the cases: what the machine did in one affected both. A
+    ratio of median steps would hide slow steps that only one of the two causes; here they count, and an accidental
+    hiccup shows as a wide interval.
     """
     count = min(len(numerator.step_seconds), len(denominator.step_seconds))
     over, under, picks = numerator.first_rounds(count), denominator.first_rounds(count), _draw_rounds(count)
@@ -88,12 +88,12 @@ def throughput_ratio(numerator: Timings, denominator: Timings) -> Estimate:
 
 
 def margin_of_ratio(cases: Sequence[StepSeconds], rounds: int) -> float:
-    """Half the width of the interval that drift between rounds alone gives a ratio of two cases.
+    """Half the width of the interval of a ratio of two cases that is due to drift between rounds.
 
-    Two or three rounds of one pair tell little about how the machine drifts, and a bootstrap over them underestimates
-    it. But all cases ran on that machine: the residuals of their rounds, after each case's and each round's own level
-    is taken away, are pooled, and Student's t allows for how few there are. Levels are median steps: a hiccup in one
-    case must not widen the intervals of all others.
+    Two or three rounds of one pair say little about how the machine drifts, and a bootstrap over them underestimates
+    it. But all cases ran on that machine: the residuals of their rounds, after subtracting each case's and each round's
+    own level, are pooled, and Student's t allows for how few there are. Levels are median steps: a hiccup in one case
+    must not widen the intervals of all others.
 
     Args:
         cases: seconds of the steps of every case.

@@ -104,7 +104,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
 
 
 def print_tables(title: str, tables: Sequence[TextTable], lines: Sequence[str]) -> None:
-    """Print to the console; elsewhere than on a terminal, as wide as the tables need, at least 100 columns."""
+    """Print to the console; where that is no terminal, as wide as the tables need, at least 100 columns."""
     drawn = [_draw(table, f"{title}\n{table.title}" if table is tables[0] else table.title) for table in tables]
     console = Console()
     if not console.is_terminal:

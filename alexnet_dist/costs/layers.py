@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import prod
 
 from alexnet_dist.costs.collectives import sent_once
-from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Conv, Exchange, Flatten, Linear, Norm, Pool, Shape, ShapedLayer, Table
 
 
@@ -48,22 +47,6 @@ class Totals:
     activations: int
     bytes_forward: int
     bytes_backward: int
-
-
-def check_ranks(table: Table, ranks: int) -> None:
-    """
-    Raises:
-        UsageError: the net cannot be cut over that many ranks.
-    """
-    if table.towers > 1 and table.towers % ranks:
-        raise UsageError("--ranks", ranks, f"the {table.towers} towers cannot be shared evenly: use a divisor of that")
-    if table.towers == 1 < ranks and any(isinstance(layer, Norm) for layer in table.layers):
-        raise UsageError("net.norm", "true", "a tower with a norm cannot be cut: set net.norm false or net.towers 2")
-    for shaped in table.shaped_layers:
-        if shaped.weight and shaped.outputs[0] % ranks:
-            raise UsageError(
-                "--ranks", ranks, f"{shaped.layer.name} has {shaped.outputs[0]} outputs: use a divisor of that"
-            )
 
 
 def layer_rows(table: Table, ranks: int, itemsize: int) -> list[LayerRow]:

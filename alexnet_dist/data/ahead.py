@@ -1,4 +1,4 @@
-"""Work done by threads ahead of the one who needs it."""
+"""Work done by threads ahead of its consumer."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

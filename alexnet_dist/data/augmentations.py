@@ -33,8 +33,8 @@ class Augmentation:
         name: in settings.
         augmenter: dotted path of its `Augmenter`.
         unused: fields of `data` that have no effect.
-        needs_statistics: whether it wants those of the training images.
-        warnings: what settings leave without effect on images of a height and width, one line each.
+        needs_statistics: whether it needs those of the training images.
+        warnings: settings without effect on images of a height and width, one line each.
     """
 
     name: str

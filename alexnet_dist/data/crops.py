@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from alexnet_dist.data.dataset import on_device
 
-# Of ten-view testing: the shares of the free height and width that lie above and to the left of a square.
+# The squares of ten-view testing: the shares of the free height and width above and to the left of each.
 PLACES = {
     "top left": (0.0, 0.0),
     "top right": (0.0, 1.0),
@@ -57,7 +57,7 @@ def gathered_squares(images: Tensor, size: int, top: Tensor, left: Tensor) -> Te
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
-    """Images, of which some are mirrored; on a CPU the given ones are.
+    """Mirror some of the images; on a CPU in place.
 
     Args:
         which: bool (rows,), on the images' device.
@@ -70,7 +70,7 @@ def mirrored(images: Tensor, which: Tensor) -> Tensor:
 
 
 def _channels_last(images: Tensor, height: int, width: int) -> Tensor:
-    """Room for as many images of another size."""
+    """Uninitialised memory for as many images of another size."""
     shape = (*images.shape[:2], height, width)
     return torch.empty(shape, dtype=images.dtype, device=images.device, memory_format=torch.channels_last)
 

@@ -25,7 +25,7 @@ UNREAD = -1
 
 
 class Samples(ABC):
-    """One part of a data set: images and labels by sample number, wherever they lie."""
+    """One part of a data set: images and labels by sample number, wherever they are stored."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -48,7 +48,7 @@ class Samples(ABC):
     def statistics(self) -> Statistics:
         """Mean image and covariance of the colours, from at most 10,000 evenly spread images, which this call reads.
 
-        A data set that has those of all its images at hand gives them instead.
+        A data set that knows those of all its images returns them instead.
         """
         from alexnet_dist.data.statistics import measure
 
@@ -108,7 +108,7 @@ class SquareSamples(Samples):
 @final
 @dataclass(frozen=True)
 class InMemory(Samples):
-    """Samples that lie in memory as one tensor, on the CPU or on a GPU.
+    """Samples held in memory as one tensor, on the CPU or on a GPU.
 
     Attributes:
         pixels: uint8 (samples, channels, height, width).
@@ -182,7 +182,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def facts(self, settings: DataConfig) -> Facts:
-        """What is known without torch; reads at most a list of classes, and leaves open what lies in missing files."""
+        """What is known without torch; reads at most a list of classes. What missing files would say is None."""
 
     @abstractmethod
     def check(self, settings: DataConfig) -> str | None:

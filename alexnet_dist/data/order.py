@@ -78,7 +78,7 @@ class Order:
         return self._permutation[first + rows.start : first + rows.stop]
 
     def fingerprint(self, ids: Tensor) -> int:
-        """As the function of this name, of samples in the training set; looked up, since every step asks."""
+        """As the function of this name, for samples in the training set; from a table, since every step needs it."""
         return int(self._hashes[ids].sum())
 
     def rows(self, step: int, shards: int, shard: int, accumulate: int) -> list[Rows]:

@@ -1,4 +1,4 @@
-"""From uint8 images to a net's input: whole batches are cut, resized and normalised on the device where they lie."""
+"""From uint8 images to a net's input: whole batches are cut, resized and normalised on their own device."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

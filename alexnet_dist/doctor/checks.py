@@ -56,7 +56,7 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
 
 
 def _check_start(experiment: Experiment, say: Callable[[str], None]) -> None:
-    """Find the place where training would start, as it does itself, and give the run's folder up again."""
+    """Find where training would start, as training does, and give the run's folder up again."""
     start = RunStart(experiment, say)
     try:
         start.find()
@@ -122,7 +122,7 @@ def _run_folder(experiment: Experiment) -> Iterator[UsageError]:
             "run.dir",
             folder,
             f"the disk is nearly full: {free / 1e9:.2f} GB free, {need / 1e9:.2f} GB needed for logs and "
-            f"{CHECKPOINTS} checkpoints: make room, or choose another",
+            f"{CHECKPOINTS} checkpoints: free some space, or choose another",
         )
 
 
@@ -142,7 +142,7 @@ def _duplicates(ranks: Sequence[RankFacts]) -> Iterator[UsageError]:
             yield UsageError(
                 "RANK",
                 f"{rank} is there {times} times, on {hosts}",
-                "each node must be told its own number: single quotes round $SLURM_NODEID in srun bash -c '…'",
+                "each node must get its own number: single quotes around $SLURM_NODEID in srun bash -c '…'",
             )
 
 
@@ -168,5 +168,5 @@ def _shared_gpus(ranks: Sequence[RankFacts]) -> Iterator[UsageError]:
 
 
 def world_notes(ranks: Sequence[RankFacts]) -> list[str]:
-    """What a user should know of the ranks taken together, one line each."""
+    """What a user should know about the ranks taken together, one line each."""
     return device_warnings([facts.device.partition(" ")[2] for facts in ranks])

@@ -1,4 +1,4 @@
-"""What a rank knows of itself before it communicates."""
+"""What a rank knows about itself before it communicates."""
 
 import os
 import platform

@@ -20,7 +20,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def ask(self, check: Callable[[], object]) -> None:
-        """Make a check that raises UsageError; what was found already is not found again."""
+        """Call a check that raises UsageError, and add what it finds unless that is there already."""
         try:
             check()
         except UsageError as error:

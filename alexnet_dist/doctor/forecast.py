@@ -1,4 +1,4 @@
-"""An experiment on ranks that are not here: what training would refuse, and what a rank would hold."""
+"""An experiment on ranks that do not exist here: what training would refuse, and what a rank would hold."""
 
 import os
 
@@ -16,7 +16,7 @@ NOT_CHECKED = "the ranks' devices, data, run folder and links: run the doctor on
 
 
 def forecast(experiment: Experiment, ranks: int) -> int:
-    """Check an experiment for a world that is not there, and print what follows.
+    """Check an experiment for a number of ranks without starting any, and print the costs.
 
     Args:
         experiment: unresolved.
@@ -39,8 +39,8 @@ def forecast(experiment: Experiment, ranks: int) -> int:
 
 
 def _devices(experiment: Experiment, found: Findings) -> str:
-    """What is assumed of the devices; where they are CPUs, the precision is checked."""
-    import torch  # takes seconds, and a slip in a field is answered before
+    """What is assumed about the devices; where they are CPUs, the precision is checked."""
+    import torch  # takes seconds; a mistake in a field is reported before
 
     precision: Precision = registry.precisions[experiment.train.precision]
     cpu = torch.device("cpu")

@@ -20,7 +20,7 @@ Collective = Callable[[Tensor, dist.ProcessGroup], None]
 
 @dataclass(frozen=True)
 class Link:
-    """A collective over groups of ranks that lie in a certain place.
+    """A collective over groups of ranks: within nodes, between them, or over all.
 
     Attributes:
         what, where: names.
@@ -34,7 +34,7 @@ class Link:
 
 @dataclass(frozen=True)
 class LinkSpeed:
-    """What was measured of a link, in its slowest group.
+    """The measured speed of a link, in its slowest group.
 
     Attributes:
         latency: seconds of a call with next to no data.

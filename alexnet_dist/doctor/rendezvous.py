@@ -61,7 +61,7 @@ class Rendezvous:
         ]
 
     def close(self) -> None:
-        """End together, the first rank last: it holds the store, and srun ends all ranks after the first one's end."""
+        """End together, the first rank last: it hosts the store, and srun ends all ranks once one has ended."""
         if self._facts.rank == 0:
             self.store.set("reported", "yes")
         else:
@@ -111,7 +111,7 @@ def _connect(facts: RankFacts) -> Store:
     try:
         store = answer.get(timeout=TIMEOUT.seconds + 1)
     except Empty:
-        store = TimeoutError("whoever listens there does not answer")
+        store = TimeoutError("something listens there but does not answer")
     if isinstance(store, Exception):
         raise UsageError(
             "MASTER_ADDR",

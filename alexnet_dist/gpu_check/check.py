@@ -15,11 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from alexnet_dist.gpu_check.lines import LINES, Line
-from alexnet_dist.gpu_check.worker import WHERE
+from alexnet_dist.gpu_check.worker import FAILED, WHERE
 from alexnet_dist.telemetry.run_files import write_json
 
 WIDTH = 100
-FAILED = "failed"
 
 
 def run_lines(
@@ -29,7 +28,7 @@ def run_lines(
 
     Args:
         device: "cuda:0", or "cpu" in tests.
-        say: is told of each line before it starts.
+        say: called with each line's name before it starts.
 
     Returns:
         Each line's name, result, seconds, figures, and where it failed, reason and traceback.
@@ -56,7 +55,7 @@ def run_lines(
 def _follow(
     worker: "subprocess.Popen[str]", lines: Sequence[Line], before: int, output: Path, say: Callable[[str], None]
 ) -> bool:
-    """Wait until a worker has done its lines, has ended, or takes too long for one, which is True."""
+    """Wait until a worker has done its lines or has ended. True where one takes too long."""
     for number, line in enumerate(lines, start=before + 1):
         say(line.name)
         deadline = time.monotonic() + line.limit

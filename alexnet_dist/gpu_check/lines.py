@@ -27,7 +27,7 @@ LINES = (
     Line("speed", "alexnet_2012 in bf16 by batch, with and without norm", 45, f"{_STEPS}:speed"),
     Line("kernels", "where a step's time goes", 20, f"{_STEPS}:kernels"),
     Line("convolutions", "grouped, and as two dense halves", 10, f"{_STEPS}:convolutions"),
-    Line("checkpoint", "pinned copies hold training up for less", 15, f"{_DEVICE}:checkpoint"),
+    Line("checkpoint", "pinned copies block training for less time", 15, f"{_DEVICE}:checkpoint"),
     Line("training", "a run, its evaluation, and the run resumed", 70, f"{_RANKS}:training"),
     Line("two ranks, gloo", "fp32 gradients within 1e-5 of one process", 90, f"{_RANKS}:over_gloo"),
     Line("two ranks, NCCL", "the same; may be impossible on one GPU", 45, f"{_RANKS}:over_nccl"),

@@ -72,7 +72,7 @@ def precisions(setup: Setup) -> Figures:
 
 
 def no_waiting(setup: Setup) -> Figures:
-    """Steps in which torch refuses whatever waits for the device."""
+    """Steps during which torch refuses every operation that waits for the device."""
     steps = 5
     with trained(setup, "--train.clip_norm", "1", "--train.global_batch", "32") as run:
         if setup.on_gpu:
@@ -88,7 +88,7 @@ def no_waiting(setup: Setup) -> Figures:
 
 
 def checkpoint(setup: Setup) -> Figures:
-    """Seconds that copying a state holds training up: into pageable memory, and as checkpoints do."""
+    """Seconds for which copying a state blocks training: into pageable memory, and as checkpoints do."""
     values = 1 << (16 if setup.small else 26)
     state = {f"part {part}": torch.randn(values, device=setup.device) for part in range(3)}
     copies = HostCopies()

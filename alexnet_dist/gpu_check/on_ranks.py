@@ -119,7 +119,7 @@ def _parities(groups: Sequence[Sequence[str]]) -> Figures:
         groups: strategies that one launch of two ranks traces.
 
     Raises:
-        RunFailed: the ranks of a group failed; what the others found is told, too.
+        RunFailed: the ranks of a group failed; the message also has what the others found.
         Wrong: a strategy is not the same training.
     """
     found, failed = dict[str, object](), list[str]()

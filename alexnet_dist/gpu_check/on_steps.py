@@ -35,8 +35,8 @@ def speed(setup: Setup) -> Figures:
                 steps = run.meter.flush()
             rate = images_per_second([step.samples for step in steps], [step.seconds for step in steps])
             mfu = model_flops_utilisation(rate * training_operations(table), [device_name(setup.device)], "bf16")
-            told = f"{rate:,.0f} images/s" + (f", MFU {mfu:.1%}" if mfu is not None else "")
-            found[f"batch {batch}{'' if norm == 'true' else ', no norm'}"] = told
+            shown = f"{rate:,.0f} images/s" + (f", MFU {mfu:.1%}" if mfu is not None else "")
+            found[f"batch {batch}{'' if norm == 'true' else ', no norm'}"] = shown
     return found
 
 

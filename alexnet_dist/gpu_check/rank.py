@@ -1,4 +1,4 @@
-"""A rank that parity traces; where ranks share a GPU over NCCL, which refuses two of one host, each is a host."""
+"""A rank that parity traces; where ranks share a GPU, each looks like a host: NCCL refuses two ranks of one host."""
 
 import os
 import sys

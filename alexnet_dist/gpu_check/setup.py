@@ -1,4 +1,4 @@
-"""What every line of the check is given."""
+"""What every line of the check gets, and how it reports a problem."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Figures = Mapping[str, object]
 
 
 class NotPossible(Exception):
-    """This machine cannot do what a line tries, which is no fault."""
+    """This machine cannot do what a line tries, which is no failure."""
 
 
 class Wrong(Exception):
@@ -19,7 +19,7 @@ class Wrong(Exception):
 @dataclass(frozen=True)
 class Setup:
     """Attributes:
-    device: that is checked.
+    device: the one that is checked.
     small: a short form, for tests on a CPU.
     """
 

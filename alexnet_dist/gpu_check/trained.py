@@ -34,7 +34,7 @@ class Trained:
 
 @contextmanager
 def trained(setup: Setup, *flags: str) -> Iterator[Trained]:
-    """A run of one process that has warmed up, and whose meter holds no step."""
+    """A run of one process after its warm-up, whose meter holds no step."""
     given = load([*setup.net, "--strategy.name", "single", "--train.epochs", str(MOST_STEPS), *flags])
     experiment, accelerator, world = init_ranks(given)
     try:
@@ -45,5 +45,5 @@ def trained(setup: Setup, *flags: str) -> Iterator[Trained]:
         run.take(WARM_UP)
         run.meter.flush()
         yield run
-    finally:  # the lines behind one that fails train in this process, too
+    finally:  # later lines train in this process, too
         shut_down(accelerator)

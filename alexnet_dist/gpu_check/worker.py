@@ -1,7 +1,7 @@
 """Runs lines of the check in one process: python -m alexnet_dist.gpu_check.worker DEVICE FORM OUTPUT NAME…
 
-Appends a JSON object a line to OUTPUT. Ends at the first line that fails: a GPU's error may spoil those after it.
-Told by a signal, prints where it is.
+Appends a JSON object a line to OUTPUT. Ends at the first line that fails: a GPU's error may affect those after it. On
+SIGUSR1, prints where it is.
 """
 
 import faulthandler

@@ -1,6 +1,6 @@
-"""Starts ranks and says how they ended. Knows nothing of what they compute.
+"""Starts ranks and reports how they ended. Knows nothing about what they compute.
 
-line: the command line that starts ranks. processes: starts ranks and waits for them. supervisor: of `alexnet-dist
-launch`, which passes signals on and restarts; it and the ranks talk through control_folder. environment, slurm: what
-the environment says about launchers. exit_status: how a rank ends.
+launch_line: the command line that starts ranks. processes: starts ranks and waits for them. supervisor: of
+`alexnet-dist launch`, which passes signals on and restarts; it and the ranks communicate through control_folder.
+environment, slurm: what the environment says about launchers. exit_status: how a rank ends.
 """

@@ -1,4 +1,4 @@
-"""The folder through which `alexnet-dist launch` and its ranks talk.
+"""The folder through which `alexnet-dist launch` and its ranks communicate.
 
 Signals to `accelerate launch` do not reach its workers, and it turns each of their exit codes into 1. So the supervisor
 requests a stop by a file, and each rank leaves a file that says how it ended.
@@ -82,6 +82,6 @@ def write_run(rank: int, folder: Path) -> None:
 
 
 def read_run(control: Path) -> Path | None:
-    """The run's folder; None where no rank has told it."""
-    told = next(control.glob("run-*.json"), None)
-    return None if told is None else Path(json.loads(told.read_text())["folder"])
+    """The run's folder; None where no rank has reported it."""
+    reported = next(control.glob("run-*.json"), None)
+    return None if reported is None else Path(json.loads(reported.read_text())["folder"])

@@ -23,14 +23,14 @@ _SOURCE = "a flag of accelerate launch or your own `accelerate config` file says
 
 
 def enter_world(environment: MutableMapping[str, str]) -> LaunchedRank:
-    """This process as its launcher or srun describes it; what every program that runs on ranks asks first.
+    """This process as its launcher or srun describes it; every program that runs on ranks calls this first.
 
     Args:
         environment: read; a task of srun gets the variables that a launcher would set.
 
     Raises:
-        UsageError: several processes know nothing of each other, or cannot reach each other, a variable makes no
-            sense, or too few threads can be started.
+        UsageError: several processes would not find or reach each other, a variable makes no sense, or too few threads
+            can be started.
     """
     set_ranks_from_srun(environment)
     refuse_separate_launchers(environment)

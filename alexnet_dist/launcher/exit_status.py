@@ -31,19 +31,19 @@ from alexnet_dist.telemetry.run_files import EXIT, is_free, write_exit
 
 # Parts of the errors that collectives raise when another rank is gone.
 _LOST_PEER = ("gloo/transport", "pair closure", "NCCL error", "ProcessGroupNCCL", "Broken pipe", "Connection reset")
-# A launcher ends all ranks as soon as one has ended. So a rank that only lost another one waits before it ends, and one
-# that knows no more than the first rank waits for that one's message.
+# A launcher ends all ranks as soon as one has ended. So a rank that only lost another one waits before it ends, and a
+# rank with the same reason as the first rank waits until that one has printed it.
 LOST_PEER_WAIT_SECONDS = 3.0
 FIRST_RANK_WAIT_SECONDS = 10.0
 END_SECONDS = 10
 
 
 class ExitStatus:
-    """What is known of a run when it ends.
+    """What is known about a run when it ends.
 
     Attributes:
         folder: of the run, for exit.json; None where there is no run.
-        owned: whether the folder is this run's own by now; before that, a free one alone gets an exit.json.
+        owned: whether the folder is this run's own by now; before that, only a free folder gets an exit.json.
         release: gives the folder up, when everything is written.
         where: what this rank is doing, in words.
         last_collective: names the collective that this rank began last.
@@ -69,7 +69,7 @@ class ExitStatus:
         write_run(_rank(), folder)
 
     def write(self, code: int, reason: str) -> OSError | None:
-        """Write exit.json: the first rank always; another only that it crashed, which the first cannot know.
+        """Write exit.json: the first rank always; another rank only if it crashed, which the first cannot know.
 
         Returns:
             Why it could not be written, or None.
@@ -147,7 +147,7 @@ def _write_elastic_error(text: str) -> None:
 
 
 def _crashed(error: Exception, status: ExitStatus) -> int:
-    """This rank fails alone; the launcher ends the others."""
+    """Only this rank fails; the launcher ends the others."""
     lost_peer = not isinstance(error, OSError) and any(part in str(error) for part in _LOST_PEER)
     asked_for = out_of_memory(error)
     if asked_for is not None:
@@ -185,7 +185,7 @@ def _end_soon() -> None:
 
 
 def _wait_to_be_ended(seconds: float) -> None:
-    """Leave the launcher time to end this rank, which it does by SIGTERM and without a word."""
+    """Give the launcher time to end this rank, which it does by SIGTERM, silently."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(seconds)
 

@@ -1,6 +1,6 @@
-"""`accelerate launch` that records which rank failed first, and leaves it to the supervisor to print why.
+"""`accelerate launch` that records which rank failed first; the supervisor prints why.
 
-Where a rank has failed, the others, one of which may hang, are killed after 10 seconds, not 30 as torch's agent would.
+Once a rank has failed, the others, of which one may hang, are killed after 10 seconds, not 30 as by torch's agent.
 
     python -m alexnet_dist.launcher.first_failure [flags of accelerate launch]
 

@@ -1,4 +1,4 @@
-"""Which errors mean that memory did not suffice, and what was asked for."""
+"""Recognises errors that mean a lack of memory, and says what was asked for."""
 
 import errno
 import re

@@ -1,4 +1,4 @@
-"""A log for each rank, logs/rank-N.log in the run's folder: what the console is spared. Imports nothing heavy.
+"""A log for each rank, logs/rank-N.log in the run's folder: output kept off the console. Imports nothing heavy.
 
 The first rank has the console. What the others and their libraries print goes to their logs, and so does the trace of
 any rank that fails. Only why a run ended is printed by whichever rank knows it.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from alexnet_dist.telemetry.run_files import LOGS
 
-_console: int | None = None  # where stderr led to before it led to the log
+_console: int | None = None  # the original stderr, once stderr goes to the log
 
 
 def log_path(folder: Path, rank: int) -> Path:

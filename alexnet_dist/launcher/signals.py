@@ -15,9 +15,9 @@ def stop_signals() -> tuple[signal.Signals, ...]:
 class StopRequests:
     """The requests that came as signals: the first one asks to save and stop, a later one to end at once.
 
-    Of two in the same second the later one counts for nothing: `timeout` signals a program, and then the group of
-    processes that it is in. Nor does SIGHUP ask again: when a terminal closes, the shell and the kernel send one each,
-    even if a Ctrl-C has already told the run to stop.
+    Of two in the same second the later one is ignored: `timeout` signals a program and then its process group. Nor does
+    SIGHUP ask again: when a terminal closes, the shell and the kernel send one each, even if a Ctrl-C has already asked
+    the run to stop.
 
     Attributes:
         came: whether there was one.

@@ -55,7 +55,7 @@ def allocation_warnings(environment: Mapping[str, str]) -> list[str]:
 
 
 def refuse_separate_launchers(environment: Mapping[str, str]) -> None:
-    """Refuse launchers in an srun step that do not know of each other: each would start a run of its own.
+    """Refuse launchers in an srun step that do not know about each other: each would start a run of its own.
 
     Raises:
         UsageError: with the remedy.

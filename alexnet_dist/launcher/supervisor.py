@@ -48,7 +48,7 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
 
     Args:
         ranks, program, port, nodes: as of `launch_line`.
-        max_restarts: how many faults are answered by a restart; the next one is final.
+        max_restarts: how many faults are followed by a restart; one more ends the run.
 
     Returns:
         The program's own exit code.
@@ -74,12 +74,12 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
 
 
 def write_down(outcome: Outcome, folder: Path | None, reports: Mapping[int, RankReport], launcher_id: str) -> None:
-    """Give a run's exit.json the reason that is printed, which ranks that failed together cannot agree on.
+    """Write the printed reason to a run's exit.json: ranks that fail together cannot agree on one.
 
-    One by a rank of another machine stays. Where there is none, its ranks were killed.
+    An exit.json by a rank of another machine is kept. A missing one means that the ranks were killed.
 
     Args:
-        folder: of the run; None where ranks did not come so far.
+        folder: of the run; None where no rank got that far.
         reports: of this machine's ranks.
         launcher_id: of these ranks' supervisor, as launcher.json has it.
     """
@@ -108,7 +108,7 @@ class Attempt:
         line: starts them.
         ranks: how many it starts on this machine.
         node_rank: which machine this is.
-        folder: through which it and the ranks talk; is created.
+        folder: the control folder; is created.
     """
 
     def __init__(self, line: Sequence[str], ranks: int, node_rank: int, folder: Path) -> None:
@@ -150,12 +150,12 @@ class Attempt:
         return outcome
 
     def run_folder(self) -> Path | None:
-        """Of the run, where the ranks came so far."""
+        """The run's folder; None where no rank got that far."""
         return read_run(self._folder)
 
     @property
     def stop_requested(self) -> bool:
-        """By a signal."""
+        """Whether a signal requested a stop."""
         return self._requests.came
 
     def reports(self) -> dict[int, RankReport]:
@@ -202,11 +202,11 @@ def outcome_of(
 
 
 def _failure(silent: Sequence[int], lost: str, first_failure: FirstFailure | None, launcher_code: int) -> str:
-    """Why ranks failed, where none of them has a cause of its own to report.
+    """Why ranks failed, where none of them reports a cause of its own.
 
     Args:
         silent: ranks without a report.
-        lost: what those report that lost another rank.
+        lost: the reports of those that lost another rank.
     """
     if first_failure is not None and first_failure.rank in silent:
         cause = f"rank {first_failure.rank} {_death(first_failure.exitcode)}"

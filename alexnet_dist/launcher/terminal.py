@@ -30,9 +30,9 @@ class _LosableFile(io.FileIO):
 
 
 def survive_lost_output() -> None:
-    """Make stdout and stderr of this process never fail, whatever becomes of what they lead to."""
+    """Make writing to stdout and stderr of this process never fail, whatever happens to their targets."""
     while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass  # else the next file that is opened takes a closed one's number, and our lines
+        pass  # else the next file opened gets a closed stream's descriptor, and our lines
     os.close(free)
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is getattr(sys, f"__{name}__"):  # else a caller takes the output
@@ -40,7 +40,7 @@ def survive_lost_output() -> None:
 
 
 def survive_empty_size(environment: MutableMapping[str, str]) -> None:
-    """Forget COLUMNS and LINES where they are 0, as some terminals and CI systems say: nothing would be shown."""
+    """Unset COLUMNS and LINES where they are 0, as in some terminals and CI systems: nothing would be shown."""
     for name in ("COLUMNS", "LINES"):
         if name in environment and not environment[name].strip("0"):
             del environment[name]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TrainingTrace:
-    """What a few steps of training left behind.
+    """What a few steps of training produced.
 
     Attributes:
         losses: of every step.
@@ -34,7 +34,7 @@ class TrainingTrace:
 
 @dataclass(frozen=True)
 class Differences:
-    """How far one trace lies from another.
+    """How far one trace is from another.
 
     Attributes:
         by_kind: ||a - b|| / ||b||, by kind ("loss", "gradient", "weight"), then by step or tensor name.
@@ -46,7 +46,7 @@ class Differences:
 
 
 def differences(trace: TrainingTrace, reference: TrainingTrace) -> Differences:
-    """Hold a trace against a reference, tensor by tensor.
+    """Compare a trace with a reference, tensor by tensor.
 
     Raises:
         RuntimeError: a gradient of the reference is zero, so the comparison would be empty.

@@ -49,7 +49,7 @@ def main(requests_file: str) -> int:
     def serve_all(_: ExitStatus) -> None:
         for request in requests:
             experiment, accelerator, world = init_ranks(load(request["flags"]))
-            gc.freeze()  # `shut_down` collects garbage after each request: spare it all that is older
+            gc.freeze()  # `shut_down` collects garbage after each request: exclude older objects
             trace = trace_training(experiment, request["steps"], accelerator, world)
             shut_down(accelerator)
             if world.rank == 0:

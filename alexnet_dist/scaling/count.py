@@ -47,7 +47,7 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class Collectives:
-    """What a rank's collectives come to.
+    """A rank's collectives, added up.
 
     Attributes:
         calls: of a collective.
@@ -134,7 +134,7 @@ class _Moment:
 
 
 class _Observer(ExitStatus):
-    """Is told what the run does next, and notes what was counted up to there.
+    """Records the counters whenever the run reports what it does next.
 
     Args:
         run_dir: the run's folder.
@@ -169,7 +169,7 @@ class _Observer(ExitStatus):
             self.lines.start()
 
     def make(self, experiment: Experiment, accelerator: Accelerator, world: World, resumes: bool) -> Components:
-        """As `build`, but the samples of the ranks that are not there may be missing."""
+        """As `build`, but the samples of the simulated ranks may be missing."""
         self.components = made = assemble(experiment, accelerator, world, self.rng, resumes)
         with suppress(RuntimeError):
             check_samples(world, made.engine.samples, made.micro_batches(0, 1), made.order)

@@ -1,4 +1,4 @@
-"""Counts an experiment on several numbers of ranks, each in a process of its own: process groups are the process's."""
+"""Counts an experiment on several numbers of ranks, each in a new process: a process has one world of ranks."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor

@@ -35,7 +35,7 @@ class PlainImages(DataSet):
         return Facts(classes=None, channels=None)
 
     def check(self, settings: DataConfig) -> None:
-        """There is nothing to miss."""
+        """Nothing can be missing."""
 
     def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
         return Parts(*[_Plain(settings.samples, table)] * 2)

@@ -1,6 +1,6 @@
-"""Messages along the tree of the ranks where only the first rank is there: counted, and answered in the others' name.
+"""Messages along the tree of the ranks where only the first rank is real: counted, and answered for the others.
 
-Torch's fake groups answer a receive with whatever lies in memory.
+torch's fake groups answer a receive with uninitialised memory.
 """
 
 import pickle
@@ -32,7 +32,7 @@ class TreeMessages:
     children: int = 0
 
     def pass_level(self, children: int, value: object) -> None:
-        """Count a value's pass up or down."""
+        """Count one value's way up or down the tree."""
         self.calls += children > 0
         self.hops += children  # a binomial tree's root has as many as there are levels
         self.messages += 2 * children

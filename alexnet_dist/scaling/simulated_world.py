@@ -1,7 +1,7 @@
-"""One real rank in a world of any size: the other ranks are not there.
+"""One real rank in a world of any size: the other ranks do not exist.
 
-Torch's fake process groups take every collective and answer at once with this rank's own values. So everything that a
-rank does can be counted, tensors and files are real, and what a collective returns means nothing.
+torch's fake process groups accept every collective and answer at once with this rank's own values. So everything that a
+rank does can be counted, tensors and files are real, and the results of collectives are meaningless.
 """
 
 import os

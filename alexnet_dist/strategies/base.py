@@ -1,4 +1,4 @@
-"""What is known of a strategy before anything starts: facts, checks, costs."""
+"""What is known about a strategy before anything starts: facts, checks, costs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -47,14 +47,14 @@ class Strategy(ABC):
         """Settings of the strategy without effect, and what else a user should know, one line each."""
 
     def placement_warnings(self, experiment: Experiment, world_size: int, local_world_size: int) -> list[str]:
-        """What is odd about how the ranks lie on machines, one line each.
+        """Warnings about the placement of ranks on machines, one line each.
 
         Args:
             local_world_size: ranks on this machine.
         """
         if local_world_size < world_size and local_world_size % self.split_size:
             return [
-                f"{local_world_size} ranks on this machine: the {self.split_size} of a replica lie on two, and "
+                f"{local_world_size} ranks on this machine: the {self.split_size} of a replica are on two machines and "
                 "exchange over the network"
             ]
         return []

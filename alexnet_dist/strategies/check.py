@@ -19,7 +19,7 @@ def check_experiment(experiment: Experiment, world_size: int) -> None:
     strategy: Strategy = registry.strategies[experiment.strategy.name]
     strategy.check(experiment, table_of(experiment.net), world_size)
     if registry.optimizers[experiment.optim.name].layer_norms and precision_of(experiment).compute == "float16":
-        remedy = f"optim.name {experiment.optim.name} knows no loss scale: use bf16, or another optimizer"
+        remedy = f"optim.name {experiment.optim.name} does not support loss scaling: use bf16, or another optimizer"
         raise UsageError("train.precision", experiment.train.precision, remedy)
     check_batch(experiment, world_size)
 
@@ -28,7 +28,7 @@ def check_batch(experiment: Experiment, world_size: int) -> None:
     """Refuse a global batch that ranks cannot share evenly.
 
     Raises:
-        UsageError: with the next that they can.
+        UsageError: with what the batch must be a multiple of.
     """
     strategy: Strategy = registry.strategies[experiment.strategy.name]
     train = experiment.train
@@ -68,10 +68,10 @@ def refuse_compile(experiment: Experiment, reason: str) -> None:
 
 
 def check_sharded(experiment: Experiment, world_size: int) -> None:
-    """Refuse what no strategy can whose parameters must travel before they are computed with.
+    """Refuse what no sharded strategy (fsdp, zero) supports.
 
     Raises:
-        UsageError: with what can.
+        UsageError: with the remedy.
     """
     name = experiment.strategy.name
     needs_several_ranks(name, world_size)

@@ -32,7 +32,7 @@ class ZeroStrategy(Strategy):
             remedy = "DeepSpeed updates weights in fp32: use fp32, or another strategy"
             raise UsageError("train.precision", experiment.train.precision, remedy)
         if registry.optimizers[experiment.optim.name].layer_norms:
-            remedy = "DeepSpeed hands the optimizer one flat tensor, not layers: use another strategy or optimizer"
+            remedy = "DeepSpeed gives the optimizer one flat tensor, not layers: use another strategy or optimizer"
             raise UsageError("optim.name", experiment.optim.name, remedy)
 
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:

@@ -31,11 +31,11 @@ class Clock(ABC):
 
     @abstractmethod
     def lapses(self) -> Callable[[], list[Lapse]]:
-        """The times between consecutive marks since the last call, whose last mark counts as the first of these.
+        """The times between consecutive marks, from the last mark of the previous call on.
 
         Returns:
-            A function that waits until the device has done all that it was given before this call, copies of figures
-            among it; any thread may call it.
+            A function that waits until the device has done all that it was given before this call, including copies of
+            figures; any thread may call it.
         """
 
 

@@ -29,7 +29,7 @@ class Hardware:
 
 
 def gather_hardware(world: World) -> Hardware:
-    """Every rank's hardware, with its peak memory up to now, on the first rank; elsewhere nobody's. Collective."""
+    """Every rank's hardware, with its peak memory so far, on the first rank; empty elsewhere. Collective."""
     if world.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(world.device)
     else:

@@ -1,4 +1,4 @@
-"""Measures the steps of a rank, and gives what it measured without waiting for the device."""
+"""Measures the steps of a rank without waiting for the device."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -69,7 +69,7 @@ class Meter:
         self._waited += time.perf_counter() - before
         return batch
 
-    def applies(self) -> None:
+    def gradients_done(self) -> None:
         """Mark that the step's gradients are complete and the optimizer's part begins."""
         self._clock.mark()
 
@@ -98,7 +98,7 @@ class Meter:
         """This rank's figures of every step since the last call.
 
         Returns:
-            A function that waits until the device has come so far; any thread may call it.
+            A function that waits until the device has done these steps; any thread may call it.
         """
         noted, self._noted = self._noted, []
         losses, correct, norms, skipped = (
@@ -143,7 +143,7 @@ def _local_step(
 
 
 def _copied(scalars: Sequence[Tensor | None]) -> Callable[[], list[float | None]]:
-    """Begin to copy scalars from the device; what is returned may be called when the device has done that."""
+    """Begin to copy scalars from the device; the function returned may be called once the device has copied them."""
     there = [scalar for scalar in scalars if scalar is not None]
     if not there:
         return lambda: [None] * len(scalars)

@@ -1,7 +1,7 @@
 """Peak arithmetic rates of known GPUs, from NVIDIA's data sheets and white papers: dense, without sparsity.
 
-Where a GPU has tensor cores for a precision, theirs; half precisions with sums in fp32, as torch computes. fp64 stands
-only where there are units for it.
+Where a GPU has tensor cores for a precision, theirs; half precisions with sums in fp32, as torch computes. fp64 is
+listed only where there are units for it.
 """
 
 

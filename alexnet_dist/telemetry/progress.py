@@ -16,7 +16,7 @@ class ProgressBar:
         shown: False prints nothing.
 
     Attributes:
-        is_drawn: whether there is a bar: whoever prints lines instead may want fewer of them.
+        is_drawn: whether there is a bar; callers may print fewer lines where there is none.
     """
 
     def __init__(self, label: str, total: int, done: int = 0, shown: bool = True) -> None:
@@ -41,7 +41,7 @@ class ProgressBar:
             self._bar.stop()
 
     def show(self, done: int, text: str, line: str) -> None:
-        """Move the bar to `done` pieces, with `text` behind it; without a bar print `line`."""
+        """Move the bar to `done` pieces, with `text` after it; without a bar print `line`."""
         if self.is_drawn:
             self._bar.update(self._task, completed=done, description=text)
         elif self._shown:

@@ -30,7 +30,7 @@ from alexnet_dist.telemetry.run_files import (
 class RunRecord:
     """Writes the files of a run; the first rank owns it.
 
-    What cannot be written is a warning at first, and is tried again with whatever is written next.
+    What cannot be written is at first a warning, and is tried again with the next write.
 
     Args:
         folder: the run directory, created.
@@ -120,7 +120,7 @@ class RunRecord:
         self._whole += written
 
     def _try(self, name: str, action: Callable[[], None]) -> bool:
-        """Whether an action on a file succeeded; the first of several failures is told."""
+        """Whether an action on a file succeeded; only the first of several failures is printed."""
         try:
             action()
         except OSError as error:

@@ -18,7 +18,7 @@ LOGS, FILTERS = "logs", "filters"
 ASIDE = ".deleting"
 PROGRAM = "alexnet-dist"
 
-# What a file system or another system puts into a folder: the folder is empty all the same.
+# What file systems and operating systems put into a folder: a folder with only these counts as empty.
 _NO_CONTENTS = ("lost+found", ".snapshot", ".DS_Store")
 
 # Of metrics.jsonl (in each line), summary.json and exit.json. It goes up when a field changes its meaning or is taken
@@ -37,13 +37,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 class Fields(dict[str, Any]):
-    """What a JSON file of this program holds.
+    """The contents of one of this program's JSON files.
 
     Args:
         path: of the file.
 
     Raises:
-        UsageError: a field that it lacks is asked for.
+        UsageError: on access to a field that it lacks.
     """
 
     def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ def read_metrics(folder: Path, say: Callable[[str], None] = lambda _: None) -> l
     """The lines of metrics.jsonl, one a step; the last line of a run that was killed may be half written.
 
     Args:
-        say: is told of other lines that are damaged and left out.
+        say: gets a warning about other damaged lines, which are left out.
 
     Raises:
         UsageError: a newer version of this program wrote them.
@@ -108,7 +108,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write whole or not at all: into a temporary file beside it, then renamed."""
+    """Write completely or not at all: into a temporary file next to it, which is then renamed."""
     temporary = temporary_name(path)
     try:
         temporary.write_text(text)
@@ -120,12 +120,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write whole or not at all; null stands for NaN and infinity."""
+    """Write completely or not at all; NaN and infinity become null."""
     write_text(path, json.dumps(finite(values), indent=2) + "\n")
 
 
 def write_exit(folder: Path, code: int, reason: str) -> OSError | None:
-    """Write down in a run's folder how the run ended.
+    """Record in a run's folder how the run ended.
 
     Returns:
         Why it could not be written, or None.

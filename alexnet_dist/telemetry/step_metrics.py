@@ -19,7 +19,7 @@ Values = NDArray[np.float64]  # (steps,)
 
 @dataclass(frozen=True)
 class LocalStep:
-    """What one rank knows of a step that is over.
+    """What one rank knows about a finished step.
 
     Attributes:
         step: counted from 1.

@@ -1,4 +1,4 @@
-"""One optimizer step over all ranks, and what a window of steps comes to. Imports nothing heavy."""
+"""One optimizer step over all ranks, and the figures of a window of steps. Imports nothing heavy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -79,7 +79,7 @@ class StepRecord:
         return {name: getattr(self, name) for name in _FIELDS} | dict(self.extra)
 
 
-_OWN = ("own_slowest", "own_median", "own_fastest")
+OWN_SECONDS = ("own_slowest", "own_median", "own_fastest")
 _FIELDS = tuple(f.name for f in fields(StepRecord) if f.name != "extra")
 
 
@@ -100,7 +100,7 @@ def window_figures(window: Sequence[StepRecord]) -> dict[str, float]:
         "images_per_second": images_per_second(samples, seconds),
         "step_seconds": sum(seconds) / len(window),
         "data_wait_fraction": sum(record.data_wait for record in window) / sum(seconds),
-        **_means([{name: getattr(record, name) for name in _OWN} for record in window]),
+        **_means([{name: getattr(record, name) for name in OWN_SECONDS} for record in window]),
         **({} if window[-1].slowest_rank is None else {"slowest_rank": window[-1].slowest_rank}),
         **_means([record.extra for record in window]),
     }

@@ -52,7 +52,7 @@ class Stragglers:
     _steps: int = 0
     _seconds: float = 0.0
     _slow: dict[int, _Slow] = field(default_factory=dict)
-    _told: set[int] = field(default_factory=set)
+    _reported: set[int] = field(default_factory=set)
 
     def add(self, steps: Sequence[StepRecord]) -> list[Straggler]:
         """Add steps, in order.
@@ -67,9 +67,9 @@ class Stragglers:
         found = [
             Straggler(rank, self.hosts[rank], slow.own_seconds / slow.steps, slow.median_seconds / slow.steps)
             for rank, slow in self._slow.items()
-            if slow.steps > self._steps / 2 and rank not in self._told
+            if slow.steps > self._steps / 2 and rank not in self._reported
         ]
-        self._told |= {straggler.rank for straggler in found}
+        self._reported |= {straggler.rank for straggler in found}
         self._steps, self._seconds, self._slow = 0, 0.0, {}
         return found
 

@@ -1,4 +1,4 @@
-"""What a whole run comes to: the contents of summary.json."""
+"""The results of a whole run: the contents of summary.json."""
 
 import time
 from array import array
@@ -14,13 +14,12 @@ from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.nets.table import Table
 from alexnet_dist.telemetry.hardware import Hardware
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
-from alexnet_dist.telemetry.step_record import StepRecord
+from alexnet_dist.telemetry.step_record import OWN_SECONDS, StepRecord
 from alexnet_dist.telemetry.stragglers import Straggler
 from alexnet_dist.telemetry.throughput import images_per_second
 from alexnet_dist.telemetry.versions import versions
 
 WARM_UP_STEPS = 5
-_OWN = ("own_slowest", "own_median", "own_fastest")
 _TIMES = (
     "warm_up_steps",
     "images_per_second",
@@ -154,7 +153,7 @@ class RunMetrics:
             self._traffic, self._dtypes = {"counted": counted, "expected": expected}, dtypes
 
     def figures(self) -> dict[str, Any]:
-        """What the steps come to. Fractions of time and throughput are None where no step was recorded."""
+        """The figures of all steps. Fractions of time and throughput are None where no step was recorded."""
         return {
             "steps": len(self._seconds),
             "samples_seen": self._samples_seen,
@@ -179,7 +178,7 @@ class RunMetrics:
             warm_up,
             images_per_second([sums.samples], [sums.seconds]),
             {"median": median, "p5": p5, "p95": p95},
-            {name.removeprefix("own_"): getattr(sums, name) / sums.own_steps for name in _OWN if sums.own_steps},
+            {name.removeprefix("own_"): getattr(sums, name) / sums.own_steps for name in OWN_SECONDS if sums.own_steps},
             sums.data_wait / sums.seconds,
             sums.optimizer_seconds / sums.seconds,
         )

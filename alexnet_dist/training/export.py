@@ -123,7 +123,7 @@ def _compare(wanted: Format, trained: TrainedNet, path: Path) -> None:
 
 
 def _described(trained: TrainedNet) -> dict[str, str]:
-    """What a file's metadata say; `format` is what readers of safetensors ask for."""
+    """A file's metadata; readers of safetensors ask for `format`."""
     net = trained.experiment.net.model_dump(exclude={"weights"})
     normalise = json.dumps(trained.experiment.data.normalise)
     return {"format": "pt", "net": json.dumps(net), "normalise": normalise, "step": str(trained.step)}
@@ -136,7 +136,7 @@ def _write_safetensors(trained: TrainedNet, path: Path) -> None:
     if mean_image is not None:
         tensors[MEAN_IMAGE] = mean_image[0].contiguous()
     raw, metadata = save(tensors, {}), _described(trained)
-    # safetensors writes metadata in an order of its own, another in each process: the header is written again here.
+    # safetensors writes metadata in an order that differs between processes: the header is rewritten here.
     # A file is the header's length (8 bytes, little-endian), the header in JSON, padded with spaces, and the tensors.
     length = int.from_bytes(raw[:8], "little")
     places = {name: value for name, value in json.loads(raw[8 : 8 + length]).items() if name != "__metadata__"}

@@ -50,7 +50,7 @@ def load_initial_weights(net: AlexNet, experiment: Experiment) -> list[str]:
         experiment: resolved, with `net.weights`.
 
     Returns:
-        Lines that tell what was taken and what was not.
+        Lines that say what was taken and what was not.
 
     Raises:
         UsageError: there are no weights, or they are another net's. The net is unchanged.

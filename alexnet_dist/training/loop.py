@@ -45,7 +45,7 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
 
 def _after_step(components: Components, run: RunContext, done: int) -> None:
     """Do what is due after `done` steps: report, save, stop, evaluate."""
-    verdict = _heed(run, run.rounds.step())
+    verdict = _report_round(run, run.rounds.step())
     saves, stops, ends = verdict.saves or is_saved(components, done), verdict.stops, epoch_ends(components, done)
     if saves or stops or ends:
         stops = _flush(run).stops or stops
@@ -58,7 +58,7 @@ def _after_step(components: Components, run: RunContext, done: int) -> None:
         run.meter.start()
 
 
-def _heed(run: RunContext, outcome: Outcome) -> Verdict:
+def _report_round(run: RunContext, outcome: Outcome) -> Verdict:
     """Report the steps of a round.
 
     Raises:
@@ -72,12 +72,12 @@ def _heed(run: RunContext, outcome: Outcome) -> Verdict:
 
 
 def _flush(run: RunContext) -> Verdict:
-    """Report all steps, before something else than a step is done. Collective.
+    """Report all steps, before anything other than a step is done. Collective.
 
     Raises:
-        Diverged: see `_heed`.
+        Diverged: see `_report_round`.
     """
-    verdict = _heed(run, run.rounds.flush())
+    verdict = _report_round(run, run.rounds.flush())
     if run.reporter is not None:
         run.reporter.end_window()
     return verdict
@@ -129,7 +129,7 @@ def _stopped(components: Components, run: RunContext, done: int, why: str) -> Ex
     missing = what_is_missing(components, run)
     if missing is not None:
         return RunFailed(f"{why} after step {done}, but not all of it is on the disk: {missing}")
-    return Stopped(f"{why} after step {done}, which is saved: the same command with --run.resume auto goes on")
+    return Stopped(f"{why} after step {done}, which is saved: continue with the same command, --run.resume auto")
 
 
 def end_epoch(components: Components, run: RunContext, done: int) -> None:
@@ -153,7 +153,7 @@ def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
         Stopped: see `run_steps`.
     """
     run.status.at(f"the evaluation after step {done}")
-    evaluation = evaluate(components, lambda: bool(_heed(run, run.rounds.step()).stops))
+    evaluation = evaluate(components, lambda: bool(_report_round(run, run.rounds.step()).stops))
     stops = _flush(run).stops
     if evaluation is not None:
         _report_evaluation(components, run, done, evaluation)

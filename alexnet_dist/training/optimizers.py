@@ -4,7 +4,7 @@ Every optimizer has two parameter groups, "weights" (which decay) and "biases" (
 made at once, not in the first step: a checkpoint is read into it, and a first step that fp16 skips would leave momentum
 uninitialised.
 
-torch is imported when an optimizer is made: what it keeps is known without.
+torch is imported only when an optimizer is made.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`alexnet-dist predict`: what a trained net takes image files for."""
+"""`alexnet-dist predict`: the classes that a trained net predicts for image files."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class Predictor:
         if self._transform.crop is None:
             return pixels
         height, width = pixels.shape[-2:]
-        # 256 for squares of 224, as in 2012; the mean image knows what it really was.
+        # 256 for squares of 224, as in 2012; a mean image has the size that was really used.
         side = self._side or round(self._transform.crop * 8 / 7)
         return resize(pixels, height * side // min(height, width), width * side // min(height, width))
 

@@ -1,4 +1,4 @@
-"""Writes steps down as they become known: metrics.jsonl, the console, the trackers."""
+"""Reports steps as their figures arrive: to metrics.jsonl, the console and the trackers."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ class Reporter:
                 self.end_window()
 
     def end_window(self) -> None:
-        """Report what is there of the window."""
+        """Report the window so far."""
         window, self._window = self._window, []
         if not window:
             return

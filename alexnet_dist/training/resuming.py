@@ -27,7 +27,7 @@ class ResumePoint:
     folder: the run's own; None where one is still to be created.
     checkpoint: to load; None starts from initial weights.
     step: optimizer steps done.
-    earlier: the folder of the run that did them, if it is one and another's.
+    earlier: the folder of the other run that did them; None where it was this run, or no run of this program.
     damaged: checkpoints that were skipped.
     """
 
@@ -62,7 +62,7 @@ class RunStart:
 
         Raises:
             UsageError: there is nothing to resume from, the checkpoint is another training's, or the folder holds
-                another run, or one that lives.
+                another run or a live one.
         """
         resume, folder = self._experiment.run.resume, self._folder
         if restarted():
@@ -124,7 +124,7 @@ class RunStart:
         return FROM_SCRATCH
 
     def _from_own(self, found: list[Path], folder: Path) -> ResumePoint:
-        """Go on from a named checkpoint of the run's own folder."""
+        """Continue from a named checkpoint of the run's own folder."""
         if self._experiment.run.overwrite:
             raise UsageError("run.overwrite", "true", f"would delete the run that run.resume {found[0]} continues")
         if not is_run(folder):

@@ -1,8 +1,8 @@
-"""What all ranks tell the first one, and what it decides for all: figures go up, the verdict comes down.
+"""What all ranks report to the first one, and what it decides for all: figures go up, the verdict comes down.
 
 A round takes about half a second of steps. Its messages travel along a tree, in a thread beside the training. Every
 rank acts on the verdict when the next round is over: at the same step, long after it came, so that no step waits.
-A signal is thus heeded within two rounds: within a second, or two steps where they are longer.
+A signal thus takes effect within two rounds: within a second, or two steps where they are longer.
 """
 
 import math
@@ -44,7 +44,7 @@ class Outcome:
     """What a rank knows when a round is over.
 
     Attributes:
-        records: of its steps; on the first rank alone.
+        records: of its steps; only on the first rank.
     """
 
     verdict: Verdict = Verdict()
@@ -122,7 +122,7 @@ class Rounds:
         return outcome
 
     def _agree(self, figures: Callable[[], Figures], stops: str, decided: Verdict) -> Outcome:
-        """Tell the others and be told. In the thread.
+        """Send this rank's message and receive the verdict. Runs in the thread.
 
         Args:
             figures: waits for the device.

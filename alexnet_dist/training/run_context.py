@@ -1,4 +1,4 @@
-"""What a run has besides its components: where measurements go, what keeps it from being lost."""
+"""What a run uses besides its components: meters, records, trackers, checkpoints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from alexnet_dist.training.rounds import Rounds
 class RunContext:
     """Attributes:
     folder: the run's own.
-    record, reporter: write the run's files, and steps down; None on every rank but the first.
+    record, reporter: write the run's files, and report its steps; None on every rank but the first.
     """
 
     folder: Path

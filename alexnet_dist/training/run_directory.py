@@ -140,7 +140,7 @@ def directory_of_launcher(experiment: Experiment) -> Path | None:
 
 def _is_prepared(folder: Path, found: set[str]) -> bool:
     """Whether a folder without a run holds no more than a place for checkpoints, an empty folder or a link to one, and
-    what is left of a start that did not come to write its mark."""
+    leftovers of a start that ended before it wrote its mark."""
     place = folder / CHECKPOINTS
     if CHECKPOINTS in found and (names_in(place) if place.is_dir() else place.exists()):
         return False

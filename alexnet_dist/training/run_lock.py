@@ -27,7 +27,7 @@ from alexnet_dist.training.run_owner import (
 
 BEAT_SECONDS = 10.0
 WATCH_SECONDS = 0.5
-SETTLE_SECONDS = 0.2  # of two that take a dead run's folder at once, the later one has it: the other looks again
+SETTLE_SECONDS = 0.2  # of two runs that take a dead one's folder at once, the later one gets it; the other checks again
 
 
 class RunLock:
@@ -112,7 +112,7 @@ class RunLock:
         Raises:
             UsageError: it lives.
         """
-        first, ahead, told = last_beat(self._path), clock_ahead(self.folder), False
+        first, ahead, announced = last_beat(self._path), clock_ahead(self.folder), False
         began = time.monotonic()
         while (beat := last_beat(self._path)) is not None:
             owner = read_json(self._path) or {}
@@ -130,10 +130,10 @@ class RunLock:
                     self.folder,
                     f"is in use by a live run ({in_words(owner)}): wait for its end, or choose another folder",
                 )
-            if not told:
+            if not announced:
                 wait = max(SILENCE_SECONDS - silent, due)
                 print(f"{self._path}: of a run ({in_words(owner)}): {wait:.0f} s for a sign of life", flush=True)
-                told = True
+                announced = True
             time.sleep(WATCH_SECONDS)
 
 

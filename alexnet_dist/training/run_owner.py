@@ -34,7 +34,7 @@ def this_process() -> dict[str, Any]:
 
 
 def _started() -> float | None:
-    """When this process was started; None where the system does not tell, as without /proc."""
+    """When this process was started; None where the system does not say, as without /proc."""
     try:
         return psutil.Process().create_time()
     except psutil.Error:

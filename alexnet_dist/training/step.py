@@ -63,7 +63,7 @@ def training_step(
     sums = components.engine.forward_backward(taken, components.order.count(step))
     if inspect is not None:
         inspect()
-    meter.applies()
+    meter.gradients_done()
     rates = learning_rates(components.experiment.optim, components.position(step))
     result = components.engine.apply(rates, components.experiment.train.clip_norm)
     dtypes, counted = traffic_counter().dtypes(), traffic_counter().take()

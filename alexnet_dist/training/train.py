@@ -52,7 +52,7 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
 
     Args:
         given: as the user wrote it, unresolved.
-        status: is told the run's folder as soon as this run owns it, and, all along, what this rank is doing.
+        status: gets the run's folder as soon as this run owns it and, all along, what this rank is doing.
         make: makes the components, as `build` does.
 
     Raises:
@@ -130,7 +130,7 @@ def _open_record(
 
 
 def _warnings(components: Components) -> list[str]:
-    """What this run does without effect, or slowly, one line each. Collective."""
+    """Settings without effect, and what is slow here, one line each. Collective."""
     experiment, world, strategy = components.experiment, components.world, components.strategy
     normed = any(isinstance(layer, Norm) for layer in components.table.layers)
     found = [
@@ -165,7 +165,7 @@ def _load(components: Components, start: ResumePoint, run: RunContext) -> None:
         state = components.engine.state()
         read_into(start.checkpoint, state, components.world)
         components.engine.load_state(state)
-        run.progress.say(f"going on after step {start.step}, from {start.checkpoint}")
+        run.progress.say(f"resuming after step {start.step}, from {start.checkpoint}")
 
 
 def _evaluate_missed_epoch(components: Components, start: ResumePoint, run: RunContext) -> None:
@@ -182,7 +182,7 @@ def _evaluate_missed_epoch(components: Components, start: ResumePoint, run: RunC
 
 
 def _known_evaluation(folder: Path, step: int) -> Evaluation | None:
-    """What a run has written of the evaluation after a step."""
+    """The evaluation after a step, where a run has recorded it."""
     try:
         return Evaluation(**(read_evaluation(folder, step) or {}))
     except TypeError:  # there is none, or its file is damaged
@@ -190,7 +190,7 @@ def _known_evaluation(folder: Path, step: int) -> Evaluation | None:
 
 
 def _keep_finished(components: Components, start: ResumePoint, run: RunContext) -> None:
-    """All steps are done already: a folder that is new gets the last checkpoint, too. Collective."""
+    """All steps are done already: a new folder gets the last checkpoint, too. Collective."""
     run.progress.say(f"nothing left to do: step {start.step} of {components.total_steps} is done")
     if start.folder is None and components.experiment.checkpoint.periodic:
         save(components, run, start.step)
@@ -227,7 +227,7 @@ def _unreadable(components: Components) -> list[str]:
         return []
     named = [f"  {name}: {reason}" for name, reason in sorted(found.items())]
     more = [f"  and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
-    return [f"{len(named)} images could not be read, and were passed over:", *named[:MOST_NAMED], *more]
+    return [f"{len(named)} images could not be read and were skipped:", *named[:MOST_NAMED], *more]
 
 
 def _summary(components: Components, start: ResumePoint, run: RunContext) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Components:
     Attributes:
         experiment: resolved.
         table: of the whole net.
-        strategy: what is known of it without ranks; `engine` runs it.
+        strategy: its facts, known without ranks; `engine` runs it.
         data: opened for this rank's device.
         augmenter: of training images.
         dtypes: of parameters and of arithmetic.
@@ -156,7 +156,7 @@ def check_launch(experiment: Experiment, world_size: int) -> tuple[Experiment, A
     """Check an experiment against its ranks and the launcher's settings; starts nothing.
 
     Returns:
-        The resolved experiment, and what its engine tells the Accelerator.
+        The resolved experiment, and its engine's options for the Accelerator.
 
     Raises:
         UsageError: what cannot work.

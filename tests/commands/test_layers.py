@@ -154,7 +154,7 @@ def test_the_picture_of_the_docs_is_what_the_command_draws() -> None:
         (["--format", "pdf"], "--format: pdf: "),
         (["--format"], "--format: empty: "),
         (["--net.towers", "3", "--net.name", "alexnet_small"], "net.towers"),
-        (["--ranks", "3", "--net.name", "alexnet_2012"], "--ranks: 3: the 2 towers cannot be shared evenly"),
+        (["--ranks", "3", "--net.name", "alexnet_2012"], "net.towers: 2: 3 ranks cannot share that many towers"),
         (["--ranks", "0"], "--ranks: 0: "),
         (["--ranks", "2", "--net.name", "alexnet_2012", "--net.towers", "1"], "net.norm: true: "),
         (["--output", "/proc/nowhere/net.svg"], "--output: /proc/nowhere/net.svg: there is no folder /proc/nowhere"),

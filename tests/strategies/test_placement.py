@@ -9,7 +9,7 @@ from alexnet_dist.config.load import load
 @pytest.mark.parametrize(
     "strategy, flags, world, local, said",
     [
-        ("split", [], 6, 3, "3 ranks on this machine: the 2 of a replica lie on two, and exchange over the network"),
+        ("split", [], 6, 3, "3 ranks on this machine: the 2 of a replica are on two machines and exchange"),
         ("split", [], 6, 2, None),
         ("ddp", [], 6, 3, None),
         ("split", [], 3, 3, None),

@@ -21,7 +21,7 @@ def record(step: int, seconds: float, samples: int = 10, loss: float = 1.0, top1
 
 def note(meter: Meter, step: int, norm: torch.Tensor | None, skipped: torch.Tensor | None) -> None:
     """A step on three samples, one of which was predicted right."""
-    meter.applies()
+    meter.gradients_done()
     meter.step(
         step=step, loss_sum=torch.tensor(6.0), correct=torch.tensor(1), samples=3, fingerprint=11, sent_bytes=7,
         lr=0.1, norm=norm, skipped=skipped,
@@ -108,7 +108,7 @@ def test_a_gpus_figures_are_read_when_they_are_there(monkeypatch: pytest.MonkeyP
     with copies_of_a_gpu() as seen:
         meter = Meter(World(0, 1, torch.device("cuda", 0), None), [0])
         meter.start()
-        meter.applies()
+        meter.gradients_done()
         one = torch.ones((), device="cuda")
         meter.step(
             step=1, loss_sum=one, correct=one, samples=1, fingerprint=0, sent_bytes=0, lr=0.1, norm=one, skipped=None

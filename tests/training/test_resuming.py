@@ -30,7 +30,7 @@ def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(t
     ]
     assert [run.code for run in (whole, *halves)] == [0, 0, 0], halves[1].output
     again = halves[1]
-    assert "going on after step 13" in again.output
+    assert "resuming after step 13" in again.output
     for run in (whole, again):
         kept = [path.name for path in files.list_checkpoints(run.folder / files.FOLDER)]
         assert kept == [files.directory_name(step) for step in (8, 16, 20)]
@@ -76,7 +76,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     run = train(1, more)
     assert run.code == 0 and [line["step"] for line in run.metrics()] == list(range(1, 9))
     assert f"{files.directory_name(6)} is damaged: {shard.name} was changed" in run.output
-    assert "going on after step 4" in run.output
+    assert "resuming after step 4" in run.output
     assert run.output.count("its dropout masks and synthetic images change from here") == 1
     assert files.read_manifest(checkpoint(run.folder, 8)).generator == GENERATOR
     next(checkpoint(run.folder, 8).glob("*.safetensors")).unlink()
@@ -152,6 +152,6 @@ def test_a_disk_that_fills_loses_no_good_checkpoint(train: Train, finished: Fini
         assert not list((disk / "checkpoints").glob(".writing*"))
         subprocess.run(["mount", "-o", f"remount,size={6 * size}", str(disk)], check=True)
         more = train(1, [*flags, "--train.max_steps", "12", "--run.resume", "auto"])
-        assert more.code == 0 and "going on after step 6" in more.output
+        assert more.code == 0 and "resuming after step 6" in more.output
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -32,7 +32,7 @@ def test_a_rounds_figures_come_when_the_next_is_over() -> None:
     rounds = Rounds(ALONE, meter, lambda: "", None)
     told = []
     for step in (1, 2):
-        meter.applies()
+        meter.gradients_done()
         meter.step(
             step=step, loss_sum=torch.tensor(2.0), correct=torch.tensor(1), samples=1, fingerprint=0, sent_bytes=0,
             lr=0.1, norm=None, skipped=None,

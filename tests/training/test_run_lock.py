@@ -120,7 +120,7 @@ def test_a_killed_run_blocks_nobody(locks: bool, tmp_path: Path) -> None:
     assert (run.folder / "run.lock").exists()
     code, lines = finish([*TRAIN, *QUIET, "--train.epochs", "1", "--run.resume", "auto"], run.folder, environment)
     assert code == DONE, lines
-    assert any("going on after step" in line for line in lines)
+    assert any("resuming after step" in line for line in lines)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_restarts_are_not_blocked_by_what_they_follow_and_find_a_folder_without_
     run.folder = tmp_path / "runs/alexnet_small-ddp"
     run.wait_until(lambda: (run.folder / "checkpoints/latest").exists() and len(run.ranks()) == 2)
     run.ranks()[1].kill()
-    run.wait_until(lambda: "going on after step" in run.output.read_text())
+    run.wait_until(lambda: "resuming after step" in run.output.read_text())
     run.process.send_signal(signal.SIGTERM)
     assert run.end()[0] == STOPPED, run.output.read_text()
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["alexnet_small-ddp"]

@@ -50,7 +50,7 @@ def test_a_signal_stops_all_ranks_at_the_same_step_and_saves_it(
     assert code == 75, "\n".join(lines)
     done = run.steps()
     assert lines[-1] == (
-        f"stopped: asked to stop after step {done}, which is saved: the same command with --run.resume auto goes on"
+        f"stopped: asked to stop after step {done}, which is saved: continue with the same command, --run.resume auto"
     )
     assert run.exit() == {"code": 75, "reason": lines[-1].removeprefix("stopped: ")}
     assert files.verify(checkpoint(run.folder, done)).step == done
@@ -58,7 +58,7 @@ def test_a_signal_stops_all_ranks_at_the_same_step_and_saves_it(
         assert done == 2  # what is left is the evaluation
         again = start(tmp_path / "run", 2, [*flags, "--strategy.name", "split", "--run.resume", "auto"])
         code, lines = again.end()
-        assert code == 0 and "going on after step 2" in "\n".join(lines)
+        assert code == 0 and "resuming after step 2" in "\n".join(lines)
         assert again.exit() == {"code": 0, "reason": "finished"}
         assert again.steps() == 2 and json.loads((run.folder / "summary.json").read_text())["eval"] is not None
 

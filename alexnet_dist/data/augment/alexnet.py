@@ -42,7 +42,7 @@ class AlexNetAugmenter(Augmenter):
             crop = self._crop((samples.size, samples.size))
             return samples.squares(ids, crop, *self._places(draws, samples.size - crop))
         pixels, labels = samples.batch(ids)
-        if self._crop(pixels.shape[-2:]) == max(pixels.shape[-2:]):  # mirrored where they lie: maybe in the data set
+        if self._crop(pixels.shape[-2:]) == max(pixels.shape[-2:]):  # `change` mirrors in place: maybe the data set's
             pixels = pixels.clone()
         return pixels, labels
 

@@ -20,14 +20,14 @@ class Augmenter(ABC):
     """Makes a net's input of training images, changed at random.
 
     Every change is a function of seed, epoch and sample number, so it depends on no rank, thread or resumed run. The
-    random numbers of a batch are drawn on the CPU, and so are the same for any device; images are changed where they
-    lie.
+    random numbers of a batch are drawn on the CPU, and so are the same for any device; images are changed on their own
+    device.
 
     Args:
         settings: resolved.
         transform: makes the net's input of images at its size.
         rng: the run's.
-        statistics: of the training images, where the augmentation's entry says that it needs them.
+        statistics: of the training images; None unless the augmentation or `data.normalise` needs them.
     """
 
     def __init__(

@@ -22,8 +22,8 @@ _MIRROR = 1  # draw for mirroring: below a half
 
 @final
 class InceptionAugmenter(Augmenter):
-    """The parts are those of torchvision's `RandomResizedCrop`, cut from the stored image where it is larger than what
-    a batch has of it."""
+    """The parts are those of torchvision's `RandomResizedCrop`, cut from the stored image where that is larger than
+    the one in a batch."""
 
     def draw(self, epoch: int, ids: Tensor) -> Tensor:
         jitter = self.settings.colour_jitter

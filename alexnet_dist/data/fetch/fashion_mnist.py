@@ -1,7 +1,7 @@
 """Gets Fashion-MNIST where it is missing: torchvision's mirrors, else Debian's package unpacked without root.
 
-One process works, under a lock; a file gets its name only when it is whole and the published one. An interrupted
-download goes on where it stopped.
+One process works, under a lock; a file gets its name only when it is complete and the published one. An interrupted
+download continues where it stopped.
 """
 
 import urllib.error
@@ -35,7 +35,7 @@ def fetch(root: str | None, mirrors: Sequence[str] | None = None) -> Path:
         The folder that has them.
 
     Raises:
-        UsageError: no source had them; each one's reason is told.
+        UsageError: no source had them; the message gives each one's reason.
     """
     try:
         return find_folder(root)
@@ -105,7 +105,7 @@ def _download(address: str, path: Path, progress: Progress) -> None:
 
 
 def _append(part: Path, have: int, answer: HTTPResponse, name: str, progress: Progress) -> None:
-    """Write an answer behind the first `have` bytes of a file."""
+    """Write an answer after the first `have` bytes of a file."""
     length = have + int(answer.headers.get("Content-Length", 0))
     task = progress.add_task(name, total=length, completed=have)
     with part.open("ab" if have else "wb") as file:
@@ -113,7 +113,7 @@ def _append(part: Path, have: int, answer: HTTPResponse, name: str, progress: Pr
             file.write(chunk)
             progress.update(task, advance=len(chunk))
     if part.stat().st_size < length:
-        raise OSError(f"{name} ended early; the next call goes on there")
+        raise OSError(f"{name} ended early; the next call continues there")
 
 
 def _keep(part: Path, path: Path) -> None:

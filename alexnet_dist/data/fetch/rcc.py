@@ -44,7 +44,7 @@ class Resources:
         place, flags = NODE.unpack_from(self.raw, node)
         if number:
             (length,) = struct.unpack_from(">H", self.raw, names + place)
-            start = names + place + 6  # behind the length and a hash
+            start = names + place + 6  # after the length and a hash
             path = f"{path}/{self.raw[start : start + 2 * length].decode('utf-16-be')}"
         if flags & IS_FOLDER:
             count, first = CHILDREN.unpack_from(self.raw, node + NODE.size)
@@ -60,4 +60,4 @@ class Resources:
         contents = self.raw[start + 4 : start + 4 + length]
         if flags & IS_ZSTD:
             raise ValueError("compressed with zstd")
-        return zlib.decompress(contents[4:]) if flags & IS_ZLIB else contents  # behind the length it unpacks to
+        return zlib.decompress(contents[4:]) if flags & IS_ZLIB else contents  # after the unpacked length

@@ -33,7 +33,7 @@ class _ImageFiles(DataSet):
     def facts(self, settings: DataConfig) -> Facts:
         try:
             names = _class_names(settings)
-        except UsageError:  # `open` tells
+        except UsageError:  # `open` reports it
             return Facts(self.known_classes, CHANNELS)
         return Facts(self.known_classes or len(names), CHANNELS, names)
 

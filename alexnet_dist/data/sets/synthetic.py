@@ -27,7 +27,7 @@ class Synthetic(DataSet):
         return Facts(classes=None, channels=None)
 
     def check(self, settings: DataConfig) -> None:
-        """There is nothing to miss."""
+        """Nothing can be missing."""
 
     def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
         return Parts(

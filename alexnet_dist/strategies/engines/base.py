@@ -62,7 +62,7 @@ class StepSums:
 class StepResult:
     """Attributes:
     norm: the gradient's norm over all ranks before clipping, a scalar on the device; None where it was not taken.
-    skipped: 1.0 where the step overflowed and changed nothing, else 0.0; None where that cannot be.
+    skipped: 1.0 where the step overflowed and changed nothing, else 0.0; None where that cannot happen.
     """
 
     norm: Tensor | None
@@ -85,10 +85,10 @@ class Engine(ABC):
     @classmethod
     @abstractmethod
     def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
-        """What the Accelerator and the launcher must be told before they start.
+        """What must be set before the Accelerator is made.
 
         Raises:
-            UsageError: the launcher was told otherwise.
+            UsageError: the launcher's settings contradict it.
         """
 
     @abstractmethod

@@ -61,7 +61,7 @@ class ModuleEngine(Engine):
         self._dtypes = dtypes
         self._communicates = experiment.strategy.communicate
         self._compiles = experiment.train.compile
-        # fp16 alone has too few exponents for small gradients.
+        # Small gradients underflow in fp16; no other precision needs a loss scale.
         self._scale = LossScale(world.device) if dtypes.compute == torch.float16 else None
         self._wire: torch.dtype = getattr(torch, wire_dtype(experiment))
 
@@ -73,13 +73,13 @@ class ModuleEngine(Engine):
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
         # The order matters: parameters are cut on the host, so that a device never holds the whole net, and DDP
-        # registers the parameters where they finally lie.
+        # registers the final parameters.
         if self._layout.split_size > 1:
             cut(net, self._layout.split_group, self._dtypes.compute, self._communicates)
         net.to(device=self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._parameters = dict(net.named_parameters())
         if self._compiles:
-            # Inside DDP and autocast. By size of batch: a run has few, and kernels for any size are slower.
+            # Inside DDP and autocast. For each batch size: a run has few, and kernels for any size are slower.
             net.forward = torch.compile(net.forward, fullgraph=True, dynamic=False)  # type: ignore[method-assign]
         module: nn.Module = net
         if self._layout.dp_size > 1:
@@ -110,7 +110,7 @@ class ModuleEngine(Engine):
         if self._scale is not None:
             scaled_norm, factor = self._norm(), self._scale.factor
             norm, skipped = scaled_norm / factor, self._scale.update(scaled_norm)
-            # Fused optimizers divide gradients by the one and heed the other, on the device.
+            # On the device, fused optimizers divide gradients by the first and skip the step by the second.
             self._optimizer.grad_scale, self._optimizer.found_inf = factor, skipped  # type: ignore[attr-defined]
         elif max_norm is not None:
             norm = self._norm()
@@ -155,7 +155,7 @@ class ModuleEngine(Engine):
         set_steps(self._optimizer, state)
 
     def _shown(self, _: str, part: Tensor) -> Tensor:
-        """A part as what it is a part of: each tower holds its chunk along dim 0, replicas hold the same."""
+        """A part as a DTensor of the whole: each tower holds its chunk along dim 0, replicas hold the same."""
         mesh = self._layout.mesh
         if mesh is None or self._layout.split_size == 1:
             return part

@@ -37,14 +37,14 @@ _CPU_WANTED = "ACCELERATE_USE_CPU"
 
 class _Plugin(DeepSpeedPlugin):
     def set_deepspeed_weakref(self) -> None:
-        """Does nothing: it tells the library `transformers`, of which no net is used here, and needs it installed."""
+        """Does nothing: the original registers with the library `transformers`, which is not needed here."""
 
 
 def _settle_device() -> None:
-    """Let DeepSpeed and Accelerate agree on what is there.
+    """Make DeepSpeed and Accelerate use the same device.
 
     Raises:
-        UsageError: the CPU is wanted beside a GPU, which DeepSpeed would take.
+        UsageError: the CPU is wanted although there is a GPU, which DeepSpeed would take.
     """
     if torch.cuda.is_available():
         if cpu_wanted(os.environ):
@@ -57,7 +57,7 @@ def _settle_device() -> None:
     os.environ["DS_ACCELERATOR"] = "cpu"  # read at import: it would guess the same, with a warning
     import deepspeed.ops
 
-    # Serves inference alone, but DeepSpeed would compile it at start-up: so neither a compiler nor ninja is needed.
+    # Only for inference, but DeepSpeed would compile it at start-up: without it neither a compiler nor ninja is needed.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
@@ -114,7 +114,7 @@ class ZeroEngine(Engine):
 
     def logits(self, images: Tensor) -> Tensor:
         logits = evaluated(self._engine, images)
-        if self._keeps_weights:  # for a backward pass, which does not come
+        if self._keeps_weights:  # for a backward pass, which does not follow
             self._engine.optimizer.empty_partition_cache()
         return logits
 
@@ -168,7 +168,7 @@ class ZeroEngine(Engine):
         from deepspeed.utils import safe_get_full_grad
 
         if self._stage < 3:
-            # Stage 1 leaves in `grad` what this rank has computed, summed or not: the parts tell the truth.
+            # Stage 1 leaves this rank's own gradient in `grad`, summed or not: only the parts are reliable.
             return parameter.get_full_hp_grad()  # type: ignore[attr-defined]
         return safe_get_full_grad(parameter)
 

@@ -25,7 +25,7 @@ def accumulate(
         micro_batches: how many there are.
         count: samples of the step over all ranks. Losses are divided by it, so gradients of ranks and micro-batches add
             up to those of the mean, also where the short last batch of an epoch gives them unequal shares.
-        context: surrounds each forward and backward; told whether it is the last.
+        context: surrounds each forward and backward; its argument says whether that is the last.
         backward: adds the gradients of a loss.
 
     Returns:

@@ -42,7 +42,7 @@ _NO_LIMIT = 1_000_000_000_000
 
 
 def reduces_to_owners(world_size: int) -> bool:
-    """Whether stages 1 and 2 send each part of the gradients to its owner alone, or sum all of them on every rank."""
+    """Whether stages 1 and 2 send each part of the gradients only to its owner, or sum all of them on every rank."""
     return world_size <= MOST_OWNERS
 
 
@@ -60,7 +60,7 @@ def owned(experiment: Experiment, stage: int, world_size: int) -> dict[str, Owne
     micro = train.global_batch // (train.accumulate * world_size)
     wire = Owned(strategy.gradient_dtype or "fp32", "strategy.gradient_dtype")
     # DeepSpeed does not fetch weights again that it had fetched before their turn: either nothing is fetched ahead, and
-    # each layer's weights are freed behind it, or everything is, and weights stay for backward.
+    # each layer's weights are freed after it, or everything is, and weights stay for backward.
     ahead = Owned(0 if strategy.reshard_after_forward else _NO_LIMIT, "strategy.reshard_after_forward")
     fetched = ("stage3_max_live_parameters", "stage3_prefetch_bucket_size") if stage == 3 else ()
     precision = Owned(False, f"train.precision {train.precision}, by autocast: weights stay fp32")

@@ -1,8 +1,8 @@
 """Exchanges between towers: collectives that autograd can go through.
 
-Forward, every rank contributes its own maps and receives all. Backward, an interior exchange owes each tower the
-sum of what all towers' later layers say about its maps; the last one, in front of a loss that every rank computes
-in full, owes it only its own slice (a sum there would count the loss once per rank).
+In forward, every rank contributes its own maps and receives all. In backward, an interior exchange gives each tower the
+sum of all towers' gradients for its maps; the last one, before a loss that every rank computes in full, gives it only
+its own slice (a sum there would count the loss once per rank).
 """
 
 from functools import reduce
@@ -25,7 +25,7 @@ def _dense(x: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """All towers' channels from each tower's; `sums` tells which of the two backward rules holds."""
+    """All towers' channels from each tower's; `sums` selects one of the two backward rules."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, group: ProcessGroup, sums: bool) -> Tensor:
@@ -63,7 +63,7 @@ class TowerExchange(nn.Module):
         group: the ranks of one replica, in tower order.
         dtype: what crosses, both ways; None: as the maps come.
         logits: this is the last exchange, before the loss.
-        communicates: false repeats own maps in the place of the others': shapes without a collective.
+        communicates: False repeats the rank's own maps in place of the others': the same shapes without a collective.
     """
 
     def __init__(self, group: ProcessGroup, dtype: torch.dtype | None, logits: bool, communicates: bool) -> None:

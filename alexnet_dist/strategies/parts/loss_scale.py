@@ -1,8 +1,8 @@
-"""Loss scaling for fp16: gradients that would vanish are kept, steps that overflow are skipped.
+"""Loss scaling for fp16: small gradients do not underflow, steps that overflow are skipped.
 
 Whether a step overflowed is read from the gradient's norm over all ranks of a replica, so that all towers skip
-together; torch's own scaler looks at each rank's gradients alone and would let towers drift apart. Nothing here waits
-for the device.
+together; torch's own scaler looks only at each rank's own gradients and would let towers drift apart. Nothing here
+waits for the device.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class LossScale:
         return overflowed.float()
 
     def state(self) -> dict[str, Tensor]:
-        """Copies, as `Strategy.state` wants them."""
+        """Copies, for `Engine.state`."""
         return {
             "loss_scale.factor": self.factor.reshape(1).clone(),
             "loss_scale.good_steps": self._good_steps.reshape(1).clone(),

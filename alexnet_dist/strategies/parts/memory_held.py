@@ -6,6 +6,6 @@ from torch import Tensor
 
 
 def held_bytes(tensors: Iterable[object]) -> int:
-    """Bytes of the memory behind tensors, shared memory counted once; what is no tensor counts nothing."""
+    """Bytes of the storage of tensors, shared storage counted once; other objects are not counted."""
     storages = {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors if isinstance(t, Tensor))}
     return sum(storages.values())

@@ -19,7 +19,7 @@ class ModuleStrategy(Strategy):
         dtype = experiment.strategy.gradient_dtype
         found = without_effect(experiment, self.heeds)
         if dtype is not None and world_size == self.split_size:
-            found.append(f"strategy.gradient_dtype: {dtype} has no effect: there is one replica, no gradient travels")
+            found.append(f"strategy.gradient_dtype: {dtype} has no effect: with one replica no gradients are sent")
         if not experiment.strategy.communicate:
             found.append("strategy.communicate: false: NOTHING IS SENT, this run measures and its training is WRONG")
         return found

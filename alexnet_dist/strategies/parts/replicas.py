@@ -13,7 +13,7 @@ from alexnet_dist.distributed.mesh import Layout
 
 
 def replicate(net: nn.Module, layout: Layout, wire: torch.dtype) -> DistributedDataParallel:
-    """Wrap a net that lies on its device so that backward sums gradients over replicas. Collective.
+    """Wrap a net that is on its device so that backward sums gradients over replicas. Collective.
 
     DDP's own reduction averages over the group; ours sums, because a loss is already divided by the samples of
     the whole global batch, and replicas' shares of it may differ.

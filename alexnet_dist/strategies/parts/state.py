@@ -14,11 +14,11 @@ from alexnet_dist.strategies.engines.base import OPTIMIZER, STEPS, WEIGHT
 def live_state(
     named: Iterable[tuple[str, Tensor]], optimizer: Optimizer, shown: Callable[[str, Tensor], Tensor]
 ) -> dict[str, Tensor]:
-    """Weights and what the optimizer keeps for each, as `Strategy.state` wants them.
+    """Weights and what the optimizer keeps for each, for `Engine.state`.
 
     Args:
-        named: what this rank holds of each parameter, and what the optimizer updates.
-        shown: of a parameter's name and a tensor of the held part's shape, what it is a part of.
+        named: this rank's part of each parameter, which the optimizer updates.
+        shown: from a parameter's name and a tensor of its part's shape, the tensor as a part of the whole.
     """
     state: dict[str, Tensor] = {}
     for name, held in named:
@@ -43,7 +43,7 @@ def set_steps(optimizer: Optimizer, state: Mapping[str, Tensor]) -> None:
 
 
 def part_of(part: Tensor, mesh: DeviceMesh, placements: Iterable[Placement], shape: torch.Size) -> DTensor:
-    """A rank's part as what it is a part of; the last ranks' parts may be shorter.
+    """A rank's part as a DTensor of the whole; the last ranks' parts may be shorter.
 
     Args:
         shape: of the whole.

@@ -1,4 +1,4 @@
-"""A net whose towers lie on the ranks of a process group, and whole tensors from the parts."""
+"""A net whose towers are on the ranks of a process group, and whole tensors from the parts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from alexnet_dist.strategies.parts.exchange import TowerExchange
 
 
 def split(net: AlexNet, group: ProcessGroup | None = None) -> AlexNet:
-    """Lay a net's towers on the ranks of a process group. Collective.
+    """Distribute a net's towers over the ranks of a process group. Collective.
 
     Afterwards each rank's net has an equal part of every parameter and exchanges activations with the others in forward
     and backward. All ranks are given the same images and get the same whole logits; backward leaves the gradients of
@@ -64,14 +64,14 @@ def _ranks(group: ProcessGroup | None) -> ProcessGroup:
 
 
 def cut(net: AlexNet, group: ProcessGroup, dtype: torch.dtype | None = None, communicates: bool = True) -> None:
-    """Keep this rank's part of every parameter, and let towers meet at the table's exchanges. In place.
+    """Keep this rank's part of every parameter, and connect towers at the table's exchanges. In place.
 
     A part is the rank's chunk along dim 0 (output channels, units); the module finds its groups from the shapes.
 
     Args:
         group: the ranks of a replica, in tower order.
         dtype: of activations on the wire; None leaves them as they come.
-        communicates: false puts exchanges in that send nothing.
+        communicates: False makes exchanges that send nothing.
     """
 
     def own(length: int) -> slice:

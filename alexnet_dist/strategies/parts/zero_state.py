@@ -46,7 +46,7 @@ def fill(engine: Any, made: Mapping[str, Tensor]) -> None:
 
 
 def show(net: nn.Module, engine: Any, mesh: DeviceMesh) -> dict[str, Tensor]:
-    """As `Strategy.state`: each tensor's rows dealt out over the ranks of `mesh`."""
+    """As `Engine.state`: each tensor's rows distributed over the ranks of `mesh`."""
     state: dict[str, Tensor] = {}
     for key, parameter, kind in _entries(net, engine):
         whole = _whole(parameter, kind)
@@ -57,7 +57,7 @@ def show(net: nn.Module, engine: Any, mesh: DeviceMesh) -> dict[str, Tensor]:
 
 
 def take(net: nn.Module, engine: Any, state: Mapping[str, Tensor]) -> None:
-    """As `Strategy.load_state`."""
+    """As `Engine.load_state`."""
     for key, parameter, kind in _entries(net, engine):
         value = state[key]
         assert isinstance(value, DTensor), "`show` makes DTensors"
@@ -95,7 +95,7 @@ def _put(parameter: nn.Parameter, whole: Tensor, kind: str | None) -> None:
         else:
             utils.safe_set_full_optimizer_state(parameter, whole, kind)
         return
-    # Stage 3 sets whole parameters only where they divide into equal parts: so hand it this rank's, padded.
+    # Stage 3 sets whole parameters only where they divide into equal parts: give it this rank's part, padded.
     ranks, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
     padded = functional.pad(whole.flatten(), (0, ranks * part.numel() - whole.numel()))
     own = padded[rank * part.numel() :][: part.numel()]

@@ -143,7 +143,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a service's ne
 
 
 def _ensure_accelerate_state() -> None:
-    """Accelerate's trackers want its state, which a rank has already and a comparison has not."""
+    """Accelerate's trackers need its state, which exists on a rank but not in a comparison."""
     from accelerate import PartialState  # takes seconds
 
     PartialState(cpu=True)

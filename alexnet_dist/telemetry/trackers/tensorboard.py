@@ -54,7 +54,7 @@ class TensorBoardTracker(Tracker):
 
 
 def _keep_thread_quiet() -> None:
-    """Have no trace printed of a full disk by TensorBoard's thread, which raises the error again where it is asked."""
+    """Keep TensorBoard's thread from printing a traceback on a full disk: the next call raises the error again."""
     before = threading.excepthook
 
     def print_others(raised: threading.ExceptHookArgs) -> None:

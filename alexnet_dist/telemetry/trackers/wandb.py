@@ -1,8 +1,8 @@
 """Weights & Biases, through Accelerate's tracker.
 
-The user's own WANDB_ variables and W&B's settings file hold wherever no field of `tracking` says otherwise. Without a
-login or without an answer from the server a run is written offline, for `wandb sync`; nothing here waits for longer
-than the limits below.
+The user's own WANDB_ variables and W&B's settings file apply unless a field of `tracking` says otherwise. Without a
+login or an answer from the server a run is written offline, for `wandb sync`; nothing here waits longer than the limits
+below.
 """
 
 import logging
@@ -34,10 +34,10 @@ RUN_ID = "run_id.txt"  # in the run's folder, below `wandb`
 
 @trackers.register
 class WandbTracker(Tracker):
-    """Curves over the global step; a resumed run goes on as the same run of W&B."""
+    """Curves over the global step; a resumed run continues the same run of W&B."""
 
     name, label = "wandb", "W&B"
-    _no_server: ClassVar[str] = ""  # why, once this process has waited for it in vain
+    _no_server: ClassVar[str] = ""  # why there is none, once this process has waited for it
     _folder: Path | None = None  # of this part of the run; none where W&B is disabled
 
     def start(self, tracked: Tracked) -> str:
@@ -118,7 +118,7 @@ class WandbTracker(Tracker):
 
 
 def _check_written(folder: Path) -> None:
-    """Look whether W&B could write its file: it tells its own log alone, which may not be there either.
+    """Check that W&B could write its file: it reports a failure only in its own log, which may be missing, too.
 
     Raises:
         NotWritten: with the operating system's reason, where there is one.
@@ -133,8 +133,8 @@ def _check_written(folder: Path) -> None:
 
 
 def _last_log(path: Path) -> list[str]:
-    """The log of W&B's own process when that has closed its files, which is after it says that a run is finished; what
-    there is of it where the disk does not take that line."""
+    """The log of W&B's own process once that has closed its files, which is later than it reports a run finished;
+    after `CLOSE_SECONDS`, the log so far: a full disk may not take its last line."""
     lines, deadline = [""], time.monotonic() + CLOSE_SECONDS
     while CLOSED not in lines[-1] and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -146,7 +146,7 @@ def _last_log(path: Path) -> list[str]:
 def _settings() -> Any:
     """W&B's settings in force: those in its settings file, overridden by ours, and these by the user's variables."""
     for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value]:
-        del os.environ[name]  # empty as good as unset, which W&B does not know
+        del os.environ[name]  # empty means unset, but not to W&B
     # Reports of errors to W&B's makers would keep the process from ending where no server answers.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     logging.raiseExceptions = False  # a line of its log that the disk does not take would print a trace

@@ -127,7 +127,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def publish(path: Path, folder: Path, step: int) -> Path:
-    """Give a complete checkpoint its name, then point `latest` at it. Fails as a whole, with what was there before."""
+    """Give a complete checkpoint its name, then point `latest` at it. A failure leaves what was there before."""
     _sync(path)
     final, replaced = folder / directory_name(step), folder / (_REPLACED + directory_name(step))
     _write_synced(folder / _LATEST, final.name + "\n")  # what needs space comes first

@@ -10,8 +10,8 @@ from torch.distributed.tensor import DTensor
 class HostCopies:
     """Copies states, one after the other, into the same memory.
 
-    Of a GPU's tensors the memory is pinned, and copying does not hold the host up: the device copies when it gets
-    there, in front of the work that is given to it later.
+    For a GPU's tensors the memory is pinned, and copying does not block the host: the device copies in order, before
+    the work that is given to it later.
     """
 
     def __init__(self) -> None:

@@ -97,7 +97,7 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
 
 
 def read_whole_weights(path: Path) -> dict[str, Tensor]:
-    """A whole net's weights by one-device name, in the dtype that they were trained in; in this process alone."""
+    """A whole net's weights by one-device name, in the dtype that they were trained in; in this process only."""
     return {name.removeprefix(WEIGHT): weight for name, weight in _read_whole(path, WEIGHT).items()}
 
 

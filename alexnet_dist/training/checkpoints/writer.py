@@ -83,8 +83,8 @@ class CheckpointWriter:
         """Wait until the last checkpoint is written. Collective.
 
         Raises:
-            RuntimeError: a rank hangs: it does not tell within `train.timeout` whether it still writes, which may take
-                as long as it does.
+            RuntimeError: a rank hangs: it does not say within `train.timeout` that it is still writing. Writing itself
+                may take longer.
         """
         if self._thread is None:
             return
@@ -95,7 +95,7 @@ class CheckpointWriter:
         self._thread = None
         assert self._saved is not None, "the thread's"
         every = self._settings.keep_every
-        # A later one makes up for an earlier one, unless that was to be kept for good.
+        # A later checkpoint makes up for a missing earlier one, unless `keep_every` would have kept that one.
         self._missing = {step: why for step, why in self._missing.items() if every and step % every == 0}
         if self._problem is not None:
             self._missing[self._saved] = self._problem
@@ -184,8 +184,10 @@ class CheckpointWriter:
 
 
 def _connect(group: dist.ProcessGroup) -> None:
-    """Make the connections that writing will take. They are made at first use, through the launcher's store; and the
-    last checkpoint may be written because the launcher is gone. Collective.
+    """Make the connections that writing needs. Collective.
+
+    They are made at first use, through the launcher's store; but the launcher may be gone when the last checkpoint is
+    written.
     """
     first, nothing = group.rank() == 0, [None] * group.size()
     dist.gather_object(None, nothing if first else None, group=group, group_dst=0)
@@ -195,7 +197,7 @@ def _connect(group: dist.ProcessGroup) -> None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What is behind an error: torch's own tells of a failure with all of its traceback in front of the reason."""
+    """The cause of an error: the message of torch's own has a whole traceback before the reason."""
     if isinstance(error, CheckpointException):
         return next((failure[0] for failure in error.failures.values()), error)
     return error

@@ -133,7 +133,7 @@ def test_a_killed_run_goes_on_in_mid_epoch(folder: Path, tmp_path: Path) -> None
     assert killed.end()[0] != 0
     again = launched.start(tmp_path / "killed", 2, [*flags, "--run.resume", "auto"])
     code, lines = again.end()
-    assert code == 0 and any(line.startswith("going on after step ") for line in lines), lines
+    assert code == 0 and any(line.startswith("resuming after step ") for line in lines), lines
     timeless = ("step", "loss", "samples", "sample_fingerprint", "epoch")
     told = [
         [{name: line[name] for name in timeless} for line in map(json.loads, (run.folder / "metrics.jsonl").open())]
