@@ -101,7 +101,7 @@ def test_ranks_whose_launcher_is_gone_save_and_end(killed: str, code: int, tmp_p
     done = run.steps()
     assert run.exit() == {
         "code": 75,
-        "reason": f"the launcher is gone: stopped after step {done}, which is saved: the same command with "
-        "--run.resume auto goes on",
+        "reason": f"the launcher is gone: stopped after step {done}, which is saved: continue with the same "
+        "command, --run.resume auto",
     }
     assert files.verify(checkpoint(run.folder, done)).step == done
