@@ -204,7 +204,7 @@ class Flags(Generic[Own]):
     def _unknown(self, typed: str, value: str) -> UsageError:
         name = typed.removeprefix("--").replace("-", "_")
         shown = name if "." in name else typed
-        if self.follows and "." in name:
+        if self.follows and ("." in name or name == CONFIG):
             return UsageError(shown, value, f"belongs after --, among the {self.follows}")
         return UsageError(shown, value, unknown_field(name, self.groups, self.named))
 

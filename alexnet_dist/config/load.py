@@ -149,7 +149,7 @@ def describe(resolved: Experiment, given: Experiment) -> str:
         for field, value in getattr(resolved, group).model_dump().items():
             text = one_line(value)
             if before[field] != default[field]:
-                text += f"  # set; default: {default[field]}"
+                text += f"  # set; default: {one_line(default[field])}"
             elif value != default[field]:
                 text += "  # follows from the rest"
             lines.append(f"  {field}: {text}")

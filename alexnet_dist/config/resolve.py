@@ -94,7 +94,8 @@ def _check_towers(net: NetConfig) -> None:
             raise UsageError(
                 field,
                 getattr(net, field.removeprefix("net.")),
-                f"the {shaped.outputs[0]} outputs of {shaped.layer.name} do not divide into {net.towers} towers",
+                f"the {shaped.outputs[0]} outputs of {shaped.layer.name} do not divide into {net.towers} towers: "
+                + ("choose an even number, or net.towers 1" if field == "net.classes" else "choose 1"),
             )
 
 

@@ -1,6 +1,21 @@
-"""Counts of bytes, values and operations as text."""
+"""Counts of bytes, values, operations and things as text."""
 
 _PREFIXES = ("", "k", "M", "G", "T", "P")
+
+
+def counted(number: int, name: str, plural: str = "s") -> str:
+    """A number of things: "1 rank", "2 ranks".
+
+    Args:
+        plural: is appended to the name of one.
+    """
+    return f"{number} {name}{'' if number == 1 else plural}"
+
+
+def shared_batch(global_batch: int, replicas: int, accumulate: int) -> str:
+    """How replicas share a global batch: "64 = 2 replicas x 1 micro-batch x 32 samples"."""
+    samples = counted(global_batch // replicas // accumulate, "sample")
+    return f"{global_batch} = {counted(replicas, 'replica')} x {counted(accumulate, 'micro-batch', 'es')} x {samples}"
 
 
 def three_digits(count: float, unit: str = "") -> str:

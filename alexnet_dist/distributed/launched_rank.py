@@ -69,7 +69,7 @@ def _refuse_unknown_ranks(environment: Mapping[str, str], world_size: int) -> No
         raise UsageError(
             "accelerate launch",
             "MASTER_ADDR without RANK",
-            "with --cpu only one process comes up, whatever "
+            "without --multi_gpu only one process comes up, whatever "
             "--num_processes says: use --multi_gpu --num_processes N, also without a GPU",
         )
     if world_size > 1:

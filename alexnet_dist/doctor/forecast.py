@@ -7,6 +7,7 @@ from alexnet_dist.config.precisions import Precision
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.layers import layer_rows, totals
+from alexnet_dist.costs.units import counted, shared_batch
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.doctor.findings import Findings, experiment_findings
 from alexnet_dist.errors import DONE, USAGE, UsageError
@@ -64,13 +65,13 @@ def _print_figures(experiment: Experiment, ranks: int, devices: str) -> None:
         "weights": memory.parameters,
         "gradients": memory.gradients,
         "optimizer": memory.optimizer,
-        f"images and activations of {samples} samples": activations,
+        f"images and activations of {counted(samples, 'sample')}": activations,
     }
     mesh = " x ".join(f"{axis} {size}" for axis, size in strategy.mesh(ranks).items())
     lines = {
         "devices": f"assumed: {devices}",
         "mesh": f"{mesh}, under {strategy.name}",
-        "batch": f"{train.global_batch} = {shards} replicas x {train.accumulate} micro-batches x {samples} samples",
+        "batch": shared_batch(train.global_batch, shards, train.accumulate),
         "precision": train.precision,
         "MB a rank": ", ".join(f"{name} {size / 1e6:,.1f}" for name, size in parts.items()),
         "together": f"{sum(parts.values()) / 1e6:,.1f} MB; not counted: libraries, their workspaces, message buffers",

@@ -3,6 +3,7 @@
 from alexnet_dist import registry
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.units import counted
 from alexnet_dist.errors import UsageError
 from alexnet_dist.strategies.base import Strategy, precision_of
 
@@ -37,8 +38,8 @@ def check_batch(experiment: Experiment, world_size: int) -> None:
         raise UsageError(
             "train.global_batch",
             train.global_batch,
-            f"does not divide into {shards} replicas x "
-            f"{train.accumulate} micro-batches: choose a multiple of {shards * train.accumulate}",
+            f"does not divide into {counted(shards, 'replica')} x {counted(train.accumulate, 'micro-batch', 'es')}: "
+            f"choose a multiple of {shards * train.accumulate}",
         )
 
 

@@ -1,5 +1,6 @@
 """A trace of a few steps, for a trace viewer such as Perfetto or chrome://tracing."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,8 @@ class StepProfile:
         self._context: AbstractContextManager[object] = nullcontext()
         if steps is not None and world.rank == 0:
             cuda = [ProfilerActivity.CUDA] if world.device.type == "cuda" else []
+            if not cuda:
+                os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else it prints "ERROR" since there is no GPU
             self._context = self._profile = profile(
                 activities=[ProfilerActivity.CPU, *cuda],
                 record_shapes=True,

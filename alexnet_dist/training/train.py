@@ -12,6 +12,7 @@ from typing import Any
 from alexnet_dist import registry
 from alexnet_dist.config.resolve import length_warnings, size_warnings, warnings
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.costs.units import counted, shared_batch
 from alexnet_dist.data.dataset import image_size
 from alexnet_dist.distributed.agreement import all_or_none, combined, gather_on_first, on_first_rank
 from alexnet_dist.distributed.devices import device_warnings
@@ -153,9 +154,8 @@ def _headline(components: Components) -> str:
     mesh = " x ".join(f"{axis} {size}" for axis, size in components.strategy.mesh(world.size).items())
     return (
         f"{table.name} ({table.parameters:,} parameters) under {experiment.strategy.name} on "
-        f"{world.size} ranks ({mesh}, {world.device.type}), {train.precision}; global batch {train.global_batch} = "
-        f"{shards} replicas x {train.accumulate} micro-batches x {train.global_batch // shards // train.accumulate} "
-        "samples"
+        f"{counted(world.size, 'rank')} ({mesh}, {world.device.type}), {train.precision}; global batch "
+        f"{shared_batch(train.global_batch, shards, train.accumulate)}"
     )
 
 

@@ -67,6 +67,11 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
         (["train", "--strategy.name", "splt"], "strategy.name: splt: did you mean split? Input should be "),
         (["doctor", "--rank", "2"], "--rank: 2: unknown flag: did you mean --ranks?\n"),
         (["launch", "--strategy.name", "split"], "strategy.name: split: belongs after --, among the SETTINGS\n"),
+        (["launch", "--config", "x.yaml"], "--config: x.yaml: belongs after --, among the SETTINGS\n"),
+        (
+            ["train", "--net.name", "alexnet_small", "--net.classes", "7", "--data.name", "synthetic"],
+            "net.classes: 7: the 7 outputs of fc8 do not divide into 2 towers: choose an even number, or net.towers 1",
+        ),
         (["runs"], "FOLDER: empty: is needed: a run's own folder"),
         (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
         (["data", "verify", "s3://b/x"], "DST: s3://b/x: must be on a disk of this machine\n"),

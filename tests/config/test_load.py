@@ -134,9 +134,10 @@ def test_a_saved_experiment_reads_back(tmp_path: Path) -> None:
 
 
 def test_what_differs_from_the_defaults_is_marked() -> None:
-    given = load(["--optim.lr", "0.5"])
+    given = load(["--optim.lr", "0.5", "--train.max_steps", "9"])
     shown = describe(resolve(given, 2), given)
     assert "  lr: 0.5  # set; default: 0.001" in shown
+    assert "  max_steps: 9  # set; default: null" in shown
     assert "  name: ddp  # follows from the rest" in shown
     assert "  epochs: 1\n" in shown
     assert yaml.safe_load(shown)["net"]["classes"] == 10

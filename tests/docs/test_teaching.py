@@ -23,6 +23,7 @@ SHORT = {
     ),
 }
 LEFT_BEHIND = ["figure-2.svg", "columns.svg", "cut.svg", *(f"{run}/summary.json" for run in ("whole", "columns"))]
+NUMBER = re.compile(r"\d+")
 STEP = re.compile(r"^## (\d+)\. ", re.MULTILINE)
 
 
@@ -72,7 +73,10 @@ def test_the_ten_steps(tmp_path: Path) -> None:
         printed = {
             words_of(line) for command in commands for line in run(command, tmp_path, number == "6").splitlines()
         }
+        shown = {words_of(line) for line in blocks(step, "text")}
         if int(number) <= 4:  # what depends on no machine
-            assert {words_of(line) for line in blocks(step, "text")} <= printed, number
+            assert shown <= printed, number
+        elif int(number) <= 6:  # the short forms print other numbers
+            assert {NUMBER.sub("0", line) for line in shown} <= {NUMBER.sub("0", line) for line in printed}, number
     lesson = tmp_path / "runs/lesson"
     assert all((lesson / name).stat().st_size for name in [*LEFT_BEHIND, "compare/report.html"])

@@ -110,7 +110,7 @@ def test_ranks_that_are_there_twice_or_not_at_all() -> None:
         (
             2,
             ["--train.global_batch", "33"],
-            "train.global_batch: 33: does not divide into 2 replicas x 1 micro-batches",
+            "train.global_batch: 33: does not divide into 2 replicas x 1 micro-batch",
         ),
     ],
 )
@@ -150,7 +150,7 @@ def test_an_experiment_for_ranks_that_are_elsewhere() -> None:
     shown = {line[:10].strip(): line[11:] for line in lines}
     assert code == 0 and max(map(len, lines)) <= 120 and lines[-1].startswith("possible on 32 ranks; not checked: ")
     assert shown["mesh"] == "dp 16 x split 2, under split"
-    assert shown["batch"] == "1024 = 16 replicas x 1 micro-batches x 64 samples"
+    assert shown["batch"] == "1024 = 16 replicas x 1 micro-batch x 64 samples"
     assert shown["devices"] == "assumed: GPUs that have fp16, one a rank"
     assert shown["MB a rank"].startswith(
         "weights 121.9, gradients 121.9, optimizer 243.9, images and activations of 64"

@@ -40,7 +40,7 @@ def refusal(line: list[str], environment: dict[str, str]) -> str:
         (WORLD | {"MASTER_ADDR": ""}, "MASTER_ADDR: empty: the launcher must set it"),
         (WORLD | {"MASTER_PORT": "abc"}, "MASTER_PORT: abc: must be a whole number from 1 to 65535"),
         ({"LOCAL_RANK": "0"}, "MASTER_ADDR: empty: the launcher must set it"),
-        ({"MASTER_ADDR": "n1"}, "accelerate launch: MASTER_ADDR without RANK: with --cpu only one process"),
+        ({"MASTER_ADDR": "n1"}, "accelerate launch: MASTER_ADDR without RANK: without --multi_gpu only one process"),
         ({"OMPI_COMM_WORLD_SIZE": "4"}, "OMPI_COMM_WORLD_SIZE: 4: without RANK each process would be a run of its own"),
         ({"PMI_SIZE": "4"}, "PMI_SIZE: 4: without RANK each"),
         ({"PMI_SIZE": ""}, "PMI_SIZE: empty: must be a whole number from 1"),

@@ -35,6 +35,7 @@ def test_ddp_is_the_default_on_two_ranks_and_leaves_a_whole_record(train: Train)
     assert summary["parameters_per_rank"] == 40_906 and held["gradients"] == expected["gradients"] == 4 * 40_906
     assert sum(held.values()) == pytest.approx(sum(expected.values()), rel=0.05)
     assert [line["step"] for line in metrics] == list(range(1, 21))
+    assert "under ddp on 2 ranks (" in run.output and " = 2 replicas x 1 micro-batch x 32 samples\n" in run.output
     # What a tutorial prints.
     loss, top1 = (statistics.mean(line[name] for line in metrics) for name in ("loss", "top1"))
     assert summary["train_top1"] == pytest.approx(top1)
@@ -147,5 +148,6 @@ def test_a_profile_of_three_steps(train: Train) -> None:
     run = train(2, [*SMOKE, "--train.profile", "3", "--train.evaluate", "false", "--tracking.wandb", "false"])
     assert run.code == 0, run.output
     events = json.loads((run.folder / "trace.json").read_text())["traceEvents"]
+    assert "ERROR" not in run.output  # of a profiler that finds no GPU
     names = [event.get("name") for event in events]
     assert names.count("aten::cross_entropy_loss") == 3 and "aten::convolution" in names

@@ -31,7 +31,8 @@ class RowThreads:
         count = f"{self.count} threads" if self.count != 1 else "1 thread"
         if self.cores is not None:
             return f"{count} on {len(self.cores)} cores"
-        return f"{count} beside {threads_of_rank(os.environ)} that train"
+        training = threads_of_rank(os.environ)
+        return f"{count} beside {training} that train{'s' if training == 1 else ''}"
 
     def each(self, rows: int, work: Callable[[int], None]) -> None:
         """Call `work` with each row's number."""
