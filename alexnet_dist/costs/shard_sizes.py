@@ -1,5 +1,6 @@
 """How many values a rank holds where parameters are cut over ranks, padding included."""
 
+from dataclasses import dataclass
 from math import prod
 
 from alexnet_dist.nets.table import Table
@@ -10,14 +11,35 @@ def padded(values: int, multiple: int) -> int:
     return -(-values // multiple) * multiple
 
 
-def values_by_rows(table: Table, ranks: int) -> int:
-    """Values on the fullest rank where each parameter is cut along dim 0, as FSDP does."""
-    held = 0
+@dataclass(frozen=True)
+class RowShards:
+    """Values on the fullest rank where layers are cut along dim 0, as FSDP does.
+
+    Attributes:
+        part: of the layers that are cut, padding included.
+        whole: of the layers that are not.
+    """
+
+    part: int
+    whole: int
+
+
+def has_a_row_for_each(rows: int, ranks: int) -> bool:
+    """Whether a layer is cut. With fewer rows than ranks it would be padded to a multiple of its size on the wire."""
+    return rows >= ranks
+
+
+def row_shards(table: Table, ranks: int) -> RowShards:
+    """What a rank holds of a net in `ranks` parts."""
+    part = whole = 0
     for shaped in table.shaped_layers:
         if shaped.weight:
-            rows = -(-shaped.weight[0] // ranks)
-            held += rows * prod(shaped.weight[1:]) + rows
-    return held
+            rows, row = shaped.weight[0], prod(shaped.weight[1:]) + 1  # a row of the weight, and its bias
+            if has_a_row_for_each(rows, ranks):
+                part += -(-rows // ranks) * row
+            else:
+                whole += rows * row
+    return RowShards(part, whole)
 
 
 def parameter_groups(table: Table) -> tuple[list[int], list[int]]:

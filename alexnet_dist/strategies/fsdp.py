@@ -2,6 +2,7 @@
 layers are gathered whole just while they compute.
 
 With fewer `shard_ranks` than ranks it is hybrid: neighbouring ranks share one copy of the net, and copies are replicas.
+A layer with fewer rows than a copy has ranks is not cut: every rank holds it whole, as under `ddp`.
 """
 
 from typing import final
@@ -10,7 +11,7 @@ from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.collectives import added, sent_by_all_reduce, sent_once
 from alexnet_dist.costs.memory import Memory, even_memory
-from alexnet_dist.costs.shard_sizes import values_by_rows
+from alexnet_dist.costs.shard_sizes import row_shards
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes, without_effect
@@ -52,10 +53,11 @@ class Fsdp(Strategy):
     ) -> dict[str, int]:
         precision, accumulate = precision_of(experiment), experiment.train.accumulate
         shards = experiment.strategy.shard_ranks or world_size
-        own = values_by_rows(table, shards)
-        whole = shards * own
+        held = row_shards(table, shards)
+        whole = shards * held.part
         gathers = accumulate * (2 if experiment.strategy.reshard_after_forward else 1)
-        reduced = sent_by_all_reduce(own * wire_bytes(experiment), world_size // shards)
+        reduced = sent_by_all_reduce(held.part * wire_bytes(experiment), world_size // shards)
+        reduced += sent_by_all_reduce(held.whole * wire_bytes(experiment), world_size)
         reduced += sent_by_all_reduce(norm_bytes(experiment, table), shards)
         return added(
             {
@@ -66,8 +68,8 @@ class Fsdp(Strategy):
         )
 
     def memory(self, experiment: Experiment, table: Table, world_size: int) -> Memory:
-        own = values_by_rows(table, experiment.strategy.shard_ranks or world_size)
-        return even_memory(experiment.optim, own * precision_of(experiment).parameter_bytes)
+        held = row_shards(table, experiment.strategy.shard_ranks or world_size)
+        return even_memory(experiment.optim, (held.part + held.whole) * precision_of(experiment).parameter_bytes)
 
 
 registry.strategies.register(Fsdp())

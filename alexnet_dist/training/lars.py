@@ -21,7 +21,7 @@ class Lars(Optimizer):
         lr: of all groups.
         momentum: of v.
         trust: the share of its norm that a layer moves in a step at rate 1.
-        sum_over_parts: sums a small tensor over the ranks that hold the other parts of the same parameters.
+        sum_over_parts: adds up squared norms over the ranks that hold the other parts of the same parameters.
     """
 
     def __init__(self, groups: Groups, lr: float, momentum: float, trust: float, sum_over_parts: SumOverParts) -> None:
@@ -48,6 +48,6 @@ class Lars(Optimizer):
         if not group["adapts"]:
             return gradients[0].new_ones(len(parameters))
         squares = torch.stack([torch.linalg.vector_norm(tensor).square() for tensor in (*parameters, *gradients)])
-        weight, gradient = self._sum_over_parts(squares).sqrt_().chunk(2)
+        weight, gradient = self._sum_over_parts(squares.view(2, -1), parameters).sqrt_()
         rates = self._trust * weight / (gradient + group["weight_decay"] * weight)
         return torch.where((weight > 0) & (gradient > 0), rates, 1.0)

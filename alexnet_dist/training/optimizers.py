@@ -10,7 +10,7 @@ torch is imported only when an optimizer is made.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from alexnet_dist import registry
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 WEIGHTS, BIASES = "weights", "biases"
 Groups = list[dict[str, Any]]
-# Sums a small tensor over the ranks that hold the other parts of the same parameters.
-SumOverParts = Callable[["Tensor"], "Tensor"]
+# Adds up squared norms, (…, parameters), of the parameters given, over the ranks that hold their other parts.
+SumOverParts = Callable[["Tensor", Sequence["Tensor"]], "Tensor"]
 
 
 class OptimizerKind(ABC):
@@ -110,7 +110,9 @@ for _kind in (Sgd(), Adam(), Lars()):
 
 
 def make_optimizer(
-    settings: OptimConfig, named: Iterable[tuple[str, nn.Parameter]], sum_over_parts: SumOverParts = lambda own: own
+    settings: OptimConfig,
+    named: Iterable[tuple[str, nn.Parameter]],
+    sum_over_parts: SumOverParts = lambda squares, parameters: squares,
 ) -> Optimizer:
     """The optimizer that an experiment asks for, with its state.
 

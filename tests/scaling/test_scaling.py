@@ -23,6 +23,7 @@ def costs_of(strategy: str, *flags: str) -> Mapping[int, Costs]:
     [
         ("ddp", ()),
         ("split", ()),
+        ("fsdp", ()),
         ("fsdp", ("--strategy.shard_ranks", "8")),
         ("zero1", ()),
         ("zero2", ()),
@@ -43,20 +44,22 @@ def test_nothing_grows_with_the_ranks(strategy: str, flags: tuple[str, ...]) -> 
     assert few.control.calls and many.control.calls <= few.control.calls + 2
     assert many.control.hops <= LOGARITHM * few.control.hops + 2 * 9
     assert many.start.hops == LOGARITHM * few.start.hops
-    assert many.strategy.calls <= few.strategy.calls * (
-        2 if strategy == "fsdp" else 1
-    )  # copies are replicas, and sum too
+    assert many.strategy.bytes <= 2 * few.strategy.bytes  # (N - 1) / N of them, and a sum where it was a part of one
+    # Copies of a part are replicas, which sum too.
+    assert many.strategy.calls <= few.strategy.calls * (2 if "--strategy.shard_ranks" in flags else 1)
     assert many.connections <= LOGARITHM * few.connections
     # In zero3 DeepSpeed's Python loops over the ranks.
     assert many.python_lines <= (LOGARITHM if strategy == "zero3" else 1.1) * few.python_lines
 
 
-def test_a_split_over_all_ranks_pads_small_layers(capsys: pytest.CaptureFixture[str]) -> None:
-    """And the command shows it: layers of 10 to 64 rows on 512 ranks."""
-    flags = ["--strategies", "fsdp", "--ranks", f"{FEW},{MANY}", "--net.name", "alexnet_small"]
+def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--strategies", "ddp", "--ranks", f"{FEW},{MANY}", "--net.name", "alexnet_small"]
     assert main(["scaling", *flags]) == 0
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 100
-    (sent,) = [line for line in shown.splitlines() if "strategy: sent" in line]
-    assert sent.split("│")[-2].strip() == "x 13.9"
+    growth = {
+        cells[1].strip(): cells[-2].strip() for cells in (line.split("│") for line in shown.splitlines() if "│" in line)
+    }
+    assert growth["strategy: sent"] == growth["random words drawn"] == "constant"
+    assert growth["control: hops"] == "logarithmic" and growth["strategy: hops"].startswith("x ")
     assert "as expected on every number of ranks" in shown and "NOT" not in shown

@@ -38,6 +38,15 @@ def test_two_sharded_copies_on_four_ranks(tmp_path: Path) -> None:
     hold(cases, tmp_path, {4: {"fsdp": exactly(10)}})
 
 
+def test_a_layer_with_fewer_rows_than_ranks_is_held_whole(tmp_path: Path) -> None:
+    few = ["--net.classes", "2", "--train.global_batch", "8", "--train.accumulate", "2"]
+    cases = {
+        "clipped": [*SMALL["small"], *ADAM, *few, "--train.clip_norm", "0.1"],
+        "lars": [*SMALL["small"], *LARS, *few],
+    }
+    hold(cases, tmp_path, {4: {"fsdp": exactly(10)}})
+
+
 def test_weights_kept_for_backward(tmp_path: Path) -> None:
     kept = ["--strategy.reshard_after_forward", "false", "--train.global_batch", "12", "--train.accumulate", "2"]
     hold({"kept": [*SMALL["small"], *ADAM, *kept]}, tmp_path, {3: {"zero3": FP32}})

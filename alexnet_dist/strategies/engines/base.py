@@ -1,7 +1,7 @@
 """What the training loop asks of a strategy that runs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +20,9 @@ from alexnet_dist.distributed.mesh import SampleShard, World
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
 
-# Makes an optimizer of named parameters; the second argument sums a small tensor over the ranks that hold the others'
-# parts.
-MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]], Callable[[Tensor], Tensor]], Optimizer]
+# Makes an optimizer of named parameters; the second argument adds up squared norms, (…, parameters), of the parameters
+# that it is given, over the ranks that hold their other parts.
+MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]], Callable[[Tensor, Sequence[Tensor]], Tensor]], Optimizer]
 Masks = Mapping[str, Tensor]  # dropout masks by layer
 
 # Names in a strategy's state: WEIGHT + "conv1.weight", OPTIMIZER + "exp_avg.conv1.weight".

@@ -1,6 +1,6 @@
 """Runs `fsdp`: torch's `fully_shard` on a mesh of our own (Accelerate's FSDP is silently DDP on a CPU)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import final
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor, Replicate, Shard
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import clip_grads_with_norm_
 from torch.optim import Optimizer
 
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
-from alexnet_dist.costs.shard_sizes import values_by_rows
+from alexnet_dist.costs.shard_sizes import has_a_row_for_each, row_shards
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import Rows
 from alexnet_dist.distributed.bring_up import AcceleratorOptions
@@ -41,6 +41,7 @@ class FsdpEngine(Engine):
     _net: AlexNet
     _sharded: dict[str, nn.Parameter]
     _parts: dict[str, nn.Parameter]
+    _counts: dict[Tensor, Tensor]
     _optimizer: Optimizer
 
     @classmethod
@@ -52,13 +53,15 @@ class FsdpEngine(Engine):
         self.world = world
         self.samples = SampleShard(world.rank, world.size, tuple(range(world.size)))
         self._dtypes = dtypes
-        self._mesh = _mesh(world, settings.shard_ranks or world.size)
+        self._shards = settings.shard_ranks or world.size
+        self._mesh = _mesh(world, self._shards)
         self._reshard = settings.reshard_after_forward
         self._micro_batches = experiment.train.accumulate
         self._wire: torch.dtype = getattr(torch, wire_dtype(experiment))
 
     def groups(self) -> list[ProcessGroup]:
-        return self._mesh.get_all_groups()
+        meshes = {self._mesh, *(_dtensor(parameter).device_mesh for parameter in self._sharded.values())}
+        return [group for mesh in meshes for group in mesh.get_all_groups()]
 
     def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
         return rows.slice(), slice(0, dropout.outputs[0])
@@ -68,7 +71,8 @@ class FsdpEngine(Engine):
         # Layer by layer, so that a device never holds the whole net; the net itself last, as the root that the layers
         # look to for their order.
         for layer in (*(child for child in net.children() if list(child.parameters())), net):
-            fully_shard(layer, mesh=self._mesh, reshard_after_forward=self._reshard, mp_policy=policy)
+            mesh = self._mesh_for(layer)
+            fully_shard(layer, mesh=mesh, reshard_after_forward=self._reshard, mp_policy=policy)
         self._net = net
         self._sharded = dict(net.named_parameters())
         self._check_shards(net.table)
@@ -79,13 +83,27 @@ class FsdpEngine(Engine):
                 layer.set_force_sum_reduction_for_comms(True)
         # The optimizer works on the local parts, as plain tensors: torch's fused SGD takes no DTensor.
         self._parts = {name: nn.Parameter(_local(sharded)) for name, sharded in self._sharded.items()}
+        first = self._mesh[_SHARD].get_local_rank() == 0
+        self._counts = {
+            part: part.new_tensor(float(first or self._is_cut(self._sharded[name])))
+            for name, part in self._parts.items()
+        }
         self._optimizer = make_optimizer(self._parts.items(), self._sum_over_parts)
         self._module = accelerator.prepare_model(net, evaluation_mode=True)
+
+    def _mesh_for(self, layer: nn.Module) -> DeviceMesh:
+        """The ranks of a copy share a layer, if it has a row for each; else every rank holds it whole."""
+        cut = all(self._is_cut(parameter) for parameter in layer.parameters(recurse=False))
+        return self._mesh if cut else _mesh(self.world, 1)
+
+    def _is_cut(self, parameter: Tensor) -> bool:
+        return has_a_row_for_each(parameter.shape[0], self._shards)
 
     def _check_shards(self, table: Table) -> None:
         """Hold what this rank really has against its share: an engine that falls back to whole copies says nothing."""
         parts = (_local(p) if isinstance(p, DTensor) else p for p in self._sharded.values())
-        held, share = sum(part.numel() for part in parts), values_by_rows(table, self._mesh[_SHARD].size())
+        shares = row_shards(table, self._shards)
+        held, share = sum(part.numel() for part in parts), shares.part + shares.whole
         if held > share:
             raise RuntimeError(f"fsdp does not shard: this rank holds {held:,} values, its share is {share:,}")
 
@@ -117,11 +135,19 @@ class FsdpEngine(Engine):
         return StepResult(norm, None)
 
     def _norm(self) -> Tensor:
-        norm = get_total_norm(part.grad for part in self._parts.values() if part.grad is not None)
-        return self._sum_over_parts(norm.square()).sqrt()
+        parts = list(self._parts.values())
+        norms = torch._foreach_norm([part.grad for part in parts if part.grad is not None])
+        squares = torch.stack(norms).square()
+        return self._sum_over_ranks(self._counted(squares, parts).sum()).sqrt()
 
-    def _sum_over_parts(self, own: Tensor) -> Tensor:
-        """Summed in place over the ranks of a copy, each of which holds other values."""
+    def _sum_over_parts(self, squares: Tensor, parts: Sequence[Tensor]) -> Tensor:
+        return self._sum_over_ranks(self._counted(squares, parts))
+
+    def _counted(self, squares: Tensor, parts: Sequence[Tensor]) -> Tensor:
+        """What this rank adds to a sum over the ranks of a copy: what all of them hold counts on the first."""
+        return squares * torch.stack([self._counts[part] for part in parts])
+
+    def _sum_over_ranks(self, own: Tensor) -> Tensor:
         dist.all_reduce(own, group=self._mesh[_SHARD].get_group())
         return own
 
@@ -144,8 +170,8 @@ class FsdpEngine(Engine):
         set_steps(self._optimizer, state)
 
     def _shown(self, name: str, part: Tensor) -> Tensor:
-        placements = [Shard(0)] if self._mesh.ndim == 1 else [Replicate(), Shard(0)]
-        return part_of(part, self._mesh, placements, self._sharded[name].shape)
+        sharded = _dtensor(self._sharded[name])
+        return part_of(part, sharded.device_mesh, sharded.placements, sharded.shape)
 
     def held_memory(self) -> Memory:
         gradients = (sharded.grad for sharded in self._sharded.values())
@@ -166,11 +192,14 @@ def _mesh(world: World, shards: int) -> DeviceMesh:
 
 
 def _local(tensor: Tensor) -> Tensor:
-    assert isinstance(tensor, DTensor), "fully_shard makes every parameter a DTensor"
-    part: Tensor = tensor.to_local().detach()
+    part: Tensor = _dtensor(tensor).to_local().detach()
     return part
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    assert isinstance(tensor, DTensor)
-    return tensor.full_tensor()
+    return _dtensor(tensor).full_tensor()
+
+
+def _dtensor(tensor: Tensor) -> DTensor:
+    assert isinstance(tensor, DTensor), "fully_shard makes every parameter a DTensor"
+    return tensor

@@ -84,7 +84,7 @@ class ModuleEngine(Engine):
         module: nn.Module = net
         if self._layout.dp_size > 1:
             module = self._replicas = replicate(net, self._layout, self._wire)
-        self._optimizer = make_optimizer(net.named_parameters(), self._sum_over_parts)
+        self._optimizer = make_optimizer(net.named_parameters(), lambda squares, _: self._sum_over_parts(squares))
         # Accelerate adds autocast; "evaluation mode" keeps it from wrapping the whole world in a second DDP, which
         # would average different towers together.
         self.module = accelerator.prepare_model(module, evaluation_mode=True)

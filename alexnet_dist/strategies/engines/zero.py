@@ -105,7 +105,7 @@ class ZeroEngine(Engine):
         if self._dtypes.compute != self._dtypes.parameters:
             computing = torch.autocast(device.type, self._dtypes.compute)(net.forward)
             net.forward = convert_outputs_to_fp32(computing)  # type: ignore[method-assign]
-        optimizer = make_optimizer(net.named_parameters(), lambda own: own)
+        optimizer = make_optimizer(net.named_parameters(), lambda squares, _: squares)
         made: dict[str, Tensor] = next(iter(optimizer.state.values()), {})
         optimizer.state.clear()  # of whole parameters: DeepSpeed puts its parts in their place
         self._net = net
