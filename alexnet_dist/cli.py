@@ -46,7 +46,7 @@ def _run(arguments: list[str]) -> int:
     from alexnet_dist.config.flags import asks_for_help
     from alexnet_dist.distributed.cores import bound_spinning
     from alexnet_dist.imports import drop_empty_variables, refuse_malformed_allocator
-    from alexnet_dist.launcher.terminal import survive_empty_size, survive_lost_output
+    from alexnet_dist.launcher.terminal import refused_output, survive_empty_size, survive_lost_output
 
     survive_lost_output()
     survive_empty_size(os.environ)
@@ -69,7 +69,10 @@ def _run(arguments: list[str]) -> int:
         print(help_text(f"alexnet-dist {name}", command.about, command.flags))
         return DONE
     _check_working_folder()
-    return command.run(flags)
+    code = command.run(flags)
+    if code == DONE and not command.records and (error := refused_output()) is not None:
+        raise RunFailed(f"output: {reason_of(error)}: not all of it was written")
+    return code
 
 
 def _command(name: str) -> Command:

@@ -22,6 +22,7 @@ class Command:
             prints as one line, "error: …", with exit code 2 or 1.
         flags: what it takes, for help and completion; None leaves `--help` to the command.
         about: what it does, with examples, for its help.
+        records: its results are files: what it prints may be lost. Else that ends it with exit code 1.
     """
 
     name: str
@@ -29,3 +30,4 @@ class Command:
     run: Callable[[Sequence[str]], int]
     flags: Flags[Any] | None = None
     about: str = ""
+    records: bool = False

@@ -34,5 +34,5 @@ def run(flags: Sequence[str]) -> int:
 
 
 COMMAND = commands.register(
-    Command("compare", "which strategy is faster here, and is it the same training", run, FLAGS, ABOUT)
+    Command("compare", "which strategy is faster here, and is it the same training", run, FLAGS, ABOUT, records=True)
 )

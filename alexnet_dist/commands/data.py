@@ -236,4 +236,4 @@ def _progress(label: str, total: int, unit: str) -> Iterator[Callable[[int], Non
         yield show
 
 
-COMMAND = commands.register(Command("data", "fetch, prepare, verify and show images", run, FLAGS, ABOUT))
+COMMAND = commands.register(Command("data", "fetch, prepare, verify and show images", run, FLAGS, ABOUT, records=True))

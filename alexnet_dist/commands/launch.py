@@ -85,5 +85,5 @@ def _check(settings: LaunchFlags, ranks: int, rest: Sequence[str]) -> None:
 
 
 COMMAND = commands.register(
-    Command("launch", "start ranks, pass signals on, return the run's own exit code", run, FLAGS, __doc__)
+    Command("launch", "start ranks, pass signals on, return the run's own exit code", run, FLAGS, __doc__, records=True)
 )

@@ -54,5 +54,5 @@ def run(flags: Sequence[str]) -> int:
 
 
 COMMAND = commands.register(
-    Command("train", "train one experiment on the ranks that the launcher started", run, FLAGS, ABOUT)
+    Command("train", "train one experiment on the ranks that the launcher started", run, FLAGS, ABOUT, records=True)
 )

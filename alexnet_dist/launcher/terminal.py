@@ -1,5 +1,5 @@
-"""Output that can be lost: a terminal that closes, a pipe that nobody reads, a log on a full disk. A program runs and
-ends in the same way whether or not its output could be written."""
+"""Output that can be lost: a terminal that closes, a pipe that nobody reads, a log on a full disk. A program runs to
+its end whether or not its output could be written."""
 
 import errno
 import io
@@ -15,7 +15,12 @@ class _LosableFile(io.FileIO):
     """Writes to a descriptor and drops what it does not take.
 
     Once the reader is gone the descriptor leads to /dev/null, also for libraries and child processes.
+
+    Attributes:
+        refusal: why something was not written although there is a reader, such as a full disk.
     """
+
+    refusal: OSError | None = None
 
     def write(self, data: Any) -> int:
         try:
@@ -26,6 +31,8 @@ class _LosableFile(io.FileIO):
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, self.fileno())
                 os.close(null)
+            else:
+                self.refusal = error
         return memoryview(data).nbytes if written is None else written
 
 
@@ -37,6 +44,13 @@ def survive_lost_output() -> None:
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is getattr(sys, f"__{name}__"):  # else a caller takes the output
             setattr(sys, name, _stream(getattr(sys, name), descriptor))
+
+
+def refused_output() -> OSError | None:
+    """Why something on stdout was not written, if somebody reads it and it was not."""
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw.refusal if isinstance(raw, _LosableFile) else None
 
 
 def survive_empty_size(environment: MutableMapping[str, str]) -> None:

@@ -16,13 +16,14 @@ import pytest
 from conftest import ROOT, SMOKE
 from launched import exit_of, start, start_alone, start_line
 
-from alexnet_dist.errors import DONE, INTERRUPTED, STOPPED
+from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, STOPPED
 
 QUIET = [*SMOKE, "--data.name", "synthetic", "--data.samples", "640", "--tracking.wandb", "false"]
 SHORT = [*QUIET, "--train.evaluate", "false", "--train.epochs", "3", "--tracking.log_every", "1"]
 ENDLESS = [*QUIET, "--train.evaluate", "false", "--train.epochs", "10000", "--train.max_steps", "100000"]
 ENDLESS += ["--tracking.log_every", "1"]
 TRAIN = [sys.executable, str(ROOT / "launch/train.py")]
+LAYERS = [sys.executable, "-m", "alexnet_dist.cli", "layers", "--net.name", "alexnet_small"]
 LAUNCH = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--"]
 
 
@@ -52,7 +53,10 @@ def test_streams_that_are_closed_from_the_start(tmp_path: Path) -> None:
 def test_a_log_on_a_full_disk_and_a_terminal_that_cannot_show_every_letter(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([*TRAIN, *SHORT, "--run.dir", "run"], stdout=full, stderr=full, cwd=tmp_path, check=False)
+        shown = subprocess.run(LAYERS, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == DONE and lines(tmp_path / "run") == 20
+    assert shown.returncode == FAILED  # a table is what was asked for
+    assert shown.stderr == "error: output: No space left on device: not all of it was written\n"
     wrong = [*TRAIN, "--run.dir", "naïve/…", "--optim.lr", "ä" * 300]
     shown = subprocess.run(wrong, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
     assert shown.returncode == 2 and shown.stderr.startswith(b"error: optim.lr: \\xe4"), shown.stderr
