@@ -77,7 +77,12 @@ def test_what_is_measured_on_gpus(
     """Cases that have a GPU for each rank, many steps, bf16."""
     machine.replace(monkeypatch)
     asked: list[Any] = []
-    monkeypatch.setattr(measuring, "measure", lambda *given: asked.append(given) or [])
+
+    def measure(*given: Any) -> list[Any]:
+        asked.append(given)
+        return []
+
+    monkeypatch.setattr(measuring, "measure", measure)
     monkeypatch.setattr(hardware, "load_warnings", list)
     monkeypatch.setattr(bench, "cpu_multiplies_bf16", lambda: False)
     assert main(["bench"]) == 0
@@ -97,7 +102,12 @@ def test_both_sides_compute_on_the_same_device(
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert baselines.device() == torch.device(device)
     used: list[torch.device] = []
-    monkeypatch.setattr(rates, "matrix_rate", lambda dtype, device="cpu": used.append(torch.device(device)) or 1.0)
+
+    def matrix_rate(dtype: torch.dtype, device: str | torch.device = "cpu") -> float:
+        used.append(torch.device(device))
+        return 1.0
+
+    monkeypatch.setattr(rates, "matrix_rate", matrix_rate)
     monkeypatch.setattr(sys, "argv", ["matrix_rate", "--precision", "bf16", "--output", str(tmp_path / "rate.json")])
     rates.main()
     assert [place.type for place in used] == [torch.device(device).type]

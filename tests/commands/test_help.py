@@ -7,6 +7,7 @@ from in_process import command
 
 from alexnet_dist import registry
 from alexnet_dist.config.fields import choices
+from alexnet_dist.launcher.launch_line import CLI
 
 NAMES = registry.commands.names()
 
@@ -93,6 +94,6 @@ def test_a_slip_is_one_line_with_what_was_meant(words: list[str], line: str) -> 
 
 def test_the_names_of_plugins_are_choices() -> None:
     plugged = {"ALEXNET_DIST_PLUGINS": "toy_net", "PYTHONPATH": str(ROOT / "tests/plugins")}
-    assert "| toy_net)" in " ".join(preloaded.command("train", "--help", **plugged).stdout.split())
-    done = preloaded.command("train", "--net.name", "toynet", **plugged)
+    assert "| toy_net)" in " ".join(preloaded.run([*CLI, "train", "--help"], plugged).stdout.split())
+    done = preloaded.run([*CLI, "train", "--net.name", "toynet"], plugged)
     assert done.stderr.startswith("error: net.name: toynet: did you mean toy_net? ")

@@ -83,7 +83,7 @@ def test_what_crosses_is_what_two_ranks_send(tmp_path: Path) -> None:
     ]
     traces = measure([TraceRequest([*net, *flags], 2) for net in nets], 2, tmp_path, preloaded.launch)
     for net, path in zip(nets, traces, strict=True):
-        counted = TrainingTrace.read(path).traffic["counted"]
+        counted = dict(TrainingTrace.read(path).traffic["counted"])
         path.unlink()
         crossing = figures(*net, "--ranks", "2")["totals"]
         assert counted.pop("all_gather") == batch * crossing["bytes_forward"] > 0

@@ -56,8 +56,8 @@ def test_a_run_without_a_figure_has_a_dash_and_nonsense_is_refused(tmp_path: Pat
         json.dumps(SUMMARY | {"images_per_second": None, "step_seconds": None, "train_loss": None})
     )
     assert " ".join(runs(folder).stdout.splitlines()[2].split()) == "a 2 61.0 M - - 244 MB 4.00 - 85.9% 10,000"
-    for nonsense in ({"images_per_second": "fast"}, {"eval": {}}, {"eval": 3}, {"peak_memory_bytes": []}):
-        (folder / "summary.json").write_text(json.dumps(SUMMARY | nonsense))
+    for name, nonsense in (("images_per_second", "fast"), ("eval", {}), ("eval", 3), ("peak_memory_bytes", [])):
+        (folder / "summary.json").write_text(json.dumps({**SUMMARY, name: nonsense}))
         done = runs(folder)
         assert done.returncode == 2 and done.stderr.startswith("error: summary.json: a: is not one of this program's (")
         assert done.stderr.count("\n") == 1

@@ -171,7 +171,9 @@ def test_the_rules_cover_every_field_but_the_strategys() -> None:
 
 @settings(max_examples=1000)
 @given(st.lists(st.tuples(st.one_of(st.sampled_from(FIELDS), st.sampled_from(FIELDS), UNKNOWN), VALUES), max_size=3))
-def test_generated_configs_are_judged_as_the_rules_judge_them(tmp_path_factory, fields) -> None:
+def test_generated_configs_are_judged_as_the_rules_judge_them(
+    tmp_path_factory: pytest.TempPathFactory, fields: list[tuple[tuple[str, str], Any]]
+) -> None:
     path = tmp_path_factory.getbasetemp() / "generated.yaml"
     values: dict[str, dict[str, Any]] = {}
     for (group, field), value in fields:
@@ -209,7 +211,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 @example(b"\xff\xfe\x00")
 @example(b"x" * 2_000_000)
 @example(b"run: {seed: " + b"9" * 5000 + b"}")
-def test_whatever_a_file_holds_a_person_reads_one_line(tmp_path_factory, raw: bytes) -> None:
+def test_whatever_a_file_holds_a_person_reads_one_line(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "anything.yaml"
     path.write_bytes(raw)
     out, err = io.StringIO(), io.StringIO()

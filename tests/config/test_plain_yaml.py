@@ -28,7 +28,12 @@ BOOLEAN = {
     "y": None, "n": None, "0": None, "1": None, "wahr": None, "~": None, "null": None,
 }  # fmt: skip
 WORDS = ("2012", "2012-09-30", "010", "0x10", "1_000", "1e3", "no", "on", "true", "1.5")
-KINDS = {"train.max_steps": WHOLE, "optim.lr": NUMBER, "train.evaluate": BOOLEAN, "run.name": {w: w for w in WORDS}}
+KINDS: dict[str, dict[str, Any]] = {
+    "train.max_steps": WHOLE,
+    "optim.lr": NUMBER,
+    "train.evaluate": BOOLEAN,
+    "run.name": {word: word for word in WORDS},
+}
 CASES = [(field, text, value) for field, cases in KINDS.items() for text, value in cases.items()]
 
 

@@ -42,7 +42,7 @@ def test_the_net_of_2012() -> None:
     assert [layer.filters for layer in convolutions] == [96, 256, 384, 384, 256]
     assert [layer.kernel for layer in convolutions] == [11, 5, 3, 3, 3] and convolutions[0].stride == 4
     assert [layer.units for layer in linear] == [4096, 4096, 1000]
-    inits = [layer.init for layer in (*convolutions, *linear)]
+    inits = [*(layer.init for layer in convolutions), *(layer.init for layer in linear)]
     assert [init.std for init in inits] == [0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01]
     assert [init.bias for init in inits] == [0, 1, 0, 1, 1, 1, 1, 0]
     norms = [layer for layer in table.layers if isinstance(layer, Norm)]

@@ -1,12 +1,14 @@
 """The threads that prepare batches, and what they give to the device."""
 
 from threading import current_thread, main_thread
+from typing import cast
 
 import pytest
 import torch
 from no_waiting import copies_of_a_gpu
 from torch import Tensor
 
+from alexnet_dist.data.augment.base import Augmenter
 from alexnet_dist.data.dataset import InMemory, Samples, on_device
 from alexnet_dist.data.loader import Loader
 from alexnet_dist.data.order import Order
@@ -26,7 +28,8 @@ def test_each_uses_its_ranks_gpu_from_the_start(monkeypatch: pytest.MonkeyPatch)
         return samples.batch(ids)
 
     samples = InMemory(torch.zeros(8, 1, 2, 2, dtype=torch.uint8), torch.arange(8))
-    loader = Loader(samples, Order(Rng(0), 8, 2), SampleShard(0, 1, (0,)), 1, prepared, 2, 2, SECOND)
+    augmenter = cast(Augmenter, prepared)
+    loader = Loader(samples, Order(Rng(0), 8, 2), SampleShard(0, 1, (0,)), 1, augmenter, 2, 2, SECOND)
     labels = torch.cat([batch.labels for batch in loader.micro_batches(0, 4)])
     assert sorted(labels.tolist()) == list(range(8)) and uses[main_thread()] == torch.device("cuda", 0)
 

@@ -22,25 +22,27 @@ from alexnet_dist.distributed.bring_up import (
     limit_waiting,
 )
 from alexnet_dist.distributed.devices import SHARED_GPU
-from alexnet_dist.distributed.mesh import World
+from alexnet_dist.distributed.mesh import World, new_host_group
 from alexnet_dist.errors import UsageError
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """One process that counts as the first of two."""
-    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
-    yield World(0, 2, torch.device("cpu"), dist.new_group(backend="gloo"), "nccl")
+    store = dist.FileStore(str(tmp_path / "store"), 1)  # type: ignore[attr-defined]
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield World(0, 2, torch.device("cpu"), new_host_group(timedelta(minutes=1)), "nccl")
     dist.destroy_process_group()
 
 
-def seconds(group: dist.ProcessGroup) -> float:
+def seconds(group: dist.ProcessGroup | None) -> float:
+    assert group is not None
     return group._get_backend(torch.device("cpu")).options._timeout.total_seconds()
 
 
 def test_nccl_gives_up_after_the_control_group(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the error which names the rank comes before NCCL's watchdog ends the process without a word."""
-    tensors = dist.new_group(backend="gloo")
+    tensors = new_host_group(timedelta(minutes=1))
     backend = dist.get_backend
     monkeypatch.setattr(dist, "get_backend", lambda group: "nccl" if group is tensors else backend(group))
     limit_waiting(world, [tensors], timedelta(seconds=20))

@@ -19,6 +19,7 @@ from alexnet_dist.commands import launch
 from alexnet_dist.compare.config import load_comparison
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
+from alexnet_dist.launcher.launch_line import CLI
 from alexnet_dist.registry import commands
 
 PAGES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in
@@ -117,7 +118,7 @@ def test_the_plugins_of_the_pages_train(tmp_path: Path) -> None:
     flags += ["alexnet_small", "--train.global_batch", "4", "--tracking.wandb", "false"]
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     environment = {"ALEXNET_DIST_PLUGINS": "my_schedule,my_images", "PYTHONPATH": path}
-    done = preloaded.command("train", *flags, "--run.dir", str(tmp_path / "run"), **environment)
+    done = preloaded.run([*CLI, "train", *flags, "--run.dir", str(tmp_path / "run")], environment)
     assert done.returncode == 0, done.stderr
     metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [line["lr"] for line in metrics] == pytest.approx([1e-3, 5e-4])

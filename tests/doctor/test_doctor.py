@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import preloaded
 import pytest
@@ -20,7 +21,7 @@ from alexnet_dist.doctor.rates import slow_ranks
 from alexnet_dist.launcher.launch_line import free_port
 
 
-def start(*flags: str, prefix: Sequence[str] = (), **environment: object) -> subprocess.Popen[str]:
+def start(*flags: str, prefix: Sequence[str] = (), **environment: Any) -> subprocess.Popen[str]:
     settings = os.environ | {name: str(value) for name, value in environment.items()}
     line = [*prefix, sys.executable, "-m", "alexnet_dist.cli", "doctor", *flags]
     return subprocess.Popen(line, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -48,7 +49,9 @@ def errors(lines: list[str]) -> list[str]:
 def lost() -> tuple[int, subprocess.Popen[str]]:
     """A rank 1 without a rank 0, and the port where it waits; it gives up after 25 seconds, while others run."""
     port = free_port()
-    world = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": 2}
+    world: dict[str, Any] = {
+        "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": 2,
+    }  # fmt: skip
     return port, start(RANK=1, LOCAL_RANK=1, **world)
 
 
@@ -94,7 +97,9 @@ def test_every_problem_is_one_line() -> None:
 
 def test_ranks_that_are_there_twice_or_not_at_all() -> None:
     """Two machines that were both told to be the first: the second rank 0 would start a run of its own."""
-    world = {"WORLD_SIZE": 3, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "LOCAL_WORLD_SIZE": 3}
+    world: dict[str, Any] = {
+        "WORLD_SIZE": 3, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "LOCAL_WORLD_SIZE": 3,
+    }  # fmt: skip
     ranks = [start("--train.global_batch", "3", RANK=rank, LOCAL_RANK=0, **world) for rank in (0, 1, 1)]
     code, lines = finished(ranks[0])
     assert code == 2 and len(errors(lines)) == 1
@@ -191,7 +196,7 @@ FOUR = [gpu_rank(0, "a", 0), gpu_rank(1, "a", 1), gpu_rank(2, "b", 0), gpu_rank(
         ({"rank": 0}, ["RANK: 0 is there 2 times, on a, b"]),
     ],
 )
-def test_what_shows_only_when_ranks_are_seen_together(changed: dict[str, object], words: list[str]) -> None:
+def test_what_shows_only_when_ranks_are_seen_together(changed: dict[str, Any], words: list[str]) -> None:
     ranks = [*FOUR[:3], replace(FOUR[3], **changed)]
     found = [str(problem) for problem in world_problems(ranks)]
     assert len(found) == len(words) and all(word in line for word, line in zip(words, found, strict=True))

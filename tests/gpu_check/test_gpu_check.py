@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,7 +59,12 @@ def test_the_exit_code(machine: Machine, result: str, code: int, monkeypatch: py
     machine.replace(monkeypatch)
     devices: list[str] = []
     entry = {"name": "machine", "result": result, "seconds": 1.0, "figures": {}, "reason": "", "traceback": ""}
-    monkeypatch.setattr(check, "run_lines", lambda device, say: devices.append(device) or [entry])
+
+    def run_lines(device: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
+        devices.append(device)
+        return [entry]
+
+    monkeypatch.setattr(check, "run_lines", run_lines)
     assert main(["gpu_check"]) == code and devices == (["cuda:0"] if result else [])
 
 

@@ -3,6 +3,7 @@
 from ast import literal_eval
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import preloaded
 import pytest
@@ -16,7 +17,7 @@ PROGRAM = Path(__file__).with_name("normed_values.py")
 NORMED = [2 / 8, 2 / 12, 2 / 12, 2 / 8]
 
 
-def answer(cache: Path, **environment: str) -> list[object]:
+def answer(cache: Path, **environment: str) -> list[Any]:
     done = preloaded.run([str(PROGRAM)], {"XDG_CACHE_HOME": str(cache), **environment})
     assert done.returncode == 0, done.stderr
     return [literal_eval(line) for line in done.stdout.splitlines()]

@@ -10,6 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.kernels import norm_pool
+from alexnet_dist.kernels.constants import NormPool
 from alexnet_dist.nets.alexnet import AlexNet
 
 NORM = (48, 5, 1e-4, 0.75, 2.0)
@@ -52,9 +53,12 @@ def test_a_net_under_autocast(follows: str, monkeypatch: pytest.MonkeyPatch) -> 
     net = AlexNet(table_of(resolve(load(flags), 1).net))
     seen: list[tuple[Tensor, Tensor]] = []
     plain = norm_pool.norm_pool
-    monkeypatch.setattr(
-        "alexnet_dist.nets.merging.norm_pool", lambda x, layers: seen.append((x, y := plain(x, layers))) or y
-    )
+
+    def watched(x: Tensor, layers: NormPool) -> Tensor:
+        seen.append((x, y := plain(x, layers)))
+        return y
+
+    monkeypatch.setattr("alexnet_dist.nets.merging.norm_pool", watched)
     images = torch.empty(4, 3, 224, 224).contiguous(memory_format=torch.channels_last)
     try:
         torch.set_autocast_enabled("cuda", True)  # torch.autocast asks for a driver

@@ -1,5 +1,7 @@
 """The response norm on a CPU against its formula, compiled and in torch, in every dtype and memory format."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from alexnet_dist.kernels.build import kernel_of
 from alexnet_dist.kernels.response_norm import response_norm
 
 CPU = torch.device("cpu")
-CONSTANTS = {"size": 5, "alpha": 1e-2, "beta": 0.75, "k": 2.0}
+CONSTANTS: dict[str, Any] = {"size": 5, "alpha": 1e-2, "beta": 0.75, "k": 2.0}
 
 
 @pytest.fixture(params=["compiled", "torch"], autouse=True)

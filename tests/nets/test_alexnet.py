@@ -33,9 +33,9 @@ def test_initial_weights_are_the_seeds() -> None:
 
 
 def test_without_masks_dropout_draws_its_own_in_training_alone() -> None:
-    module = net("alexnet_small", "--net.dropout", "0.25")
-    module.fc7.register_forward_pre_hook(lambda _, given: dropped.append(given[0]))
-    images, dropped = images_for(module, 256), list[Tensor]()
+    module, dropped = net("alexnet_small", "--net.dropout", "0.25"), list[Tensor]()
+    module.get_submodule("fc7").register_forward_pre_hook(lambda _, given: dropped.append(given[0]))
+    images, bias = images_for(module, 256), module.get_parameter("fc8.bias")
 
     def logits(seed: int) -> Tensor:
         torch.manual_seed(seed)
@@ -52,7 +52,7 @@ def test_without_masks_dropout_draws_its_own_in_training_alone() -> None:
     # A mask that is given counts in either mode.
     masks = {name: torch.zeros(256, 64) for name in ("dropout6", "dropout7")}
     for mode in (True, False):
-        assert torch.equal(module.train(mode)(images, masks), module.fc8.bias.expand(256, -1))
+        assert torch.equal(module.train(mode)(images, masks), bias.expand(256, -1))
 
 
 def test_fake_tensors_give_shapes_and_gradients() -> None:

@@ -57,6 +57,6 @@ def test_forward_and_all_gradients() -> None:
     f.cross_entropy(ours, labels).backward()
     f.cross_entropy(theirs, labels).backward()
     for name, parameter in net.named_parameters():
-        ours, theirs = parameter.grad, params[name].grad
-        assert ours is not None and theirs is not None and theirs.norm() > 0
-        assert (ours - theirs).norm() / theirs.norm() < 1e-12, name
+        gradient, expected = parameter.grad, params[name].grad
+        assert gradient is not None and expected is not None and expected.norm() > 0
+        assert (gradient - expected).norm() / expected.norm() < 1e-12, name

@@ -21,7 +21,7 @@ NET = ["--net.name", "alexnet_owt", "--net.towers", "2", "--data.name", "synthet
 def test_bytes_on_the_fullest_rank_and_limits_of_groups(ranks: int, strategies: str, flags: list[str]) -> None:
     program = [PROGRAM, strategies, *NET, "--train.global_batch", "4", *flags]
     done = preloaded.run(program, ranks=ranks)
-    held = {}
+    held: dict[str, dict[str, int]] = {}
     for text in done.stdout.splitlines():
         if text.startswith("PLACED "):
             name, real, expected, at_start, after = json.loads(text[7:])

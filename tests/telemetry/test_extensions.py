@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pytest
 from conftest import ROOT, Finished, Train
@@ -19,11 +20,11 @@ def environment(plugins: str, **more: str) -> dict[str, str]:
     return {"ALEXNET_DIST_PLUGINS": plugins, "PYTHONPATH": path, "WANDB_MODE": "offline", **more}
 
 
-def toy_log(run: Finished) -> list[dict[str, object]]:
+def toy_log(run: Finished) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run.folder / "toy/log.jsonl").read_text().splitlines()]
 
 
-def wandb_rows(folder: Path) -> list[dict[str, object]]:
+def wandb_rows(folder: Path) -> list[dict[str, Any]]:
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     return [row for row in contents(file)["history"] if "loss" in row]
 

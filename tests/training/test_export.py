@@ -16,13 +16,14 @@ from safetensors import safe_open
 
 from alexnet_dist.cli import main
 from alexnet_dist.commands.export import ExportFlags
+from alexnet_dist.launcher.launch_line import CLI
 from alexnet_dist.training.export import FORMATS
 from alexnet_dist.training.trained_net import load_trained_net
 
 
 def export(checkpoint: Path, output: Path | str, *flags: str, **environment: str) -> CompletedProcess[str]:
     words = ["export", "--checkpoint", str(checkpoint), "--output", str(output)]
-    return preloaded.command(*words, *flags, **environment)
+    return preloaded.run([*CLI, *words, *flags], environment)
 
 
 def refused(done: CompletedProcess[str], *words: str) -> None:

@@ -71,6 +71,7 @@ def kill_one(run: Launched, chance: random.Random) -> bool:
 
 
 def len_of(run: Launched) -> int:
+    assert isinstance(run.process.args, list)
     return int(run.process.args[run.process.args.index("--ranks") + 1])
 
 

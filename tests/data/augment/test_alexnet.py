@@ -1,6 +1,7 @@
 """The augmentation of 2012 against a plain numpy writing, image by image; its noise's statistics."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def images(count: int, channels: int, size: int) -> InMemory:
     return InMemory(pixels, torch.arange(count))
 
 
-def augmenter(samples: InMemory, size: int, dtype: torch.dtype = torch.float32, **settings: object) -> AlexNetAugmenter:
+def augmenter(samples: InMemory, size: int, dtype: torch.dtype = torch.float32, **settings: Any) -> AlexNetAugmenter:
     data, statistics = DataConfig(augment="alexnet", **settings), samples.statistics()
     transform = InputTransform.of(data, size, dtype, statistics.mean_image)
     return AlexNetAugmenter(data, transform, Rng(SEED), statistics)

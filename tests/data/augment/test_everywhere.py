@@ -1,6 +1,7 @@
 """A sample's pixels are the same on any rank, in any thread, after a resume; on a GPU the shapes are."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.mesh import SampleShard
 from alexnet_dist.rng import Rng
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "none": {},
     "alexnet": {"crop": 24, "crop_padding": 2, "normalise": "mean_image"},
     "inception": {"crop": 24},
@@ -37,9 +38,11 @@ def augmenter(name: str, images: InMemory) -> Augmenter:
     return made
 
 
-def loaded(made: Augmenter, images: InMemory, shards: int, accumulate: int, workers: int, start: int = 0) -> dict:
+def loaded(
+    made: Augmenter, images: InMemory, shards: int, accumulate: int, workers: int, start: int = 0
+) -> dict[tuple[int, int], Tensor]:
     """By step and sample number, from step `start` to the end of the second epoch."""
-    order, found = Order(Rng(4), len(images), 24), {}
+    order, found = Order(Rng(4), len(images), 24), dict[tuple[int, int], Tensor]()
     for index in range(shards):
         shard = SampleShard(index, shards, tuple(range(shards)))
         loader = Loader(images, order, shard, accumulate, made, workers, 2, torch.device("cpu"))

@@ -1,6 +1,7 @@
 """The modern augmentation against torchvision's, with the same boxes and factors; the boxes against its rule."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def images(count: int, channels: int = 3) -> InMemory:
     return InMemory(pixels.contiguous(memory_format=torch.channels_last), torch.arange(count))
 
 
-def augmenter(size: int, **settings: object) -> InceptionAugmenter:
+def augmenter(size: int, **settings: Any) -> InceptionAugmenter:
     data = DataConfig(augment="inception", **settings)
     return InceptionAugmenter(data, InputTransform.of(data, size, torch.float32), Rng(0), None)
 
@@ -86,8 +87,8 @@ def test_boxes_against_the_rule_in_plain_python() -> None:
     sizes = torch.tensor([(60, 60), (500, 375), (375, 500), (100, 900), (3, 40), (1, 1), (1000, 999)] * 40)
     draws = Rng(1).fractions("boxes", 0, torch.arange(len(sizes)), 40).view(-1, 10, 4)
     ours = random_boxes(sizes, draws, 0.08).tolist()
-    hands = [box_by_hand(*size, tries) for size, tries in zip(sizes.tolist(), draws.tolist(), strict=True)]
-    assert ours == hands
+    shapes = zip(sizes.tolist(), draws.tolist(), strict=True)
+    assert ours == [box_by_hand(height, width, tries) for (height, width), tries in shapes]
     assert len({tuple(box) for box in ours}) > 150
 
 

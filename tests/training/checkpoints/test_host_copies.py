@@ -41,7 +41,8 @@ def test_a_tensor_of_another_shape_has_memory_of_its_own() -> None:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[None]:
-    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    store = dist.FileStore(str(tmp_path / "store"), 1)  # type: ignore[attr-defined]
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 
@@ -56,7 +57,7 @@ def test_a_part_stays_a_part(alone: None) -> None:
 
 def test_a_gpus_state_is_copied_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """And `wait` waits for the copies: for an event that comes behind them."""
-    copies, done = HostCopies(), []
+    copies, done = HostCopies(), list[int | str]()
 
     class Event:
         def record(self) -> None:
