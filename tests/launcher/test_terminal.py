@@ -58,8 +58,9 @@ def test_a_log_on_a_full_disk_and_a_terminal_that_cannot_show_every_letter(tmp_p
     assert shown.returncode == FAILED  # a table is what was asked for
     assert shown.stderr == "error: output: No space left on device: not all of it was written\n"
     wrong = [*TRAIN, "--run.dir", "naïve/…", "--optim.lr", "ä" * 300]
-    shown = subprocess.run(wrong, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
-    assert shown.returncode == 2 and shown.stderr.startswith(b"error: optim.lr: \\xe4"), shown.stderr
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    refused = subprocess.run(wrong, capture_output=True, env=ascii_only, check=False)
+    assert refused.returncode == 2 and refused.stderr.startswith(b"error: optim.lr: \\xe4"), refused.stderr
 
 
 @pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
