@@ -227,7 +227,7 @@ def _unreadable(components: Components) -> list[str]:
         return []
     named = [f"  {name}: {reason}" for name, reason in sorted(found.items())]
     more = [f"  and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
-    return [f"{len(named)} images could not be read and were skipped:", *named[:MOST_NAMED], *more]
+    return [f"skipped {counted(len(named), 'image')} that could not be read:", *named[:MOST_NAMED], *more]
 
 
 def _summary(components: Components, start: ResumePoint, run: RunContext) -> dict[str, Any]:

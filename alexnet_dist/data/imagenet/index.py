@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from alexnet_dist.errors import UsageError
 
@@ -81,11 +81,18 @@ class Index(_Record):
     format: Literal[1]
     plan: str
     encoding: Encoding
-    classes: list[str]
+    classes: list[str] = Field(min_length=1)
     parts: dict[str, Part]
     mean_image: File
     mean: list[float]
     covariance: list[list[float]]
+
+    @field_validator("parts")
+    @classmethod
+    def _check_parts(cls, parts: dict[str, Part]) -> dict[str, Part]:
+        if set(parts) != set(PARTS):
+            raise ValueError(f"must be {' and '.join(PARTS)}")
+        return parts
 
     def files(self) -> list[File]:
         """All files, in the order in which they are read: small ones first."""

@@ -13,10 +13,11 @@ from torch import Tensor
 from alexnet_dist.data.dataset import SquareSamples
 from alexnet_dist.data.imagenet.batches import BatchReader
 from alexnet_dist.data.imagenet.decode import Pixels, Unreadable
-from alexnet_dist.data.imagenet.index import MEAN, Index
+from alexnet_dist.data.imagenet.index import MEAN, Index, Part
 from alexnet_dist.data.imagenet.random_reads import RandomReads
 from alexnet_dist.data.imagenet.sources import Numbers
 from alexnet_dist.data.statistics import Statistics
+from alexnet_dist.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,36 @@ class Table:
 
     @classmethod
     def of(cls, folder: Path, index: Index, part: str) -> "Table":
-        files = index.parts[part]
+        """
+        Raises:
+            UsageError: its file is damaged.
+        """
+        files, path = index.parts[part], folder / index.parts[part].table.name
+        problem = table_problem(path, files, len(index.classes))
+        if problem is not None:
+            raise UsageError("data.root", path, f"{problem}: see alexnet-dist data verify")
         # As a plain array: indexing a memmap makes a new memmap each time.
-        rows = np.asarray(np.load(folder / files.table.name, mmap_mode="r"))
-        return cls(rows, [folder / shard.name for shard in files.shards])
+        return cls(np.asarray(np.load(path, mmap_mode="r")), [folder / shard.name for shard in files.shards])
 
     def name(self, number: int) -> str:
         """A sample's place, for messages."""
         shard, offset, length, _ = self.rows[number].tolist()
         return f"{self.shards[shard]}, {length} bytes at {offset}"
+
+
+def table_problem(path: Path, part: Part, classes: int) -> str | None:
+    """What is wrong with a part's table: samples whose place is outside their shard, or whose label is no class's."""
+    try:
+        rows = np.load(path, mmap_mode="r")
+    except ValueError as error:
+        return f"cannot be read ({error})"
+    if rows.shape != (part.samples, 4) or rows.dtype != np.int64:
+        return f"has {rows.dtype} {rows.shape}, not int64 ({part.samples}, 4)"
+    shard, offset, length, label = rows.T
+    ends = np.array([file.bytes for file in part.shards], np.int64)
+    wrong = (shard < 0) | (shard >= len(ends)) | (offset < 0) | (length < 0) | (label < 0) | (label >= classes)
+    wrong |= offset + length > ends[np.where(wrong, 0, shard)] if len(ends) else True
+    return f"{int(wrong.sum())} of {len(wrong)} entries are wrong" if wrong.any() else None
 
 
 @final

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from alexnet_dist.data.imagenet.index import PARTS, File, Index, described
+from alexnet_dist.data.imagenet.prepared import table_problem
 from alexnet_dist.errors import UsageError
 
 
@@ -42,21 +41,21 @@ def check_sizes(folder: Path, index: Index) -> None:
 
 
 def _problem(folder: Path, file: File) -> list[str]:
+    path = folder / file.name
     try:
-        found = described(folder / file.name)
+        size = path.stat().st_size
+        if size != file.bytes:  # what is no file is not opened: a named pipe would not answer
+            return [f"{file.name}: {size:,} bytes of {file.bytes:,}"]
+        same = described(path) == file
     except OSError as error:
         return [f"{file.name}: {error.strerror}"]
-    if found.bytes != file.bytes:
-        return [f"{file.name}: {found.bytes:,} bytes of {file.bytes:,}"]
-    return [] if found == file else [f"{file.name}: its contents are not those that were written"]
+    return [] if same else [f"{file.name}: its contents are not those that were written"]
 
 
 def _outside(folder: Path, index: Index) -> Iterator[str]:
-    """Samples whose place is outside their shard, or whose label is that of no class; only a defect can write them."""
+    """What is wrong with a table although it is as it was written; only a defect can write it."""
     for name in PARTS:
-        part = index.parts[name]
-        shard, offset, length, label = np.load(folder / part.table.name).T
-        ends = np.array([file.bytes for file in part.shards])[shard]
-        wrong = (offset + length > ends) | (label < 0) | (label >= len(index.classes))
-        if wrong.any() or len(wrong) != part.samples:
-            yield f"{part.table.name}: {int(wrong.sum())} of {len(wrong)} entries are wrong, for {part.samples} samples"
+        table = index.parts[name].table.name
+        problem = table_problem(folder / table, index.parts[name], len(index.classes))
+        if problem is not None:
+            yield f"{table}: {problem}"

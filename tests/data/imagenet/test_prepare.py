@@ -1,5 +1,7 @@
 """Preparing: the same bytes by any number of workers, and by a program that is killed again and again."""
 
+import json
+import os
 import random
 import shutil
 import signal
@@ -7,8 +9,10 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,6 +158,46 @@ def test_an_index_of_another_version_is_refused(folder: Path, tmp_path: Path) ->
     with pytest.raises(UsageError, match=r"is no index of format 1 \(format: Field required\)"):
         opened(target)
     shutil.rmtree(target)
+
+
+@pytest.mark.parametrize(
+    "change, line",
+    [
+        (lambda index: index["parts"].pop("test"), r"index.json: is no index of format 1 \(parts: .* train and test\)"),
+        (lambda index: index["classes"].clear(), r"index.json: is no index of format 1 \(classes: "),
+        (
+            lambda index: index["classes"].pop(),
+            r"train.npy: \d+ of \d+ entries are wrong: see alexnet-dist data verify",
+        ),
+        (lambda index: index["parts"]["test"].update(samples=9), r"test.npy: has int64 \(\d+, 4\), not int64 \(9, 4\)"),
+        (lambda index: index["parts"]["train"]["shards"].clear(), r"train.npy: \d+ of \d+ entries are wrong"),
+    ],
+)
+def test_an_index_that_does_not_fit_the_rest_is_refused(
+    change: Callable[[Any], object], line: str, folder: Path, tmp_path: Path
+) -> None:
+    target = prepared(folder, tmp_path / "target", "--size", "32")
+    index = json.loads((target / INDEX).read_text())
+    change(index)
+    (target / INDEX).write_text(json.dumps(index))
+    with pytest.raises(UsageError, match=f"^data.root: .*/{line}"):
+        opened(target)
+
+
+def test_a_damaged_table_is_refused_and_a_pipe_in_place_of_a_shard_is_not_waited_for(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = prepared(folder, tmp_path / "target", "--size", "32")
+    table = target / "test.npy"
+    table.write_bytes(bytes(table.stat().st_size))
+    with pytest.raises(
+        UsageError, match=r"^data.root: .*/test.npy: cannot be read \(.*\): see alexnet-dist data verify"
+    ):
+        opened(target)
+    (target / "test-00000.tar").unlink()
+    os.mkfifo(target / "test-00000.tar")
+    assert cli.main(["data", "verify", str(target)]) == 1
+    assert "test-00000.tar: 0 bytes of " in capsys.readouterr().out
 
 
 def test_the_contact_sheet(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
