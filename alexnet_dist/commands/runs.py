@@ -39,10 +39,18 @@ def run(flags: Sequence[str]) -> int:
     most, last training loss, accuracy, and the number of test images it was measured on; then the settings that differ.
 
     Raises:
-        UsageError: a folder holds no finished run, or files of another program.
+        UsageError: a folder holds files of another program or, after the table of the others, no finished run.
     """
-    folders = [Path(name) for name in FLAGS.split(flags)[0].folder]
-    summaries = [_summary(folder) for folder in folders]
+    found = {folder: read_summary(folder) for folder in map(Path, FLAGS.split(flags)[0].folder)}
+    finished = {folder: summary for folder, summary in found.items() if summary is not None}
+    if finished:
+        _print_runs(list(finished), list(finished.values()))
+    if missing := [str(folder) for folder in found if folder not in finished]:
+        raise UsageError("run folder", ", ".join(missing), f"no finished run there (no {SUMMARY})")
+    return DONE
+
+
+def _print_runs(folders: Sequence[Path], summaries: Sequence[dict[str, Any]]) -> None:
     names = _names(folders)
     rows = [[name, *_cells(name, summary)] for name, summary in zip(names, summaries, strict=True)]
     differing = _differences({name: _settings(folder) for name, folder in zip(names, folders, strict=True)})
@@ -51,20 +59,12 @@ def run(flags: Sequence[str]) -> int:
         _print("settings that differ", ("setting", "value", "runs"), differing, right_from=3)
     elif len(folders) > 1:
         print("all settings are the same")
-    return DONE
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
     """The folders' own names; their whole paths where two have the same name."""
     names = [folder.absolute().name for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    summary = read_summary(folder)
-    if summary is None:
-        raise UsageError("run folder", folder, f"holds no finished run (no {SUMMARY})")
-    return summary
 
 
 def _settings(folder: Path) -> dict[str, str]:

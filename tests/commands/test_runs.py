@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import pytest
 from in_process import command
 
 from alexnet_dist.config.load import load, save
@@ -66,6 +65,13 @@ def test_a_run_without_a_figure_has_a_dash_and_nonsense_is_refused(tmp_path: Pat
     assert done.returncode == 2 and done.stderr.startswith(f"error: {folder}/summary.json: no comm_bytes_per_step: it ")
 
 
+def test_folders_without_a_finished_run_are_named_after_the_table_of_the_others(tmp_path: Path) -> None:
+    """As `runs/*` gives them."""
+    done = runs(tmp_path / "gone", run_folder(tmp_path / "a"), tmp_path)
+    assert done.returncode == 2 and " ".join(done.stdout.splitlines()[2].split()).startswith("a 2 61.0 M 12345.6 ")
+    assert done.stderr == f"error: run folder: {tmp_path}/gone, {tmp_path}: no finished run there (no summary.json)\n"
+
+
 def test_many_runs_still_fit(tmp_path: Path) -> None:
     folders = [run_folder(tmp_path / f"alexnet_2012-ddp-{n:02}", "--run.seed", str(n % 2)) for n in range(12)]
     done = runs(*folders)
@@ -84,10 +90,9 @@ def test_equal_settings_are_told(tmp_path: Path) -> None:
     assert "settings" not in runs(folders[0]).stdout
 
 
-@pytest.mark.parametrize("missing", ["summary.json", "config.yaml"])
-def test_a_folder_without_a_whole_run_is_refused_in_one_line(tmp_path: Path, missing: str) -> None:
+def test_a_run_without_its_settings_is_refused_in_one_line(tmp_path: Path) -> None:
     whole, half = run_folder(tmp_path / "whole"), run_folder(tmp_path / "half")
-    (half / missing).unlink()
+    (half / "config.yaml").unlink()
     done = runs(whole, half)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith(f"error: run folder: {half}: ") and missing in done.stderr
+    assert done.stderr == f"error: run folder: {half}: holds no settings (no config.yaml)\n"
