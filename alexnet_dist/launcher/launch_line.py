@@ -39,6 +39,7 @@ def launch_line(
     port: int | None = None,
     nodes: Nodes = Nodes(),
     launcher: str = "accelerate.commands.launch",
+    log_dir: Path | None = None,
 ) -> list[str]:
     """The `accelerate launch` command for ranks, the same with and without GPUs.
 
@@ -49,6 +50,7 @@ def launch_line(
         program: a script or `-m module`, and its arguments.
         port: where the ranks find each other, on machine 0; None takes a free one, on one machine.
         launcher: the module that is `accelerate launch`.
+        log_dir: of torch's agent; by default it makes one among the temporary files, and leaves it there.
 
     Raises:
         UsageError: several ranks could not reach each other, or too few threads can be started.
@@ -61,6 +63,8 @@ def launch_line(
         line.append("--multi_gpu")
     elif cpu_wanted(os.environ):
         line.append("--cpu")  # for one rank, Accelerate replaces ACCELERATE_USE_CPU by what this flag says
+    if log_dir is not None and ranks > 1:
+        line += ["--log_dir", str(log_dir)]
     line += ["--num_processes", str(ranks), "--main_process_port", str(port or free_port())]
     if nodes.address is not None:
         line += ["--num_machines", str(nodes.count), "--machine_rank", str(nodes.rank)]

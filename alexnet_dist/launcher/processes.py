@@ -39,14 +39,15 @@ class Launcher:
     timeout: float | None = None
     log: Path | None = None
 
-    def line(self, ranks: int, program: Sequence[str]) -> list[str]:
+    def line(self, ranks: int, program: Sequence[str], log_dir: Path | None = None) -> list[str]:
         """The command.
 
         Args:
             program: as `accelerate launch` takes it: a script or `-m module`, and arguments.
+            log_dir: of torch's agent.
         """
         if self.start_with is None:
-            return launch_line(ranks, program)
+            return launch_line(ranks, program, log_dir=log_dir)
         return [*shlex.split(self.start_with), str(ranks), *program]
 
     def launch(self, ranks: int, program: Sequence[str]) -> None:
@@ -60,7 +61,7 @@ class Launcher:
             path = self.log or Path(folder, "output")
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("w") as output:
-                code = self._run(self.line(ranks, program), output)
+                code = self._run(self.line(ranks, program, Path(folder, "agent")), output)
             if code:
                 raise RunFailed(_reason(path.read_text(errors="replace")) or f"exit code {code}, nothing printed")
 

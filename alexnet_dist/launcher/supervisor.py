@@ -59,7 +59,7 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
     number = 0
     with _temporary_folder() as folder:
         while True:
-            line = launch_line(ranks, program, port, nodes, PROGRAM)
+            line = launch_line(ranks, program, port, nodes, PROGRAM, Path(folder, "agent"))
             attempt = Attempt(line, ranks // nodes.count, nodes.rank, Path(folder, str(number)))
             outcome = attempt.run(number)
             if outcome.code != FAILED or attempt.stop_requested or number == max_restarts:

@@ -48,7 +48,12 @@ def output(line: list[str], code: int = 0) -> str:
 def test_two_ranks_of_a_user_whom_the_system_does_not_know(nobody: list[str], strategy: str, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--"]
     flags = [*FLAGS, *NO_WANDB, "--strategy.name", strategy, "--run.dir", str(tmp_path / "run")]
-    assert "done in" in output([*nobody, *launch, *flags])
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    temporary.chmod(0o777)
+    assert "done in" in output([*nobody, f"TMPDIR={temporary}", *launch, *flags])
+    left = [path.name for path in temporary.iterdir()]
+    assert [name for name in left if not name.startswith("torchinductor")] == []  # torch's cache
 
 
 def test_without_a_home_folder_data_and_tracking_are_one_line(nobody: list[str], tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_without_a_folder_for_temporary_files() -> None:
         "mount --bind $folder $folder && mount -o remount,ro,bind $folder; done 2>/dev/null; cd /proc"
     )
     train = [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB]
-    line = ["unshare", "--mount", "sh", "-c", f'{read_only}; exec "$@"', "read-only", *train]
+    line = ["env", "-u", "TMPDIR", "unshare", "--mount", "sh", "-c", f'{read_only}; exec "$@"', "read-only", *train]
     assert output(line, 2).startswith("error: TMPDIR: empty: No usable temporary directory found")
 
 
