@@ -44,6 +44,7 @@ def experiment_findings(experiment: Experiment, world_size: int) -> Findings:
     strategy: Strategy = registry.strategies[experiment.strategy.name]
     found = Findings()
     found.ask(lambda: strategy.check(experiment, table_of(experiment.net), world_size))
-    found.ask(lambda: check_batch(experiment, world_size))
+    if strategy.sample_shards(world_size):  # else there are too few ranks for one replica, which is a problem already
+        found.ask(lambda: check_batch(experiment, world_size))
     found.notes.extend([*warnings(experiment), *strategy.warnings(experiment, world_size)])
     return found

@@ -168,6 +168,10 @@ def test_every_reason_why_ranks_elsewhere_could_not_train_it() -> None:
     assert code == 2 and [line.split(":")[1] for line in lines] == [
         " strategy.name", " train.global_batch", " train.precision",
     ]  # fmt: skip
+    code, lines = doctor("--for-ranks", "1", "--strategy.name", "split")
+    assert code == 2 and lines == [
+        "error: strategy.name: split: pairs ranks, 1 cannot be paired: launch an even number"
+    ]
 
 
 def test_a_slip_in_a_training_flag_is_found() -> None:
