@@ -1,10 +1,10 @@
-"""The response norm in Triton, alone or with the max pool behind it and the ReLUs beside: forward and backward.
+"""The response norm in Triton, by itself or with the max pool after it and the ReLUs next to them, with gradients.
 
 A program computes a tile of (pixels, channels): some pixels, all channels of one tower. The formulas are those of
-response_norm.cpp. Memory is read and written once, but for pixels that windows of the pool share, which neighbouring
-programs find in the cache. What backward must know of a pool and the ReLU behind it is one byte a pooled value: the
-position of the largest value in its window, or STOPPED where the ReLU lets no gradient through. Backward computes the
-norm's denominators again.
+response_norm.cpp. Memory is read and written once, except for pixels that windows of the pool share, which neighbouring
+programs find in the cache. Of the pool and the ReLU after it, backward needs one byte per pooled value: the position of
+the largest value in its window, or STOPPED where the ReLU lets no gradient through. Backward recomputes the norm's
+denominators.
 
 Tensors may have any strides. Half precisions are computed in fp32; between norm and pool values are rounded to the
 tensor's dtype, as the layers would one by one.
@@ -21,12 +21,14 @@ from triton.language import constexpr
 from alexnet_dist.kernels.constants import Norm, NormPool
 
 _STOPPED = constexpr(255)
-_TILE = 2048  # values of a tile: 16 a thread, with which nothing spills on an H100 (compiled; never timed)
+# Values of a tile: 16 a thread. Compiled for an H100, nothing spills with Triton 3.8, 96 bytes in fp32 with 3.6; never
+# timed against other sizes.
+_TILE = 2048
 _WARPS = 4
 
 
 def norm_pool(x: Tensor, layers: NormPool, pooled: Tensor, chosen: Tensor) -> None:
-    """Write the pooled values and, as uint8, what backward must know of each.
+    """Write the pooled values and, as uint8, what backward needs about each.
 
     Args:
         x: (batch, channels, height, width), on a device that Triton runs on.
@@ -51,37 +53,36 @@ def norm_backward(x: Tensor, gradient: Tensor, constants: Norm, out: Tensor) -> 
 
 
 def _alone(constants: Norm) -> NormPool:
-    """A norm is a norm in front of a pool whose windows have one pixel."""
+    """The norm as a norm before a pool whose windows have one pixel."""
     return NormPool(constants, kernel=1, stride=1)
 
 
 def _forward(x: Tensor, layers: NormPool, pooled: Tensor, chosen: Tensor) -> None:
-    arguments = (x, pooled, chosen, x.stride(), pooled.stride(), pooled.numel() // pooled.shape[1], *pooled.shape[2:])
-    _launch(_norm_pool, pooled, layers, arguments)
+    strides = (x.stride(), pooled.stride())
+    _launch(_norm_pool, pooled, layers, (x, pooled, chosen, *strides, _pixels(pooled), tuple(pooled.shape[2:])))
 
 
 def _backward(x: Tensor, chosen: Tensor, gradient: Tensor, layers: NormPool, out: Tensor) -> None:
     strides = (x.stride(), chosen.stride(), gradient.stride(), out.stride())
-    shapes = (x.numel() // x.shape[1], *x.shape[2:], *gradient.shape[2:])
-    _launch(_norm_pool_backward, out, layers, (x, chosen, gradient, out, *strides, *shapes))
+    sizes = (tuple(x.shape[2:]), tuple(gradient.shape[2:]))
+    _launch(_norm_pool_backward, out, layers, (x, chosen, gradient, out, *strides, _pixels(x), *sizes))
+
+
+def _pixels(images: Tensor) -> int:
+    return images.numel() // images.shape[1]
 
 
 def _launch(kernel: Any, out: Tensor, layers: NormPool, arguments: tuple[Any, ...]) -> None:
     """Run a kernel for every tile of what it writes."""
     if out.numel() == 0:
         return
-    constants = layers.norm
-    width = max(16, triton.next_power_of_2(constants.maps))
+    maps = layers.norm.maps
+    width = max(16, triton.next_power_of_2(maps))
     block = max(1, _TILE // width)
-    grid = triton.cdiv(out.numel() // out.shape[1], block), out.shape[1] // constants.maps
+    grid = triton.cdiv(_pixels(out), block), out.shape[1] // maps
+    wide = tl.float64 if out.dtype == torch.float64 else tl.float32
     with torch.cuda.device_of(out):  # Triton launches on the current GPU, whichever holds the tensor
-        kernel[grid](
-            *arguments,
-            *(constants.maps, constants.size, constants.alpha / constants.size, constants.beta, constants.k),
-            *(layers.kernel, layers.stride, layers.relu_first, layers.relu_last),
-            *(tl.float64 if out.dtype == torch.float64 else tl.float32, block, width),
-            num_warps=_WARPS,
-        )
+        kernel[grid](*arguments, layers, wide, block, width, num_warps=_WARPS)
 
 
 @triton.jit
@@ -92,37 +93,29 @@ def _norm_pool(
     x_strides: tl.tuple,
     pooled_strides: tl.tuple,
     pixels: tl.tensor,
-    height: tl.tensor,
-    width: tl.tensor,
-    MAPS: constexpr,
-    SIZE: constexpr,
-    SCALE: constexpr,
-    BETA: constexpr,
-    K: constexpr,
-    KERNEL: constexpr,
-    STRIDE: constexpr,
-    RELU_FIRST: constexpr,
-    RELU_LAST: constexpr,
+    pooled_size: tl.tuple,
+    LAYERS: constexpr,
     WIDE: constexpr,
     BLOCK: constexpr,
     WIDTH: constexpr,
 ) -> None:
-    """A tile of pooled pixels. `pixels`, `height` and `width` are those of the pooled images."""
-    inside, image, channel, row, column = _tile(pixels, height, width, MAPS, BLOCK, WIDTH)
-    first = x + _offsets(x_strides, image, channel, row * STRIDE, column * STRIDE)
+    """A tile of the pooled images, which have `pixels` pixels in all. LAYERS is a NormPool."""
+    inside, image, channel, row, column = _tile(pixels, pooled_size, LAYERS, BLOCK, WIDTH)
+    first = x + _offsets(x_strides, image, channel, row * LAYERS.stride, column * LAYERS.stride)
     largest = tl.full((BLOCK, WIDTH), float("-inf"), WIDE)
     position = tl.full((BLOCK, WIDTH), 0, tl.int32)
+    KERNEL: constexpr = LAYERS.kernel
     for step in tl.static_range(KERNEL * KERNEL):
         down = step // KERNEL * x_strides[2] + step % KERNEL * x_strides[3]
         values = tl.load(first + down, mask=inside, other=0.0).to(WIDE)
-        if RELU_FIRST:
+        if LAYERS.relu_first:
             values = _relu(values)
-        scale, _ = _powers(K + SCALE * _window(values * values, SIZE), BETA)
+        scale, _ = _powers(values, LAYERS)
         normed = (values * scale).to(pooled.dtype.element_ty).to(WIDE)
-        larger = (normed > largest) | (normed != normed)  # not a number stays that
+        larger = (normed > largest) | (normed != normed)  # NaN stays NaN
         largest = tl.where(larger, normed, largest)
         position = tl.where(larger, step, position)
-    if RELU_LAST:
+    if LAYERS.relu_last:
         position = tl.where(largest <= 0, _STOPPED, position)
         largest = _relu(largest)
     target = _offsets(pooled_strides, image, channel, row, column)
@@ -142,35 +135,56 @@ def _norm_pool_backward(
     gradient_strides: tl.tuple,
     out_strides: tl.tuple,
     pixels: tl.tensor,
-    height: tl.tensor,
-    width: tl.tensor,
-    pooled_height: tl.tensor,
-    pooled_width: tl.tensor,
-    MAPS: constexpr,
-    SIZE: constexpr,
-    SCALE: constexpr,
-    BETA: constexpr,
-    K: constexpr,
-    KERNEL: constexpr,
-    STRIDE: constexpr,
-    RELU_FIRST: constexpr,
-    RELU_LAST: constexpr,
+    size: tl.tuple,
+    pooled_size: tl.tuple,
+    LAYERS: constexpr,
     WIDE: constexpr,
     BLOCK: constexpr,
     WIDTH: constexpr,
 ) -> None:
-    """A tile of x's pixels. `pixels`, `height` and `width` are those of x."""
-    inside, image, channel, row, column = _tile(pixels, height, width, MAPS, BLOCK, WIDTH)
-    # Every window of the pool that this pixel lies in: the last that begins in front of it, and those before.
-    arriving = tl.full((BLOCK, WIDTH), 0.0, WIDE)
-    reach: constexpr = (KERNEL + STRIDE - 1) // STRIDE
-    for step in tl.static_range(reach * reach):
-        pooled_row = row // STRIDE - step // reach
-        pooled_column = column // STRIDE - step % reach
+    """A tile of x, which has `pixels` pixels in all. LAYERS is a NormPool."""
+    tile = _tile(pixels, size, LAYERS, BLOCK, WIDTH)
+    inside, image, channel, row, column = tile
+    arriving = _pool_backward(chosen, gradient, chosen_strides, gradient_strides, pooled_size, tile, LAYERS, WIDE)
+    given = tl.load(x + _offsets(x_strides, image, channel, row, column), mask=inside, other=0.0).to(WIDE)
+    values = _relu(given) if LAYERS.relu_first else given
+    scale, inverse = _powers(values, LAYERS)
+    scaled = arriving * scale
+    reached = _window(tl.where(inside, scaled * values * inverse, 0.0), LAYERS.norm.size)
+    FACTOR: constexpr = -2 * LAYERS.norm.beta * (LAYERS.norm.alpha / LAYERS.norm.size)
+    result = scaled + FACTOR * values * reached
+    if LAYERS.relu_first:
+        result = tl.where(given <= 0, 0.0, result)
+    tl.store(out + _offsets(out_strides, image, channel, row, column), result.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _pool_backward(
+    chosen: tl.tensor,
+    gradient: tl.tensor,
+    chosen_strides: tl.tuple,
+    gradient_strides: tl.tuple,
+    pooled_size: tl.tuple,
+    tile: tl.tuple,
+    LAYERS: constexpr,
+    WIDE: constexpr,
+) -> tl.tensor:
+    """The gradient of the norm's values, summed over the windows of the pool that a pixel lies in.
+
+    Those are the last window that begins at or before the pixel, and some before that one.
+    """
+    inside, image, channel, row, column = tile
+    arriving = tl.full(inside.shape, 0.0, WIDE)
+    KERNEL: constexpr = LAYERS.kernel
+    STRIDE: constexpr = LAYERS.stride
+    REACH: constexpr = (KERNEL + STRIDE - 1) // STRIDE
+    for step in tl.static_range(REACH * REACH):
+        pooled_row = row // STRIDE - step // REACH
+        pooled_column = column // STRIDE - step % REACH
         down = row - pooled_row * STRIDE
         right = column - pooled_column * STRIDE
-        covers = inside & (pooled_row >= 0) & (pooled_row < pooled_height) & (down < KERNEL)
-        covers = covers & (pooled_column >= 0) & (pooled_column < pooled_width) & (right < KERNEL)
+        covers = inside & (pooled_row >= 0) & (pooled_row < pooled_size[0]) & (down < KERNEL)
+        covers = covers & (pooled_column >= 0) & (pooled_column < pooled_size[1]) & (right < KERNEL)
         source = gradient + _offsets(gradient_strides, image, channel, pooled_row, pooled_column)
         passed = tl.load(source, mask=covers, other=0.0).to(WIDE)
         if KERNEL > 1:
@@ -178,27 +192,18 @@ def _norm_pool_backward(
             position = tl.load(source, mask=covers, other=_STOPPED).to(tl.int32)
             passed = tl.where(position == down * KERNEL + right, passed, 0.0)
         arriving += passed
-    given = tl.load(x + _offsets(x_strides, image, channel, row, column), mask=inside, other=0.0).to(WIDE)
-    values = _relu(given) if RELU_FIRST else given
-    scale, inverse = _powers(K + SCALE * _window(values * values, SIZE), BETA)
-    scaled = arriving * scale
-    reached = _window(tl.where(inside, scaled * values * inverse, 0.0), SIZE)
-    result = scaled - 2 * BETA * SCALE * values * reached
-    if RELU_FIRST:
-        result = tl.where(given <= 0, 0.0, result)
-    tl.store(out + _offsets(out_strides, image, channel, row, column), result.to(out.dtype.element_ty), mask=inside)
+    return arriving
 
 
 @triton.jit
-def _tile(
-    pixels: tl.tensor, height: tl.tensor, width: tl.tensor, MAPS: constexpr, BLOCK: constexpr, WIDTH: constexpr
-) -> tl.tuple:
-    """Which values of this program's tile there are, and their image, channel, row and column."""
+def _tile(pixels: tl.tensor, size: tl.tuple, LAYERS: constexpr, BLOCK: constexpr, WIDTH: constexpr) -> tl.tuple:
+    """Which values of this program's tile exist, and their image, channel, row and column."""
+    MAPS: constexpr = LAYERS.norm.maps
     pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]
     channel = tl.arange(0, WIDTH)[None, :]
     inside = (pixel < pixels) & (channel < MAPS)
-    image = (pixel // (height * width)).to(tl.int64)
-    return inside, image, channel + tl.program_id(1) * MAPS, pixel // width % height, pixel % width
+    image = (pixel // (size[0] * size[1])).to(tl.int64)
+    return inside, image, channel + tl.program_id(1) * MAPS, pixel // size[1] % size[0], pixel % size[1]
 
 
 @triton.jit
@@ -212,8 +217,11 @@ def _relu(values: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
-def _powers(denominator: tl.tensor, BETA: constexpr) -> tl.tuple:
-    """denominator ^ -BETA, 1 / denominator"""
+def _powers(values: tl.tensor, LAYERS: constexpr) -> tl.tuple:
+    """d^-beta and 1/d, where d is the norm's denominator."""
+    BETA: constexpr = LAYERS.norm.beta
+    ALPHA_OVER_SIZE: constexpr = LAYERS.norm.alpha / LAYERS.norm.size  # a plain float would become an fp32 tensor
+    denominator = LAYERS.norm.k + ALPHA_OVER_SIZE * _window(values * values, LAYERS.norm.size)
     if BETA == 0.75:  # two square roots instead of a power and a division
         root = tl.rsqrt(denominator)
         scale = root * tl.sqrt(root)
