@@ -1,6 +1,7 @@
 """Kinds of values that fields take: names in a registry, paths, normalisations; and the base class of their groups."""
 
 import os
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -102,6 +103,13 @@ def _check_path(given: str) -> str:
     return path
 
 
+def _check_name(given: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", given):
+        form = "Input should be at most 128 letters, digits, '.', '_' and '-', a letter or digit first"
+        raise PydanticCustomError("name", "{form}", {"form": form})
+    return given
+
+
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes, on Linux; 255 and 1,024 on macOS
 
 NetName = Annotated[str, OneOf(registry.nets)]
@@ -116,7 +124,7 @@ Crossing = Literal["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 Views = Annotated[Literal[1, 10], BeforeValidator(_check_views)]
 PathOrAddress = Annotated[str, Role.PATH, AfterValidator(_check_path)]
 FilePath = Annotated[PathOrAddress, AfterValidator(_check_on_this_machine)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+Name = Annotated[str, AfterValidator(_check_name)]
 
 
 class Group(BaseModel):

@@ -53,7 +53,7 @@ def threads_of_rank(environment: Mapping[str, str]) -> int:
         return max(1, available_cores() // launched_rank(environment).local_world_size)
     first = given.split(",")[0].strip()  # the others are of nested regions
     if not (first.isascii() and first.isdecimal() and 1 <= int(first) <= 65_536):
-        raise UsageError(THREADS, given, "must be a number of threads from 1")
+        raise UsageError(THREADS, given, "must be a number of threads from 1 to 65536")
     return int(first)
 
 

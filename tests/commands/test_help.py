@@ -73,6 +73,10 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
             ["train", "--net.name", "alexnet_small", "--net.classes", "7", "--data.name", "synthetic"],
             "net.classes: 7: the 7 outputs of fc8 do not divide into 2 towers: choose an even number, or net.towers 1",
         ),
+        (
+            ["train", "--run.name", "a/b"],
+            "run.name: a/b: Input should be at most 128 letters, digits, '.', '_' and '-', ",
+        ),
         (["runs"], "FOLDER: empty: is needed: a run's own folder"),
         (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
         (["data", "verify", "s3://b/x"], "DST: s3://b/x: must be on a disk of this machine\n"),

@@ -93,7 +93,7 @@ def test_the_users_number_of_threads_holds(environment: dict[str, str], threads:
 
 
 def test_a_number_of_threads_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match="OMP_NUM_THREADS: many: must be a number of threads from 1"):
+    with pytest.raises(UsageError, match="OMP_NUM_THREADS: many: must be a number of threads from 1 to 65536"):
         threads_of_rank({"OMP_NUM_THREADS": "many"})
 
 
