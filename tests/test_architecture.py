@@ -1,4 +1,4 @@
-"""The floors of pyproject.toml hold, and what must be light imports no torch."""
+"""The layers of pyproject.toml hold, and what must be light imports no torch."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ PROGRAM = "first_failure.py"
 HEAVY = ("torch", "accelerate", "deepspeed", "wandb", "torchvision")
 
 
-def test_lower_floors_import_no_higher_ones() -> None:
+def test_lower_layers_import_no_higher_ones() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([str(lint), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
