@@ -4,7 +4,7 @@ from functools import cache
 
 import torch
 
-from alexnet_dist.kernels.build import build_problem
+from alexnet_dist.kernels.cpu_kernels import build_problem
 
 SLOWLY = "computed with torch's operations, several times slower"
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from alexnet_dist.kernels import shifted_adds
 from alexnet_dist.kernels.availability import triton_runs_on
-from alexnet_dist.kernels.build import Kernel, kernel_of
 from alexnet_dist.kernels.constants import Norm
+from alexnet_dist.kernels.cpu_kernels import Kernel, kernel_of
 from alexnet_dist.kernels.operators import empty_images, operator
 
 

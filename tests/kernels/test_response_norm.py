@@ -7,7 +7,7 @@ import torch
 
 from alexnet_dist.kernels import check
 from alexnet_dist.kernels import response_norm as module
-from alexnet_dist.kernels.build import kernel_of
+from alexnet_dist.kernels.cpu_kernels import kernel_of
 from alexnet_dist.kernels.response_norm import response_norm
 
 CPU = torch.device("cpu")

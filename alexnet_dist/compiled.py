@@ -1,57 +1,34 @@
-"""Builds the compiled response norm with this machine's C++ compiler at first need, and keeps it for others."""
+"""Builds C++ files of this package with this machine's compiler at first need, and keeps the libraries for others."""
 
 import hashlib
 import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from ctypes import CDLL, c_double, c_float, c_int64, c_void_p
+from ctypes import CDLL
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
-SOURCE = Path(__file__).with_name("response_norm.cpp")
 # Those flags of -ffast-math that change no result: errno and the processor's exception flags are never read.
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
-DTYPES = {torch.bfloat16: c_float, torch.float32: c_float, torch.float64: c_double}  # and the type of the constants
-
-Kernel = Callable[..., None]
 
 
 @cache
-def kernel_of(dtype: torch.dtype) -> Kernel | None:
-    """`norm_DTYPE` of response_norm.cpp; None where the dtype has none or it cannot be built here."""
-    library, _ = _library()
-    if library is None or dtype not in DTYPES:
-        return None
-    kernel = library[f"norm_{str(dtype).removeprefix('torch.')}"]
-    wide = DTYPES[dtype]
-    kernel.argtypes = (c_void_p, c_void_p, c_void_p, c_int64, c_int64, c_int64, wide, wide, wide)
-    kernel.restype = None
-    return kernel
-
-
-def build_problem() -> str | None:
-    """Why the compiled kernel is not there, as half a line."""
-    return _library()[1]
-
-
-@cache
-def _library() -> tuple[CDLL | None, str | None]:
+def compiled(source: Path) -> tuple[CDLL | None, str | None]:
+    """The library that a file is compiled to, or why there is none, as half a line."""
     compiler = _compiler()
     if compiler is None:
         return None, "no C++ compiler (c++, or what CXX names)"
-    kept, shown = _cache() / f"response_norm-{_identity(compiler)}.so", shlex.join(compiler)
+    kept, shown = _cache() / f"{source.stem}-{_identity(source, compiler)}.so", shlex.join(compiler)
     with suppress(OSError):
         return CDLL(str(kept)), None
     try:
         with TemporaryDirectory(prefix="alexnet-dist-") as folder:
             built = Path(folder) / kept.name
-            command = [*compiler, *FLAGS, str(SOURCE), "-o", str(built)]
+            command = [*compiler, *FLAGS, str(source), "-o", str(built)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
             library = CDLL(str(built))
             _keep(built, kept)
@@ -94,11 +71,11 @@ def _cache() -> Path:
         return Path(os.devnull) / "nowhere"
 
 
-def _identity(compiler: Sequence[str]) -> str:
+def _identity(source: Path, compiler: Sequence[str]) -> str:
     """A hash of source, command and processor: machines with different instruction sets may share a home folder."""
     processor = ""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         processor = "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
-    parts = (SOURCE.read_text(), *compiler, str(Path(compiler[0]).resolve()), *FLAGS, processor)
+    parts = (source.read_text(), *compiler, str(Path(compiler[0]).resolve()), *FLAGS, processor)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -3,7 +3,7 @@
 import torch
 
 from alexnet_dist.kernels.availability import kernel_warnings
-from alexnet_dist.kernels.build import kernel_of
+from alexnet_dist.kernels.cpu_kernels import kernel_of
 from alexnet_dist.kernels.response_norm import response_norm
 
 print(kernel_of(torch.float32) is not None)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from alexnet_dist.kernels import response_norm as module
-from alexnet_dist.kernels.build import kernel_of
+from alexnet_dist.kernels.cpu_kernels import kernel_of
 
 PROGRAM = Path(__file__).with_name("normed_values.py")
 NORMED = [2 / 8, 2 / 12, 2 / 12, 2 / 8]
