@@ -63,9 +63,12 @@ class Rng:
         Returns:
             int64 (rows, columns), every bit random.
         """
-        if not isinstance(time, Tensor):  # filled on the device: a copy from the host would wait for it
-            time = torch.full((), time, dtype=torch.int64, device=rows.device)
-        row_keys = _mix_(_mix_(time * _signed(_GAMMA) + _signed(self._key(purpose))) + (rows + 1) * _signed(_GAMMA))
+        key = self._key(purpose)
+        if isinstance(time, Tensor):
+            time_key: int | Tensor = _mix_(time * _signed(_GAMMA) + _signed(key))
+        else:  # without a tensor: many small operations take turns at Python's lock, and a copy waits for a device
+            time_key = _signed(_mixed((time * _GAMMA + key) % 2**64))
+        row_keys = _mix_((rows + 1) * _signed(_GAMMA) + time_key)
         counters = torch.arange(columns.start + 1, columns.stop + 1, device=rows.device) * _signed(_GAMMA)
         words = torch.empty(len(rows), len(columns), dtype=torch.int64, device=rows.device)
         return _mix_(torch.add(row_keys[:, None], counters, out=words))
@@ -116,6 +119,13 @@ class Rng:
 def _signed(word: int) -> int:
     """The int64 with the bits of an unsigned word."""
     return word - (1 << 64) if word >> 63 else word
+
+
+def _mixed(word: int) -> int:
+    """An unsigned word as `_mix_` changes words."""
+    for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
+        word = (word ^ word >> shift) * multiplier % 2**64
+    return word ^ word >> 31
 
 
 def _mix_(words: Tensor) -> Tensor:
