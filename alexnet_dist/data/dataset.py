@@ -92,13 +92,13 @@ class SquareSamples(Samples):
         """Height and width of the images that `batch` gives."""
 
     @abstractmethod
-    def squares(self, ids: Tensor, size: int, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+    def squares(self, ids: Tensor, size: int, cuts: Tensor) -> tuple[Tensor, Tensor]:
         """As `batch`, of a square of each image.
 
         Args:
             ids: int64 (rows,), on the CPU.
             size: height and width wanted.
-            top, left: int64 (rows,), on the CPU.
+            cuts: int64 (rows, 3), on the CPU: top, left, and whether the square is mirrored.
 
         Returns:
             uint8 (rows, channels, size, size) and int64 (rows,).

@@ -34,16 +34,20 @@ class AlexNetAugmenter(Augmenter):
 
     def draw(self, epoch: int, ids: Tensor) -> Tensor:
         place = self.rng.fractions("crop", epoch, ids, _PLACE)
+        if len(self._components) == 0:
+            return place
         alpha = self.rng.normals("colour noise", epoch, ids, len(self._components)) * self.settings.colour_noise
         return torch.cat([place, alpha], 1)
 
     def read(self, samples: Samples, ids: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        is_mirrored = draws[:, 2] < 0.5
         if isinstance(samples, SquareSamples) and not self.settings.crop_padding:
             crop = self._crop((samples.size, samples.size))
-            return samples.squares(ids, crop, *self._places(draws, samples.size - crop))
+            places = self._places(draws, samples.size - crop)
+            return samples.squares(ids, crop, torch.stack([*places, is_mirrored], 1))
         pixels, labels = samples.batch(ids)
-        if self._crop(pixels.shape[-2:]) == max(pixels.shape[-2:]):  # `change` mirrors in place: maybe the data set's
-            pixels = pixels.clone()
+        if self._are_squares(pixels):  # mirrored here, as squares are; a copy, since they may lie in the data set
+            pixels = mirrored(pixels.clone(), on_device(is_mirrored, pixels.device))
         return pixels, labels
 
     def change(self, pixels: Tensor, draws: Tensor) -> Tensor:
@@ -55,14 +59,18 @@ class AlexNetAugmenter(Augmenter):
 
     def _squares(self, pixels: Tensor, draws: Tensor) -> Tensor:
         padding, device, size = self.settings.crop_padding, pixels.device, self.transform.size
+        if self._are_squares(pixels):
+            return resize(pixels, size, size)
         crop = self._crop(pixels.shape[-2:])
         if padding:
             pixels = functional.pad(pixels, (padding,) * 4)
         flipped = on_device(draws[:, 2] < 0.5, device)
-        if pixels.shape[-2:] == (crop, crop):
-            return resize(mirrored(pixels, flipped), size, size)
         top, left = (on_device(place, device) for place in self._places(draws, torch.tensor(pixels.shape[-2:]) - crop))
         return resize(squares(pixels, crop, top, left, flipped), size, size)
+
+    def _are_squares(self, pixels: Tensor) -> bool:
+        """Whether nothing is to be cut from images of this size: then `read` has mirrored them, too."""
+        return not self.settings.crop_padding and set(pixels.shape[-2:]) == {self._crop(pixels.shape[-2:])}
 
     def _crop(self, image_size: Sequence[int]) -> int:
         """Height and width of the squares that are cut from images of a size."""

@@ -8,12 +8,15 @@ from torch import Tensor
 
 from alexnet_dist.data.dataset import UNREAD
 from alexnet_dist.data.imagenet.decode import Pixels, Unreadable
-from alexnet_dist.data.imagenet.sources import Numbers
+from alexnet_dist.data.imagenet.random_reads import Numbers
 from alexnet_dist.data.imagenet.threads import RowThreads
 from alexnet_dist.errors import RankFailed
 
 # Puts the image of a sample into a row: (row, sample's number, its pixels to be filled). It may raise Unreadable.
 Fill = Callable[[int, int, Pixels], None]
+# Puts the images of many samples into as many rows: (the rows, all samples' numbers, all pixels). Returns how many it
+# has filled: those before the first that cannot be read, or fewer.
+FillMany = Callable[[range, Numbers, Pixels], int]
 
 MOST_IN_A_ROW = 100
 
@@ -59,8 +62,11 @@ class BatchReader:
         self._name, self._device, self._broken, self._replace = name, device, broken, replace
         self._skipped: set[int] = set()
 
-    def batch(self, ids: Tensor, size: int, fill: Fill) -> tuple[Tensor, Tensor]:
+    def batch(self, ids: Tensor, size: int, fill: Fill, fill_many: FillMany | None = None) -> tuple[Tensor, Tensor]:
         """Images and labels as `Samples.batch` gives them.
+
+        Args:
+            fill: fills the rows that `fill_many` does not.
 
         Raises:
             RankFailed: a broken image is refused, or too many are broken.
@@ -68,12 +74,15 @@ class BatchReader:
         pinned = self._device.type == "cuda"  # memory that the GPU copies from while the host goes on
         pixels = torch.empty((len(ids), size, size, 3), dtype=torch.uint8, pin_memory=pinned)
         labels = torch.empty(len(ids), dtype=torch.int64, pin_memory=pinned)
-        numbers, array, found = ids.tolist(), pixels.numpy(), labels.numpy()
+        numbers, array, found = ids.numpy(), pixels.numpy(), labels.numpy()
+        found[:] = self.labels[numbers]
 
-        def fill_row(row: int) -> None:
-            found[row] = self._fill_row(row, numbers[row], array[row], fill)
+        def fill_rows(rows: range) -> None:
+            filled = fill_many(rows, numbers, array) if fill_many else 0
+            for row in rows[filled:]:
+                found[row] = self._fill_row(row, int(numbers[row]), array[row], fill)
 
-        self.threads.each(len(ids), fill_row)
+        self.threads.share(len(ids), fill_rows)
         images = pixels.permute(0, 3, 1, 2)
         return images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
 

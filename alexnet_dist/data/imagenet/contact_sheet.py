@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from torch.nn import functional
 
 from alexnet_dist.data.dataset import Samples
-from alexnet_dist.data.imagenet.sources import Numbers
+from alexnet_dist.data.imagenet.random_reads import Numbers
 
 TILE, GAP, CAPTION = 96, 4, 150  # pixels
 COLUMNS, MOST_ROWS = 10, 40

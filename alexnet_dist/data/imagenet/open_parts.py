@@ -12,8 +12,9 @@ from alexnet_dist.data.imagenet.index import INDEX, read_index
 from alexnet_dist.data.imagenet.layouts import find_layout
 from alexnet_dist.data.imagenet.listing import list_images
 from alexnet_dist.data.imagenet.prepared import PreparedSamples, Table
+from alexnet_dist.data.imagenet.random_reads import Numbers
 from alexnet_dist.data.imagenet.samples import ImageSamples
-from alexnet_dist.data.imagenet.sources import Numbers, Source
+from alexnet_dist.data.imagenet.sources import Source
 from alexnet_dist.data.imagenet.threads import RowThreads, decoding_threads
 from alexnet_dist.data.imagenet.verify import check_sizes
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from alexnet_dist.data.dataset import SquareSamples
-from alexnet_dist.data.imagenet.batches import BatchReader
+from alexnet_dist.data.imagenet.batches import BatchReader, FillMany
 from alexnet_dist.data.imagenet.decode import Pixels, Unreadable
 from alexnet_dist.data.imagenet.index import MEAN, Index, Part
-from alexnet_dist.data.imagenet.random_reads import RandomReads
-from alexnet_dist.data.imagenet.sources import Numbers
+from alexnet_dist.data.imagenet.random_reads import Numbers, RandomReads
+from alexnet_dist.data.imagenet.raw_squares import RawSquares
 from alexnet_dist.data.statistics import Statistics
 from alexnet_dist.errors import UsageError
 
@@ -79,7 +79,9 @@ class PreparedSamples(SquareSamples):
     def __init__(self, folder: Path, index: Index, table: Table, reader: BatchReader) -> None:
         self._mean_image, self._index = folder / MEAN, index
         self._rows, self._files, self._reader = table.rows, RandomReads(table.shards), reader
-        self._fill = self._read if index.encoding.kind == "raw" else self._decode
+        is_raw = index.encoding.kind == "raw"
+        self._fill = self._read if is_raw else self._decode
+        self._raw_squares = RawSquares(self._files, self.size) if is_raw else None
         self._thread = threading.local()
 
     @property
@@ -94,17 +96,30 @@ class PreparedSamples(SquareSamples):
         return self._index.encoding.size
 
     def batch(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return self._reader.batch(ids, self.size, self._fill)
+        return self._reader.batch(ids, self.size, self._fill, self._fill_many(torch.zeros(len(ids), 3).long()))
 
-    def squares(self, ids: Tensor, size: int, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
-        above, before = top.tolist(), left.tolist()
+    def squares(self, ids: Tensor, size: int, cuts: Tensor) -> tuple[Tensor, Tensor]:
+        places = cuts.tolist()
 
         def fill(row: int, number: int, pixels: Pixels) -> None:
             whole = self._image_of_thread()
             self._fill(row, number, whole)
-            pixels[:] = whole[above[row] : above[row] + size, before[row] : before[row] + size]
+            top, left, is_mirrored = places[row]
+            square = whole[top : top + size, left : left + size]
+            pixels[:] = torch.from_numpy(square).flip(1).numpy() if is_mirrored else square
 
-        return self._reader.batch(ids, size, fill)
+        return self._reader.batch(ids, size, fill, self._fill_many(cuts))
+
+    def _fill_many(self, cuts: Tensor) -> FillMany | None:
+        raw = self._raw_squares
+        if raw is None:
+            return None
+
+        def fill(rows: range, numbers: Numbers, pixels: Pixels) -> int:
+            some = slice(rows.start, rows.stop)
+            return raw.read(self._rows[numbers[some]], cuts[some].numpy(), pixels[some])
+
+        return fill
 
     def _image_of_thread(self) -> Pixels:
         """Room for a whole image, which stays in a core's cache."""

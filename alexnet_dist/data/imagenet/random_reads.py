@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alexnet_dist.data.imagenet.decode import Unreadable
 from alexnet_dist.errors import RankFailed
 
@@ -19,6 +22,8 @@ PAUSES = (0.0, 1.0, 5.0)  # seconds before a read is tried again
 # What will be the same at the next try, and for every rank: it is the file's fault, not the disk's.
 LASTING = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 OTHER_FILES = 256  # that the rest of the program may have open
+UNOPENED = -1
+Numbers = NDArray[np.int64]
 
 
 def patiently(read: Callable[[], T]) -> T:
@@ -54,7 +59,7 @@ class RandomReads:
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
         self._stay_open = _may_open(len(paths) + OTHER_FILES)
-        self._descriptors: dict[int, int] = {}
+        self._descriptors = np.full(len(paths), UNOPENED)
         self._lock = threading.Lock()
         weakref.finalize(self, _close, self._descriptors)
 
@@ -79,6 +84,18 @@ class RandomReads:
             pass  # a network file system may have lost the file's handle: it is opened anew
         patiently(lambda: self._fill_newly_opened(file, offset, target))
 
+    def descriptors(self, files: Numbers) -> Numbers | None:
+        """Of files that stay open as long as this object does; None where one does not, or cannot be opened."""
+        if not self._stay_open:
+            return None
+        found = self._descriptors[files]
+        if UNOPENED in found:
+            try:
+                return np.array([self._descriptor(file) for file in files.tolist()])
+            except OSError:
+                return None
+        return found
+
     def _fill_newly_opened(self, file: int, offset: int, target: memoryview) -> None:
         descriptor = os.open(self.paths[file], os.O_RDONLY)
         try:
@@ -90,9 +107,9 @@ class RandomReads:
 
     def _descriptor(self, file: int) -> int:
         with self._lock:
-            if file not in self._descriptors:
+            if self._descriptors[file] == UNOPENED:
                 self._descriptors[file] = os.open(self.paths[file], os.O_RDONLY)
-            return self._descriptors[file]
+            return int(self._descriptors[file])
 
 
 def _fill(descriptor: int, offset: int, target: memoryview) -> None:
@@ -115,6 +132,6 @@ def _may_open(files: int) -> bool:
     return soft >= files
 
 
-def _close(descriptors: dict[int, int]) -> None:
-    for descriptor in descriptors.values():
+def _close(descriptors: Numbers) -> None:
+    for descriptor in descriptors[descriptors != UNOPENED].tolist():
         os.close(descriptor)

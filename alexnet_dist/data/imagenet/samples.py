@@ -1,5 +1,6 @@
 """Image files as samples: of any size, read and decoded when they are asked for."""
 
+from contextlib import suppress
 from typing import final
 
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor
 from alexnet_dist.data.dataset import Boxes, LargeSamples
 from alexnet_dist.data.imagenet.batches import BatchReader
 from alexnet_dist.data.imagenet.decode import Encoded, Pixels, Unreadable
-from alexnet_dist.data.imagenet.sources import Numbers, Source
+from alexnet_dist.data.imagenet.random_reads import Numbers
+from alexnet_dist.data.imagenet.sources import Source
 from alexnet_dist.data.imagenet.views import part, whole
 
 
@@ -59,11 +61,10 @@ class ImageSamples(LargeSamples):
         numbers = ids.tolist()
         images: list[Encoded | None] = [None] * len(ids)
 
-        def read(row: int) -> None:
-            try:
-                images[row] = Encoded(self._source.read(numbers[row]))
-            except Unreadable:
-                images[row] = None
+        def read(rows: range) -> None:
+            for row in rows:
+                with suppress(Unreadable):
+                    images[row] = Encoded(self._source.read(numbers[row]))
 
-        self._reader.threads.each(len(ids), read)
+        self._reader.threads.share(len(ids), read)
         return images

@@ -9,7 +9,7 @@ import numpy as np
 
 from alexnet_dist.data.imagenet.encode import Sums
 from alexnet_dist.data.imagenet.index import File, write_whole
-from alexnet_dist.data.imagenet.sources import Numbers
+from alexnet_dist.data.imagenet.random_reads import Numbers
 
 
 @dataclass

@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from alexnet_dist.data.imagenet.random_reads import RandomReads, patiently
-
-Numbers = NDArray[np.int64]
+from alexnet_dist.data.imagenet.random_reads import Numbers, RandomReads, patiently
 
 
 class Names:

@@ -3,14 +3,14 @@
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
 from alexnet_dist.distributed.cores import available_cores, threads_of_rank
 from alexnet_dist.distributed.launched_rank import launched_rank
 
-CHUNKS_PER_THREAD = 4  # pieces of a batch: several, since some images take longer than others
+CHUNKS_PER_THREAD = 2  # pieces of a batch: several, since some images take longer than others
 MOST_BY_DEFAULT = 16
 NICE = 10
 
@@ -34,19 +34,14 @@ class RowThreads:
         training = threads_of_rank(os.environ)
         return f"{count} beside {training} that train{'s' if training == 1 else ''}"
 
-    def each(self, rows: int, work: Callable[[int], None]) -> None:
-        """Call `work` with each row's number."""
-
-        def some(start: int, stop: int) -> None:
-            for row in range(start, stop):
-                work(row)
-
+    def share(self, rows: int, work: Callable[[range], None]) -> None:
+        """Call `work` with all rows, a piece of them in each call."""
         if self._pool is None:
-            some(0, rows)
+            work(range(rows))
             return
         size = max(1, -(-rows // (self.count * CHUNKS_PER_THREAD)))
-        pieces = [self._pool.submit(some, start, min(rows, start + size)) for start in range(0, rows, size)]
-        for piece in pieces:
+        pieces = [self._pool.submit(work, range(rows)[start : start + size]) for start in range(0, rows, size)]
+        for piece in wait(pieces).done:  # for all at once: each wake-up may take as long as an image
             piece.result()
 
     def _settle(self) -> None:
