@@ -41,26 +41,29 @@ class Case:
 CASES = (
     Case(USUAL, "usual", "files", 1_500),
     Case("JPEG files, random resized crops", "files", "files", 2_500),
-    Case("prepared JPEG, q90 4:2:0, random crops", "prepared", "jpeg", 8_000),
-    Case("prepared raw, random crops", "prepared", "raw", 24_000),
+    Case("prepared JPEG, q90 4:2:0, random crops", "prepared", "jpeg", 12_000),
+    Case("prepared raw, random crops", "prepared", "raw", 60_000),
 )
+# Processes that load at the same time, and their cores. What two processes reach is what the machine allows: they share
+# no lock.
+PROCESSES = {"one core": [[0]], "two cores": [[0, 1]], "two processes": [[0], [1]]}
 
-Measured = Mapping[tuple[str, int], Sequence[Rates]]  # by case and cores, a round each
+Measured = Mapping[tuple[str, str], Sequence[Rates]]  # by case and `PROCESSES`, a round each
 
 
-def measure_loaders(root: str | None, rounds: int, cores: Sequence[int], progress: Callable[[str], None]) -> Measured:
+def measure_loaders(root: str | None, rounds: int, ways: Sequence[str], progress: Callable[[str], None]) -> Measured:
     """Measure all cases.
 
     Args:
         root: a folder with a folder of JPEG files for each class; None takes photographs, made as large as ILSVRC's.
-        cores: how many to run on, each.
+        ways: of `PROCESSES`.
         progress: called with a line of text before each run.
 
     Raises:
         UsageError: the images are missing.
         RunFailed: a program failed.
     """
-    found: dict[tuple[str, int], list[Rates]] = {(case.name, count): [] for case in CASES for count in cores}
+    found: dict[tuple[str, str], list[Rates]] = {(case.name, way): [] for case in CASES for way in ways}
     with TemporaryDirectory(prefix="alexnet-bench-") as name:
         work = Path(name)
         progress("preparing")
@@ -69,20 +72,22 @@ def measure_loaders(root: str | None, rounds: int, cores: Sequence[int], progres
             folders[kind] = _prepared(folders["files"], work / kind, kind)
         for number in range(rounds):
             for case in CASES if number % 2 == 0 else reversed(CASES):
-                for count in cores:
-                    progress(f"{case.name}, {count} cores")
-                    found[case.name, count].append(_run(case, folders[case.data], count, work / "rates.json"))
+                for way in ways:
+                    progress(f"{case.name}, {way}")
+                    found[case.name, way].append(_run(case, folders[case.data], PROCESSES[way], work))
     return found
 
 
 def multiples(measured: Measured, name: str) -> list[float]:
     """Of each round: a case's images per CPU second over the usual loader's, on one core."""
-    return [ours.cpu / usual.cpu for ours, usual in zip(measured[name, 1], measured[USUAL, 1], strict=True)]
+    pairs = zip(measured[name, "one core"], measured[USUAL, "one core"], strict=True)
+    return [ours.cpu / usual.cpu for ours, usual in pairs]
 
 
-def scaling(measured: Measured, name: str, cores: int) -> float:
-    """Images per second of wall time on several cores over those on one; of each the best, least disturbed round."""
-    return max(rates.wall for rates in measured[name, cores]) / max(rates.wall for rates in measured[name, 1])
+def scaling(measured: Measured, name: str, way: str) -> float:
+    """Images per second of wall time over those on one core; of each the best, least disturbed round."""
+    best, alone = (max(rates.wall for rates in measured[name, each]) for each in (way, "one core"))
+    return best / alone
 
 
 def median(rates: Sequence[Rates]) -> float:
@@ -115,10 +120,23 @@ def _prepared(source: Path, target: Path, kind: str) -> Path:
     return target
 
 
-def _run(case: Case, root: Path, cores: int, output: Path) -> Rates:
+def _run(case: Case, root: Path, processes: Sequence[Sequence[int]], work: Path) -> Rates:
+    """
+    Args:
+        processes: the cores of each.
+    """
+    outputs = [work / f"rates-{number}.json" for number in range(len(processes))]
     line = [sys.executable, "-m", "alexnet_dist.bench.loaders", case.program, "--root", str(root)]
-    line += ["--cores", str(cores), "--images", str(case.images), "--output", str(output)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RunFailed(f"{case.name}: {' '.join(done.stderr.split())[-300:]}")
-    return Rates(**json.loads(output.read_text()))
+    line += ["--images", str(case.images)]
+    running = [
+        subprocess.Popen(
+            [*line, "--output", str(output), "--cores", *map(str, cores)], stderr=subprocess.PIPE, text=True
+        )
+        for cores, output in zip(processes, outputs, strict=True)
+    ]
+    errors = [process.communicate()[1] for process in running]
+    for process, error in zip(running, errors, strict=True):
+        if process.returncode:
+            raise RunFailed(f"{case.name}: {' '.join(error.split())[-300:]}")
+    rates = [Rates(**json.loads(output.read_text())) for output in outputs]
+    return Rates(sum(each.wall for each in rates), statistics.mean(each.cpu for each in rates))

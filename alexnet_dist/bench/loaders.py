@@ -1,6 +1,6 @@
-"""Ways to load images, each measured in a process of its own on a given number of cores.
+"""Ways to load images, each measured in a process of its own on given cores.
 
-    python -m alexnet_dist.bench.loaders files --root FOLDER --cores 1 --images 3000 --output rate.json
+    python -m alexnet_dist.bench.loaders files --root FOLDER --cores 0 --images 3000 --output rate.json
 
 writes `Rates` to --output. All ends with batches on the host: ours with bytes, as they go to the
 device; the usual one with fp32, as is usual.
@@ -107,14 +107,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("program", choices=PROGRAMS)
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--cores", type=int, required=True)
+    parser.add_argument("--cores", type=int, nargs="+", required=True, help="of those that there are, from 0")
     parser.add_argument("--images", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
+    available = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, [available[core] for core in given.cores])
     torch.set_num_threads(1)
     keep_freed_memory()  # as training on a CPU does
-    batches = PROGRAMS[given.program](given.root, given.cores, given.images + WARM_UP * BATCH)
+    batches = PROGRAMS[given.program](given.root, len(given.cores), given.images + WARM_UP * BATCH)
     given.output.write_text(json.dumps(asdict(measured(batches))))
 
 

@@ -153,28 +153,27 @@ def _loader(own: BenchFlags) -> int:
     from rich.progress import Progress
     from rich.table import Table
 
-    from alexnet_dist.bench.loader_cases import CASES, measure_loaders, median, multiples, scaling
+    from alexnet_dist.bench.loader_cases import CASES, PROCESSES, measure_loaders, median, multiples, scaling
     from alexnet_dist.distributed.cores import available_cores
     from alexnet_dist.telemetry.hardware import load_warnings
 
     for line in load_warnings():
         print(f"warning: {line}", flush=True)
-    cores = (1, 2) if available_cores() > 1 else (1,)
+    ways = tuple(PROCESSES) if available_cores() > 1 else ("one core",)
     with Progress(transient=True) as bar:
-        task = bar.add_task("", total=len(CASES) * own.rounds * len(cores) + 1, completed=-1)
+        task = bar.add_task("", total=len(CASES) * own.rounds * len(ways) + 1, completed=-1)
         measured = measure_loaders(
-            own.root, own.rounds, cores, lambda text: bar.update(task, advance=1, description=text)
+            own.root, own.rounds, ways, lambda text: bar.update(task, advance=1, description=text)
         )
     table = Table(title=f"{_machine(gpus=0)}\nimages per second of CPU time, median of {own.rounds} rounds")
-    for column in ("case", "images/s", "multiple", "range", "two cores / one"):
+    for column in ("case", "images/s", "multiple", "range", *(f"{way} / one" for way in ways[1:])):
         table.add_column(column, justify="left" if column == "case" else "right")
     for case in CASES:
         ratios = multiples(measured, case.name)
-        both = f"{scaling(measured, case.name, 2):.2f}" if len(cores) > 1 else ""
+        rate = f"{median(measured[case.name, 'one core']):.0f}"
         spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
-        table.add_row(
-            case.name, f"{median(measured[case.name, 1]):.0f}", f"{statistics.median(ratios):.2f}", spread, both
-        )
+        scalings = (f"{scaling(measured, case.name, way):.2f}" for way in ways[1:])
+        table.add_row(case.name, rate, f"{statistics.median(ratios):.2f}", spread, *scalings)
     Console(width=None if Console().is_terminal else WIDTH).print(table)
     return DONE
 

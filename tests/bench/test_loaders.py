@@ -30,18 +30,18 @@ def test_the_cases_and_their_figures(folder: Path, monkeypatch: pytest.MonkeyPat
     small = [loader_cases.Case(case.name, case.program, case.data, 2 * BATCH) for case in CASES]
     monkeypatch.setattr(loader_cases, "CASES", tuple(small))
     said: list[str] = []
-    measured = measure_loaders(str(folder), 1, (1,), said.append)
-    assert len(said) == 1 + len(CASES) and set(measured) == {(case.name, 1) for case in CASES}
+    measured = measure_loaders(str(folder), 1, ("one core",), said.append)
+    assert len(said) == 1 + len(CASES) and set(measured) == {(case.name, "one core") for case in CASES}
     assert all(rates.wall > 0 and rates.cpu > 0 for each in measured.values() for rates in each)
 
 
 def test_multiples_and_scaling() -> None:
     measured = {
-        (USUAL, 1): [Rates(100, 100), Rates(50, 80)], ("ours", 1): [Rates(200, 250), Rates(220, 160)],
-        ("ours", 2): [Rates(400, 240), Rates(418, 1)],
+        (USUAL, "one core"): [Rates(100, 100), Rates(50, 80)], ("ours", "one core"): [Rates(200, 250), Rates(220, 160)],
+        ("ours", "two cores"): [Rates(400, 240), Rates(418, 1)],
     }  # fmt: skip
-    assert multiples(measured, "ours") == [2.5, 2.0] and median(measured["ours", 1]) == 205
-    assert scaling(measured, "ours", 2) == 418 / 220
+    assert multiples(measured, "ours") == [2.5, 2.0] and median(measured["ours", "one core"]) == 205
+    assert scaling(measured, "ours", "two cores") == 418 / 220
 
 
 def test_a_folder_without_images_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
