@@ -5,7 +5,7 @@ before. So every strategy starts from the same weights and drops the same units,
 uninterrupted one would have drawn.
 
 Initial weights and sample orders come from torch's generator on the CPU. What a step or a sample needs is a hash of its
-position, in integer arithmetic alone: a rank draws its own rows and units and no others, with the same bits on every
+position, in integer arithmetic only: a rank draws its own rows and units and no others, with the same bits on every
 device.
 """
 

@@ -1,7 +1,7 @@
 """Whether each case is the same training as one process: one fp32 step from the same weights, gradient by gradient.
 
 A strategy is judged with fp32 on the wire, as `alexnet-dist parity` judges it. A case that sends gradients in bf16 is
-traced a second time with them, and must stay within what rounding alone can do.
+traced a second time with them, and must stay within what rounding can explain.
 """
 
 import math
@@ -27,7 +27,7 @@ MOST_ROUNDING = 3.5
 
 
 def wire_tolerance(ranks: int) -> float:
-    """How far gradients that were summed in bf16 over that many ranks may lie from those summed in fp32.
+    """How far gradients that were summed in bf16 over that many ranks may be from those summed in fp32.
 
     A ring adds one rank's share after the other and rounds each partial sum. Independent errors add up as the root of
     their number: 0.6 to 0.9 sqrt(N) roundings of the sum for random shares, more where shares partly cancel. A fixed
@@ -39,7 +39,7 @@ def wire_tolerance(ranks: int) -> float:
 
 @dataclass(frozen=True)
 class CaseParity:
-    """How far the first step's gradients lie from one process's, ||a - b|| / ||b|| of the worst tensor.
+    """How far the first step's gradients are from one process's, ||a - b|| / ||b|| of the worst tensor.
 
     Attributes:
         gradient: with fp32 on the wire.

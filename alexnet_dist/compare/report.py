@@ -74,7 +74,7 @@ def _facts(comparison: Comparison, cases: Sequence[Case]) -> dict[str, str]:
         "rounds": f"{settings.rounds}, in alternating order; {settings.control_rounds} with control runs",
         "steps": f"{_steps(comparison, cases)} measured after {settings.warm_up} of warm-up, in each run",
         "scaling": settings.scaling,
-        "tie": f"a ratio whose 95 % interval includes 1, or that lies within {settings.noise:.0%} of it",
+        "tie": f"a ratio whose 95 % interval includes 1, or that is within {settings.noise:.0%} of it",
         "seed": str(comparison.run.seed),
     }
     summaries = [runs[0].summary for case in cases if (runs := read_rounds(comparison, case))]

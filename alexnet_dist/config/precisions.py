@@ -37,7 +37,7 @@ class Precision:
         compute: dtype of activations, and so of what crosses between towers.
         tolerance: largest ||a - b|| / ||b|| of a tensor at which parity calls two trainings the same, for batches of up
             to `TOLERANCE_SAMPLES` (see `tolerance_of`).
-        compared: what must be within the tolerance. Coarser arithmetic is judged by the first step's gradients alone:
+        compared: what must be within the tolerance. Coarser arithmetic is judged only by the first step's gradients:
             later steps drift apart in any correct program.
         autocast: Accelerate's `mixed_precision`.
         tf32: whether fp32 products may be computed in TF32.

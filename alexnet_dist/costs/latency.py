@@ -35,7 +35,7 @@ _GLOO: Mapping[str, tuple[OfRanks, OfRanks, OfRanks]] = {
 
 
 def hops(collective: str, ranks: int) -> int:
-    """Messages one after the other until the last rank is done; 0 where a rank is alone.
+    """Messages one after the other until the last rank is done; 0 for one rank.
 
     Args:
         collective: as the traffic counter names it.
@@ -44,7 +44,7 @@ def hops(collective: str, ranks: int) -> int:
 
 
 def messages(collective: str, ranks: int) -> int:
-    """Messages that the busiest rank sends; 0 where it is alone."""
+    """Messages that the busiest rank sends; 0 for one rank."""
     return _GLOO[collective][1](ranks) if ranks > 1 else 0
 
 

@@ -25,7 +25,7 @@ def matrix_rate(
 ) -> float:
     """Operations per second of the fastest `size` x `size` product among those computed in `seconds` seconds.
 
-    The fastest, because it stands for what the machine can do: whatever disturbs a product makes it slower.
+    The fastest, because it shows what the machine can do: disturbances only make a product slower.
     """
     a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
     best, end = float("inf"), time.perf_counter() + seconds

@@ -44,7 +44,7 @@ def backward(norm: Norm, x: Tensor, gradient: Tensor) -> Tensor:
 
 
 class Inlined(torch.autograd.Function):
-    """The norm of rows as operations that torch.compile sees, and may fuse with what stands beside them."""
+    """The norm of rows as operations that torch.compile sees, and may fuse with adjacent ones."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, norm: Norm) -> Tensor:

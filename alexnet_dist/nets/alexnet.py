@@ -93,7 +93,7 @@ class Dropout(nn.Module):
     """Inverted dropout: multiplies by a mask. Without one it draws its own in training mode, from torch's generator.
 
     Attributes:
-        part: the units that lie on this rank. The mask is drawn for the units of all towers, so that ranks whose
+        part: this rank's units. The mask is drawn for the units of all towers, so that ranks whose
             generators are in the same state drop the units that one process would.
     """
 
@@ -181,7 +181,7 @@ def create_net(table: t.Table, seed: int = 0) -> AlexNet:
 
 @torch.no_grad()
 def initialise(net: AlexNet, draws: Rng) -> None:
-    """Fill the parameters in place. Each tensor is a function of the seed and its name alone.
+    """Fill the parameters in place. Each tensor is a function of the seed and its name only.
 
     Drawn in fp32 whatever the net's dtype, so that every precision starts from the same weights.
     """

@@ -22,7 +22,7 @@ class Strategy(ABC):
             bytes of weights.
         engine: dotted path of the `Engine` that runs it.
         split_size: ranks that share the samples of one replica.
-        heeds: fields of `strategy` that have an effect.
+        used: fields of `strategy` that have an effect.
     """
 
     name: ClassVar[str]
@@ -32,7 +32,7 @@ class Strategy(ABC):
     right_where: ClassVar[str]
     engine: ClassVar[str]
     split_size: ClassVar[int] = 1
-    heeds: ClassVar[Collection[str]] = ()
+    used: ClassVar[Collection[str]] = ()
 
     @abstractmethod
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
@@ -113,11 +113,11 @@ def norm_bytes(experiment: Experiment, table: Table) -> int:
     return values * precision.parameter_bytes
 
 
-def without_effect(experiment: Experiment, heeds: Collection[str]) -> list[str]:
-    """A line for each field of `strategy` that the user changed and that the strategy does not heed."""
+def without_effect(experiment: Experiment, used: Collection[str]) -> list[str]:
+    """A line for each field of `strategy` that the user changed and that the strategy does not use."""
     settings, defaults = experiment.strategy, StrategyConfig()
     return [
         f"strategy.{field}: {getattr(settings, field)} has no effect under strategy.name {settings.name}"
         for field in StrategyConfig.model_fields
-        if field not in ("name", *heeds) and getattr(settings, field) != getattr(defaults, field)
+        if field not in ("name", *used) and getattr(settings, field) != getattr(defaults, field)
     ]

@@ -26,7 +26,7 @@ class Fsdp(Strategy):
     needs = "two ranks or more"
     right_where = "the net does not fit on a device; shard_ranks within a node keeps traffic there"
     engine = "alexnet_dist.strategies.engines.fsdp:FsdpEngine"
-    heeds = ("gradient_dtype", "shard_ranks", "reshard_after_forward")
+    used = ("gradient_dtype", "shard_ranks", "reshard_after_forward")
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
         check_sharded(experiment, world_size)
@@ -36,7 +36,7 @@ class Fsdp(Strategy):
             raise UsageError("strategy.shard_ranks", wanted, remedy)
 
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
-        return without_effect(experiment, self.heeds)
+        return without_effect(experiment, self.used)
 
     def placement_warnings(self, experiment: Experiment, world_size: int, local_world_size: int) -> list[str]:
         given, local = experiment.strategy.shard_ranks, local_world_size

@@ -23,7 +23,7 @@ class ZeroStrategy(Strategy):
 
     needs = "DeepSpeed; two ranks or more; no fp64"
     engine = "alexnet_dist.strategies.engines.zero:ZeroEngine"
-    heeds: ClassVar[tuple[str, ...]] = ("gradient_dtype", "offload_optimizer")
+    used: ClassVar[tuple[str, ...]] = ("gradient_dtype", "offload_optimizer")
     stage: ClassVar[int]
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
@@ -36,7 +36,7 @@ class ZeroStrategy(Strategy):
             raise UsageError("optim.name", experiment.optim.name, remedy)
 
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
-        return without_effect(experiment, self.heeds)
+        return without_effect(experiment, self.used)
 
 
 def _norm(table: Table, itemsize: int) -> int:
@@ -96,7 +96,7 @@ class Zero3(ZeroStrategy):
     splits = "the batch, state, gradients, weights"
     moves = "weights twice, gradients once a micro-batch: 3(N-1)/N W"
     right_where = "the net does not fit on a device; state on the host by offload_optimizer"
-    heeds = (*ZeroStrategy.heeds, "reshard_after_forward")
+    used = (*ZeroStrategy.used, "reshard_after_forward")
 
     def traffic(
         self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str

@@ -131,7 +131,7 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not isinstance(state, dict) or not all(
         isinstance(value, Tensor) and value.is_floating_point() for value in state.values()
     ):
-        raise UsageError(FIELD, path, "holds no state dict: save the model's state_dict() alone")
+        raise UsageError(FIELD, path, "holds no state dict: save only the model's state_dict()")
     return state, {}
 
 

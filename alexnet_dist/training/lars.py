@@ -13,8 +13,8 @@ from alexnet_dist.training.optimizers import Groups, SumOverParts
 class Lars(Optimizer):
     """v <- momentum v + lr local (gradient + decay w); w <- w - v.
 
-    For weights `local` is trust |w| / (|gradient| + decay |w|), the norms being those of the whole layer, wherever its
-    parts lie; a layer whose weights or gradient are all zero takes 1, and so do biases, as plain momentum would.
+    For weights `local` is trust |w| / (|gradient| + decay |w|), with the norms of the whole layer, whichever ranks hold
+    its parts; it is 1 for a layer whose weights or gradient are all zero, and for biases, as in plain momentum.
 
     Args:
         groups: parameter groups with `weight_decay` and `adapts`, whether `local` is taken.
@@ -30,7 +30,7 @@ class Lars(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every parameter; nothing here waits for the device. Collective where parts lie on several ranks."""
+        """Update every parameter; nothing here waits for the device. Collective where several ranks hold parts."""
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             gradients = [parameter.grad for parameter in parameters]

@@ -1,4 +1,4 @@
-"""The run directory: which one a run gets, whether it may be used, and its creation for this run alone."""
+"""The run directory: which one a run gets, whether it may be used, and its exclusive creation."""
 
 import os
 import platform
@@ -95,7 +95,7 @@ def check_run_directory(experiment: Experiment) -> None:
 
 
 def create_run_directory(experiment: Experiment, held: RunLock | None) -> RunLock:
-    """Create the directory for this run alone: the user's choice, else runs/NET-STRATEGY with the next free number.
+    """Create the directory, for this run only: the user's choice, else runs/NET-STRATEGY with the next free number.
 
     Args:
         held: on the directory, where it was there before.

@@ -55,7 +55,7 @@ def is_alive(owner: Owner, path: Path) -> bool | None:
         path: of the file that the owner has locked, if locks work.
 
     Returns:
-        None where only its heartbeat can tell: it is on another machine, or in another container.
+        None where only its heartbeat can show it: it is on another machine, or in another container.
     """
     if owner == RELEASED:
         return False

@@ -34,7 +34,7 @@ class Toy(Strategy):
         needs_several_ranks(self.name, world_size)
 
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
-        return without_effect(experiment, self.heeds)
+        return without_effect(experiment, self.used)
 
     def traffic(
         self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str

@@ -98,5 +98,5 @@ def _add_to_channels(images: Tensor, noise: Tensor) -> Tensor:
     images = images.to(torch.float32, memory_format=torch.channels_last)
     rows, channels, height, width = images.shape
     lines = images.permute(0, 2, 3, 1).view(rows, height, width * channels)
-    lines += noise.repeat(1, width).unsqueeze(1)  # a line at once: over three channels alone, a CPU is slow
+    lines += noise.repeat(1, width).unsqueeze(1)  # a line at once: a CPU is slow at adding over three channels
     return images

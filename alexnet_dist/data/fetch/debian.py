@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def unpack(package: str, folder: Path) -> None:
-    """Download a package and unpack its files below a folder, as they would lie below the root.
+    """Download a package and unpack its files below a folder, with the paths that they have below the root.
 
     Raises:
-        OSError: this is no Debian machine, or the package cannot be had.
+        OSError: this is no Debian machine, or the package cannot be downloaded.
     """
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:

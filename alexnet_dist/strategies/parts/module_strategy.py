@@ -13,11 +13,11 @@ class ModuleStrategy(Strategy):
     """All of a strategy but its facts and which worlds it accepts."""
 
     engine: ClassVar[str] = "alexnet_dist.strategies.engines.module:PlainModuleEngine"
-    heeds = ("gradient_dtype", "communicate")
+    used = ("gradient_dtype", "communicate")
 
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
         dtype = experiment.strategy.gradient_dtype
-        found = without_effect(experiment, self.heeds)
+        found = without_effect(experiment, self.used)
         if dtype is not None and world_size == self.split_size:
             found.append(f"strategy.gradient_dtype: {dtype} has no effect: with one replica no gradients are sent")
         if not experiment.strategy.communicate:
