@@ -51,7 +51,8 @@ class RunStart:
     def __init__(self, experiment: Experiment, say: Callable[[str], None]) -> None:
         """
         Args:
-            say: prints a line for each damaged checkpoint, where there is none, and where random numbers change.
+            say: prints a line for each damaged checkpoint, where there is none, and where settings or random
+                numbers change.
         """
         self._experiment, self._say = experiment, say
         self._folder, self._field = named_by_user(experiment)
@@ -143,6 +144,8 @@ class RunStart:
                 f"warning: {path} was trained with random numbers of generator {manifest.generator}, this is "
                 f"{GENERATOR}: its dropout masks and synthetic images change from here"
             )
+        if changed := reader.changes(manifest, self._experiment):
+            self._say(f"changed since the checkpoint: {changed}")
         source = path.parent.parent
         earlier = source if folder is None and is_run(source) else None
         return ResumePoint(folder, path, manifest.step, earlier, tuple(found[: found.index(path)]))

@@ -42,7 +42,8 @@ def test_a_run_goes_on_in_its_own_folder_and_is_the_run_that_was_never_stopped(t
     parts = [contents(file) for file in again.folder.glob("wandb/offline-run-*/run-*.wandb")]
     assert len(parts) == 2 and len({file.name for file in again.folder.glob("wandb/*/run-*.wandb")}) == 1
     # At 13 again, the evaluation that the first part ended with is known, and not repeated.
-    assert again.output.count("unique images") == 1 and "random numbers" not in again.output
+    assert again.output.count("unique images") == 1
+    assert "random numbers" not in again.output and "changed since" not in again.output
 
 
 @pytest.fixture
@@ -73,7 +74,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train,
     more = [*QUICK, "--strategy.name", "single", "--train.max_steps", "8", "--run.resume", "auto"]
     flip_a_byte(shard)
     forget_generator(checkpoint(finished.folder, 4))
-    run = train(1, more)
+    run = train(1, [*more, "--optim.lr", "1e-4"])
+    assert "\nchanged since the checkpoint: optim.lr 0.0001 (was 0.003)\n" in f"\n{run.output}"
     assert run.code == 0 and [line["step"] for line in run.metrics()] == list(range(1, 9))
     assert f"{files.directory_name(6)} is damaged: {shard.name} was changed" in run.output
     assert "resuming after step 4" in run.output

@@ -1,6 +1,6 @@
 """Finds an undamaged checkpoint and loads it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
 
-from alexnet_dist.config.schema import Experiment, NetConfig
+from alexnet_dist.config.plain_yaml import one_line
+from alexnet_dist.config.schema import Experiment, NetConfig, OptimConfig
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.errors import UsageError, refusing
 from alexnet_dist.strategies.engines.base import WEIGHT
@@ -20,6 +21,13 @@ from alexnet_dist.training.checkpoints.files import MEAN_IMAGE, Damaged, Manifes
 # Changing one of these would make it a different net or a different training; all others may change on resuming.
 NET = (*(f"net.{field}" for field in NetConfig.model_fields if field != "weights"), "data.normalise")
 TRAINING = (*NET, "data.name", "data.samples", "optim.name", "train.global_batch", "run.seed")
+# Of these others a change is worth a line: they change what is computed.
+COURSE = (
+    *(f"data.{field}" for field in ("crop", "augment", "crop_padding", "colour_noise", "min_area", "colour_jitter")),
+    *(f"optim.{field}" for field in OptimConfig.model_fields if field != "name"),
+    "train.precision",
+    "train.clip_norm",
+)
 
 
 def find(path: Path) -> list[Path]:
@@ -69,13 +77,25 @@ def check_same(manifest: Manifest, experiment: Experiment, fields: Sequence[str]
     Raises:
         UsageError: the first field that differs, with both values.
     """
+    for dotted, before, given in _changed(manifest, experiment, fields):
+        raise UsageError(dotted, given, f"the checkpoint was trained with {before}: that must be the same")
+
+
+def changes(manifest: Manifest, experiment: Experiment) -> str:
+    """Settings that training goes on with and was not begun with, such as "optim.lr 0.1 (was 0.2)"; empty: none."""
+    found = _changed(manifest, experiment, COURSE)
+    return ", ".join(f"{dotted} {one_line(given)} (was {one_line(before)})" for dotted, before, given in found)
+
+
+def _changed(manifest: Manifest, experiment: Experiment, fields: Sequence[str]) -> Iterator[tuple[str, Any, Any]]:
+    """Each field whose value differs, with the checkpoint's and the experiment's."""
     then, now, defaults = manifest.experiment, experiment.model_dump(), Experiment().model_dump()
     for dotted in fields:
         group, field = dotted.split(".")
         # A checkpoint may be older than a field: then it was trained with what is the default now.
         before, given = then[group].get(field, defaults[group][field]), now[group][field]
         if before != given:
-            raise UsageError(dotted, given, f"the checkpoint was trained with {before}: that must be the same")
+            yield dotted, before, given
 
 
 def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
