@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from alexnet_dist.nets.table import Table
     from alexnet_dist.rng import Rng
 
-# Takes int64 (rows, 2), heights and widths of images; gives int64 (rows, 4), top, left, height and width of a part of
-# each.
-Boxes = Callable[["Tensor"], "Tensor"]
+# Takes some rows of a batch, and int64 (rows, 2), the heights and widths of their images; gives int64 (rows, 4), top,
+# left, height and width of a part of each.
+Boxes = Callable[[range, "Tensor"], "Tensor"]
 
 UNREAD = -1
 
@@ -75,7 +75,7 @@ class LargeSamples(Samples):
 
         Args:
             ids: int64 (rows,), on the CPU.
-            boxes: called once, with the sizes of these samples' stored images.
+            boxes: called for some rows at a time, with the sizes of their stored images.
             size: height and width wanted.
 
         Returns:

@@ -31,14 +31,15 @@ class InceptionAugmenter(Augmenter):
         return torch.cat([self.rng.fractions("resized crop", epoch, ids, _BOX + _MIRROR), factors], 1)
 
     def read(self, samples: Samples, ids: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-        def boxes(sizes: Tensor) -> Tensor:
-            return random_boxes(sizes, draws[:, :_BOX].view(len(draws), TRIES, 4), self.settings.min_area)
+        def boxes(rows: range, sizes: Tensor) -> Tensor:
+            tries = draws[rows.start : rows.stop, :_BOX].view(len(rows), TRIES, 4)
+            return random_boxes(sizes, tries, self.settings.min_area)
 
         if isinstance(samples, LargeSamples):
             return samples.cropped(ids, boxes, self.transform.size)
         pixels, labels = samples.batch(ids)
         sizes = torch.tensor(pixels.shape[-2:]).expand(len(ids), 2)
-        return resized_boxes(pixels, boxes(sizes), self.transform.size), labels
+        return resized_boxes(pixels, boxes(range(len(ids)), sizes), self.transform.size), labels
 
     def change(self, pixels: Tensor, draws: Tensor) -> Tensor:
         images = mirrored(pixels, on_device(draws[:, _BOX] < 0.5, pixels.device))

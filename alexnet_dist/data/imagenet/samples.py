@@ -1,5 +1,6 @@
 """Image files as samples: of any size, read and decoded when they are asked for."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import final
 
@@ -41,30 +42,31 @@ class ImageSamples(LargeSamples):
         return self._reader.batch(ids, self._size, fill)
 
     def cropped(self, ids: Tensor, boxes: Boxes, size: int) -> tuple[Tensor, Tensor]:
-        numbers, images = ids.tolist(), self._opened(ids)
-        sizes = torch.tensor([(image.height, image.width) if image else (1, 1) for image in images]).view(-1, 2)
-        places = boxes(sizes).tolist()
-
         def fill(row: int, number: int, pixels: Pixels) -> None:
-            image, place = images[row], places[row]
-            if image is None or number != numbers[row]:  # it stands in for a broken one
-                image = Encoded(self._source.read(number))
-                one = sizes.clone()
-                one[row] = torch.tensor([image.height, image.width])
-                place = boxes(one)[row].tolist()
-            pixels[:] = part(image, place, size)
+            image = Encoded(self._source.read(number))
+            pixels[:] = part(image, _boxes_of(boxes, range(row, row + 1), [image])[0], size)
 
-        return self._reader.batch(ids, size, fill)
+        def fill_many(rows: range, numbers: Numbers, pixels: Pixels) -> int:
+            images = list(self._readable(numbers[rows.start : rows.stop].tolist()))
+            found = rows[: len(images)]
+            places = _boxes_of(boxes, found, images)
+            for count, (row, image, place) in enumerate(zip(found, images, places, strict=True)):
+                try:
+                    pixels[row] = part(image, place, size)
+                except Unreadable:
+                    return count
+            return len(images)
 
-    def _opened(self, ids: Tensor) -> list[Encoded | None]:
-        """Each sample's file, read; None where that fails, which filling its row will find again."""
-        numbers = ids.tolist()
-        images: list[Encoded | None] = [None] * len(ids)
+        return self._reader.batch(ids, size, fill, fill_many)
 
-        def read(rows: range) -> None:
-            for row in rows:
-                with suppress(Unreadable):
-                    images[row] = Encoded(self._source.read(numbers[row]))
+    def _readable(self, numbers: Sequence[int]) -> Iterator[Encoded]:
+        """The files of samples, up to the first that cannot be read."""
+        with suppress(Unreadable):
+            for number in numbers:
+                yield Encoded(self._source.read(number))
 
-        self._reader.threads.share(len(ids), read)
-        return images
+
+def _boxes_of(boxes: Boxes, rows: range, images: Sequence[Encoded]) -> list[tuple[int, int, int, int]]:
+    sizes = torch.tensor([(image.height, image.width) for image in images], dtype=torch.int64).view(-1, 2)
+    places: list[tuple[int, int, int, int]] = boxes(rows, sizes).tolist()
+    return places

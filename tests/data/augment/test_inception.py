@@ -133,7 +133,7 @@ def test_parts_come_from_the_stored_image() -> None:
             raise AssertionError("has lost the edges")
 
         def cropped(self, ids: Tensor, boxes: Boxes, size: int) -> tuple[Tensor, Tensor]:
-            asked.append(boxes(torch.full((len(ids), 2), 60)))
+            asked.append(boxes(range(len(ids)), torch.full((len(ids), 2), 60)))
             return resized_boxes(samples.pixels[ids], asked[-1], size), ids
 
     ids = torch.arange(5, 15)

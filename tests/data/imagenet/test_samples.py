@@ -24,7 +24,7 @@ def folder(photographs: Path, tmp_path: Path) -> Path:
     return root
 
 
-def quarter(sizes: Tensor) -> Tensor:
+def quarter(rows: range, sizes: Tensor) -> Tensor:
     """The upper left quarter of each image."""
     return torch.cat([torch.zeros_like(sizes), (sizes + 1) // 2], dim=1)
 
