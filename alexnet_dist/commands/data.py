@@ -13,7 +13,7 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.output import check_output
+from alexnet_dist.config.output import check_output, new_file
 from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.distributed.cores import available_cores
 from alexnet_dist.errors import DONE, RankFailed, RunFailed, UsageError, one_of
@@ -178,8 +178,9 @@ def _show(own: DataFlags, words: Sequence[str]) -> None:
     labels = [labels_of(part) for part in (parts.train, parts.test)]
     _print_counts(names, [np.bincount(part, minlength=len(names)).tolist() for part in labels])
     try:
-        contact_sheet(parts.train, labels[0], names).save(own.output)
-    except (OSError, ValueError) as error:
+        with new_file(Path(own.output)) as path:
+            contact_sheet(parts.train, labels[0], names).save(path)
+    except ValueError as error:  # of a format that Pillow does not know
         raise UsageError("--output", own.output, f"cannot be written ({error})") from None
     print(f"{own.output}: a row for each class, of the training images")
 

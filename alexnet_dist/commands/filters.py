@@ -8,9 +8,9 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.output import check_output
+from alexnet_dist.config.output import check_output, new_file
 from alexnet_dist.config.values import FilePath, Group, Role
-from alexnet_dist.errors import DONE, UsageError, reason_of
+from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.registry import commands
 
 ABOUT = """The first layer's kernels as a picture (Figure 3 of the paper), and how much of them is colour.
@@ -45,10 +45,8 @@ def run(flags: Sequence[str]) -> int:
     table, kernels = trained.net.table, trained.net.get_parameter("conv1.weight").detach()
     if table.channels not in (1, 3):
         raise UsageError("CHECKPOINT", checkpoint, f"its kernels have {table.channels} channels: a picture has 1 or 3")
-    try:
-        picture(kernels, table.towers).save(output, "PNG")
-    except OSError as error:
-        raise UsageError("--output", output, f"cannot be written ({reason_of(error)})") from None
+    with new_file(output) as path:
+        picture(kernels, table.towers).save(path, "PNG")
     print(f"{output}: {len(kernels)} kernels after step {trained.step}")
     if table.channels == 3:
         for tower, (mean, deviation) in enumerate(colour_by_tower(kernels, table.towers)):

@@ -12,7 +12,7 @@ from alexnet_dist import registry
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
-from alexnet_dist.config.output import FLAG, check_output
+from alexnet_dist.config.output import check_output, new_file
 from alexnet_dist.config.precisions import Precision
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
@@ -21,7 +21,7 @@ from alexnet_dist.costs.collectives import sent_by_all_reduce
 from alexnet_dist.costs.layers import LayerRow, layer_rows, totals
 from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.costs.units import three_digits
-from alexnet_dist.errors import DONE, refusing
+from alexnet_dist.errors import DONE
 from alexnet_dist.nets.table import Shape, Table
 from alexnet_dist.strategies.parts.cut_check import check_cut
 
@@ -85,8 +85,8 @@ def run(flags: Sequence[str]) -> int:
     if own.output is None:
         print(text, end="")
         return DONE
-    with refusing(FLAG, own.output, "cannot be written"):
-        Path(own.output).write_text(text, encoding="utf-8")
+    with new_file(Path(own.output)) as path:
+        path.write_text(text, encoding="utf-8")
     print(f"wrote {own.output}")
     return DONE
 

@@ -12,6 +12,7 @@ from alexnet_dist.config.load import load_as, read_flags
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.errors import UsageError
+from alexnet_dist.telemetry.run_files import write_text
 
 SETTINGS = "comparison.yaml"  # in the comparison's folder
 MARK = "# Written by alexnet-dist compare, which goes on from it.\n"
@@ -107,7 +108,7 @@ def _batches_of_this_machine() -> list[int]:
 def store_settings(comparison: Comparison) -> None:
     """Write what the user set into the comparison's folder."""
     text = yaml.safe_dump(comparison.model_dump(exclude_unset=True), sort_keys=False)
-    (comparison.folder / SETTINGS).write_text(MARK + text)
+    write_text(comparison.folder / SETTINGS, MARK + text)
 
 
 def is_comparison(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """Runs a comparison: parity first, then every run that is missing, then measurements of the machine."""
 
+import errno
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +10,13 @@ from filelock import FileLock, Timeout
 
 from alexnet_dist.compare.case_parity import ParityChecker, is_judged
 from alexnet_dist.compare.cases import Case, Run, run_folder, schedule, set_measured_steps
-from alexnet_dist.compare.config import Comparison, is_comparison, store_settings
+from alexnet_dist.compare.config import SETTINGS, Comparison, is_comparison, store_settings
 from alexnet_dist.compare.launches import launcher_of, run_program
 from alexnet_dist.compare.machine import pending_measurements
 from alexnet_dist.compare.progress import ComparisonProgress
 from alexnet_dist.compare.records import changed_setting, has_finished, record_failure, steps_wanted
 from alexnet_dist.errors import RunFailed, UsageError, refusing
-from alexnet_dist.telemetry.run_files import names_in
+from alexnet_dist.telemetry.run_files import names_in, temporary_name
 
 LOCK = ".lock"
 
@@ -26,6 +27,7 @@ def locked_folder(comparison: Comparison) -> Iterator[None]:
 
     Raises:
         UsageError: another comparison works in it, it holds something else, or it cannot be written.
+        RunFailed: its disk is full.
     """
     folder = comparison.folder
     _check_folder(folder)
@@ -39,6 +41,10 @@ def locked_folder(comparison: Comparison) -> Iterator[None]:
         raise UsageError("--dir", folder, f"cannot be written ({error.strerror})") from None
     try:
         yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RunFailed(f"{folder}: {error.strerror}: make room, and the same command continues") from None
     finally:
         lock.release()
 
@@ -47,6 +53,7 @@ def _check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but a comparison: its files might be overwritten."""
     with refusing("--dir", folder, "is not a folder that can be read"):
         found = {name for name in names_in(folder) if name != LOCK or (folder / LOCK).stat().st_size}
+    found.discard(temporary_name(Path(SETTINGS)).name)  # of one that was killed before it had begun
     if found and not is_comparison(folder):
         raise UsageError("--dir", folder, f"is no comparison's folder (it holds {', '.join(sorted(found)[:5])})")
 

@@ -1,6 +1,8 @@
-"""The file that `--output` names: an existing one is never overwritten."""
+"""The file that `--output` names: it is there whole or not at all, and an existing one is never overwritten."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alexnet_dist.errors import UsageError
@@ -20,3 +22,21 @@ def check_output(output: Path) -> None:
         raise UsageError(FLAG, output, f"there is no folder {folder}: make it first")
     if not os.access(folder, os.W_OK):
         raise UsageError(FLAG, output, f"the folder {folder} cannot be written to")
+
+
+@contextmanager
+def new_file(output: Path) -> Iterator[Path]:
+    """A path beside the output to write to; what is there gets the output's name at the end, if all went well.
+
+    Raises:
+        UsageError: it cannot be written, or there is a file of that name by now.
+    """
+    temporary = output.with_name(f".{os.getpid()}.writing{output.suffix}")
+    try:
+        yield temporary
+        check_output(output)  # a renaming would replace what has come meanwhile
+        temporary.rename(output)
+    except OSError as error:
+        raise UsageError(FLAG, output, f"cannot be written ({error.strerror or error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)

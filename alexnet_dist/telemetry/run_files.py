@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from alexnet_dist.costs.units import counted
 from alexnet_dist.errors import UsageError
 from alexnet_dist.telemetry.step_record import StepRecord
 
@@ -79,7 +80,8 @@ def read_metrics(folder: Path, say: Callable[[str], None] = lambda _: None) -> l
     if newest > FORMAT:
         raise UsageError(str(folder / METRICS), f"format {newest}", f"this version reads up to format {FORMAT}")
     if damaged := [number for number, text in enumerate(texts, 1) if _step_line(text) is None]:
-        say(f"warning: {folder / METRICS}: {len(damaged)} damaged lines are left out, the first is line {damaged[0]}")
+        count = counted(len(damaged), "damaged line")
+        say(f"warning: {folder / METRICS}: left out {count}, of which the first is line {damaged[0]}")
     return lines
 
 

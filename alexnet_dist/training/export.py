@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_dist.config.output import FLAG, check_output
+from alexnet_dist.config.output import check_output, new_file
 from alexnet_dist.errors import UsageError
 from alexnet_dist.training.checkpoints.files import MEAN_IMAGE
 
@@ -91,18 +91,11 @@ def _check_net(trained: TrainedNet, form: str) -> None:
 
 def _write(wanted: Format, trained: TrainedNet, output: Path) -> None:
     """Write a file that has its name only when it is complete, checked and on the disk."""
-    temporary = output.with_name(f".{os.getpid()}.writing")
-    try:
+    with new_file(output) as temporary:
         wanted.write(trained, temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         _compare(wanted, trained, temporary)
-        check_output(output)  # a renaming would replace what has come meanwhile
-        temporary.rename(output)
-    except OSError as error:
-        raise UsageError(FLAG, output, f"cannot be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _compare(wanted: Format, trained: TrainedNet, path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_line_that_is_damaged_costs_that_line_alone(damaged: str, tmp_path: Pa
     (tmp_path / "metrics.jsonl").write_text(f"{first}\n{damaged}\n{last}\n")
     said: list[str] = []
     assert read_metrics(tmp_path, said.append) == [whole[0], whole[2]]
-    assert said == [f"warning: {tmp_path / 'metrics.jsonl'}: 1 damaged lines are left out, the first is line 2"]
+    assert said == [f"warning: {tmp_path / 'metrics.jsonl'}: left out 1 damaged line, of which the first is line 2"]
 
 
 def test_a_line_becomes_the_step_that_it_was_written_from() -> None:
