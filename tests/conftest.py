@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,15 @@ def one_process() -> Iterator[None]:
     forget()
     yield
     forget()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files_lie_with_pytests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """torch's agent leaves a folder for each launch, W&B two for each process that is killed; pytest cleans up."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+        patch.setattr(tempfile, "tempdir", None)  # what gettempdir() has found before
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,9 @@ folder, deed = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
 rank = os.environ.get("RANK", "0")
 names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "ACCELERATE_USE_CPU")
 seen = {name: os.environ.get(name) for name in names} | {"pid": os.getpid(), "host": socket.gethostname()}
-(folder / f"{rank}.json").write_text(json.dumps(seen))
+unfinished = folder / f"{rank}.unfinished"
+unfinished.write_text(json.dumps(seen))
+unfinished.rename(folder / f"{rank}.json")  # whole, whenever it is read
 
 if deed == "hang":
     time.sleep(600)

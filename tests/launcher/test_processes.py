@@ -94,6 +94,8 @@ def test_ranks_that_take_too_long_are_ended(tmp_path: Path) -> None:
 def test_ranks_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     line = [sys.executable, STARTER, "2", PROGRAM, str(tmp_path), "hang"]
     with subprocess.Popen(line, stdout=subprocess.DEVNULL) as starter:
-        wait_until(lambda: len(ranks(tmp_path)) == 2)
-        starter.kill()
+        try:
+            wait_until(lambda: len(ranks(tmp_path)) == 2)
+        finally:
+            starter.kill()
     wait_until(lambda: not any(alive(rank) for rank in ranks(tmp_path)))
