@@ -65,7 +65,7 @@ class Finished:
         return launched.exit_of(self.folder)
 
     def errors(self) -> list[str]:
-        """Lines that tell a mistake; there must be one."""
+        """The lines that report an error; there must be one."""
         return [line for line in self.output.splitlines() if line.startswith("error: ")]
 
 
@@ -106,7 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class _ByFile(LoadScopeScheduling):
-    """A worker runs whole files, whose tests share fixtures; one runs all that share the Slurm cluster."""
+    """A worker runs whole files, whose tests share fixtures; one worker runs all tests on the Slurm cluster."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "tests/slurm" if nodeid.startswith("tests/slurm/") else nodeid.split("::")[0]
@@ -146,7 +146,7 @@ def train(tmp_path: Path) -> Train:
 
 @pytest.fixture
 def one_process() -> Iterator[None]:
-    """Accelerate keeps the state of a process, in which other tests came before and will come."""
+    """Accelerate keeps global state, and other tests run in the same process."""
     from accelerate.state import AcceleratorState, GradientState
 
     def forget() -> None:
@@ -178,7 +178,7 @@ def _environment_is_restored() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test writes lies in its own folder; what it has started ends with it."""
+    """A test writes to its own folder only, and the processes that it starts end with it."""
     monkeypatch.chdir(tmp_path)
     if request.node.get_closest_marker("processes") is None:
         yield
@@ -238,5 +238,5 @@ ACCELERATE = ["-m", "accelerate.commands.launch"]
 
 
 def accelerate_launch(ranks: int) -> list[str]:
-    """As this program does: the words in front of a script."""
+    """The words in front of a script."""
     return launch_line(ranks, [], free_port())[1:]

@@ -53,7 +53,7 @@ def tar_of(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def opened(root: Path, workers: int = 0, broken: Literal["skip", "refuse"] = "skip") -> Parts:
-    """As training on a CPU opens image files."""
+    """Opens image files as training on a CPU does."""
     return open_parts(root, DataConfig(workers=workers, broken=broken), CPU)
 
 

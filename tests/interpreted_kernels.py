@@ -16,7 +16,7 @@ from alexnet_dist.kernels import norm_pool, response_norm
 
 @contextmanager
 def interpreted() -> Iterator[ModuleType]:
-    """Within it, the Triton kernels compute what lies on the CPU; gives their module."""
+    """Run the Triton kernels on CPU tensors within the context; yields their module."""
     pytest.importorskip("triton")
     _forget()
     with pytest.MonkeyPatch.context() as patch:
@@ -41,7 +41,7 @@ def _unused(dtype: torch.dtype) -> None:
 
 
 def truncated(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """fp64 values as the interpreter stores them: it rounds, but to bf16 it truncates."""
+    """fp64 values as the interpreter stores them: rounded, but truncated for bf16."""
     if dtype != torch.bfloat16:
         return values.to(dtype).double()
     return (values.float().view(torch.int32) & ~0xFFFF).view(torch.float32).double()

@@ -1,4 +1,4 @@
-"""Runs that tests start under `alexnet-dist launch` and disturb while they go on, and what they leave behind."""
+"""Runs that tests start under `alexnet-dist launch` and disturb, and the files that they leave."""
 
 import json
 import os
@@ -70,14 +70,14 @@ class Launched:
         return [found[rank] for rank in sorted(found)]
 
     def steps(self) -> int:
-        """Steps that the run has written down."""
+        """Steps that the run has recorded."""
         try:
             return (self.folder / "metrics.jsonl").read_text().count("\n")
         except OSError:
             return 0
 
     def wait_until(self, what: Callable[[], Any]) -> None:
-        """Until something holds; the run must not end before."""
+        """Wait until a condition holds; the run must not end before."""
         self.wait(lambda: bool(what()) or self.process.poll() is not None)
         assert self.process.poll() is None, self.output.read_text()
 
@@ -100,7 +100,7 @@ _STARTED: list[subprocess.Popen[bytes]] = []
 
 
 def end_all() -> None:
-    """What a failed test has left running must not slow the others."""
+    """Processes that a failed test left running must not slow the others."""
     while _STARTED:
         process = _STARTED.pop()
         if process.poll() is None:

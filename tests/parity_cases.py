@@ -37,7 +37,7 @@ Worlds = Mapping[int, Mapping[str, Kinds]]  # by number of ranks, by strategy
 
 
 def exactly(steps: int) -> Kinds:
-    """So many steps in fp64, and one in fp32."""
+    """That many steps in fp64, and one in fp32."""
     return [("fp64", steps), ("fp32", 1)]
 
 

@@ -114,7 +114,7 @@ def launch(ranks: int, program: Sequence[str]) -> None:
 
 
 def _worlds(ranks: int) -> list[dict[str, str]]:
-    """What a launcher says to each rank; nothing to a process that is alone."""
+    """What a launcher sets for each rank; nothing for a single process."""
     if ranks == 1:
         return [{}]
     world = {"WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
@@ -123,7 +123,7 @@ def _worlds(ranks: int) -> list[dict[str, str]]:
 
 
 def _wait(processes: Sequence[ForkServerProcess]) -> int:
-    """As launchers do: the first that fails ends the others, and its code counts."""
+    """As launchers do: the first rank that fails ends the others, and its exit code is returned."""
     code = 0
     deadline = time.monotonic() + PATIENCE_SECONDS
     running = list(processes)

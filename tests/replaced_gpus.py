@@ -1,4 +1,4 @@
-"""What torch says of GPUs, replaced: machines with other GPUs than the one that the tests run on."""
+"""Replaces what torch reports of GPUs: machines with other GPUs than this one."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ class Machine:
     usable: bool = True
 
     def replace(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let `torch.cuda` answer as it would there."""
+        """Make `torch.cuda` answer as on that machine."""
 
         def name(device: object = None) -> str:
             return self.gpus[torch.device(device or 0).index or 0]  # type: ignore[call-overload]

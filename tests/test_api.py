@@ -1,4 +1,4 @@
-"""The library as an outsider has it: the examples of docs/python.md on an installed wheel, and what importing costs."""
+"""The library as its users have it: the examples of docs/python.md on an installed wheel, and what importing costs."""
 
 import ast
 import os
@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(installed: Path, folder: Path, *line: str) -> str:
-    """What a program prints that sees the wheel, its dependencies and neither DeepSpeed, W&B nor plots."""
+    """The output of a program that sees the wheel and its dependencies, but not DeepSpeed, W&B or plots."""
     path = os.pathsep.join([str(API / "hidden"), str(installed)])
     done = subprocess.run(
         [sys.executable, *line],
@@ -50,7 +50,7 @@ def run(installed: Path, folder: Path, *line: str) -> str:
 
 
 def example(number: int, folder: Path) -> list[str]:
-    """What runs the page's program and says which package it found."""
+    """A program that runs the page's program and prints which package it found."""
     programs = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/python.md").read_text(), re.MULTILINE | re.DOTALL)
     assert len(programs) == 2
     program = folder / "program.py"

@@ -1,4 +1,4 @@
-"""The layers of pyproject.toml hold, and what must be light imports no torch."""
+"""The layers of pyproject.toml hold, and modules that must be light import no torch."""
 
 import subprocess
 import sys

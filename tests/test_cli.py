@@ -1,4 +1,4 @@
-"""The command line itself: versions and help however they are asked for, and errors that are nobody's command's."""
+"""The command line itself: versions, help in every spelling, and errors that belong to no command."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ PATHS = [
 
 @pytest.mark.parametrize("words", PATHS, ids=" ".join)
 def test_no_file_has_such_a_name(words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """An unset variable of the shell, a home folder of nobody, a name that no file system takes."""
+    """An unset shell variable, the home folder of an unknown user, a name that no file system accepts."""
     for name, why in (
         ("", "Input should name a file or a folder"),
         ("~nobody-here/x", "there is no such home folder"),
@@ -60,7 +60,7 @@ def test_no_file_has_such_a_name(words: list[str], capsys: pytest.CaptureFixture
 def test_the_home_folder_has_a_short_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """A shell does not replace ~ behind an = sign, nor in a file."""
+    """A shell does not replace ~ after an = sign, nor in a file."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "own.yaml").write_text("run: {dir: ~/deep}\n")
     for flags in (["--run.dir=~/deep"], ["--config=~/own.yaml"]):
@@ -83,7 +83,7 @@ def test_a_working_folder_that_was_deleted() -> None:
 
 
 def test_what_the_operating_system_refuses_is_one_line() -> None:
-    """Behind all that was printed, also where both streams lead into one file."""
+    """After all other output, also where both streams go to one file."""
     line = [sys.executable, "-m", "alexnet_dist", "toy_refused"]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests/plugins")])
     environment = {"PYTHONPATH": path, "ALEXNET_DIST_PLUGINS": "toy_refused"}

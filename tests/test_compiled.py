@@ -1,4 +1,4 @@
-"""Building the compiled response norm: where it can be, where it cannot, and by several processes at once."""
+"""Building the compiled response norm: where it can be built, where it cannot, and by several processes at once."""
 
 from ast import literal_eval
 from concurrent.futures import ThreadPoolExecutor

@@ -58,7 +58,7 @@ def test_an_optimizer_and_a_schedule(tmp_path: Path) -> None:
 
 
 def test_a_strategy_in_a_run_on_two_ranks(tmp_path: Path) -> None:
-    """Every rank loads the plugin, whoever starts the ranks."""
+    """Every rank loads the plugin, whichever launcher starts the ranks."""
     flags = [*SMALL, "--data.name", "synthetic", *SHORT, "--strategy.name", "toy", "--train.accumulate", "2"]
     done = command("launch", "--ranks", "2", "--", *flags, "--run.dir", str(tmp_path / "run"), plugins="toy_strategy")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -23,7 +23,7 @@ def mask(
 
 
 def splitmix64(state: int) -> int:
-    """The published generator's output for a state, in Python's integers."""
+    """The published generator's output for a state, in Python integers."""
     state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & MASK64
     state = (state ^ state >> 27) * 0x94D049BB133111EB & MASK64
     return state ^ state >> 31

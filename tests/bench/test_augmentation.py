@@ -1,4 +1,4 @@
-"""What is timed: both sides make inputs of the same kind of the same images."""
+"""Both timed sides make inputs of the same kind from the same images."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from alexnet_dist.bench.augmentation import CASES, SIZE, images_of_noise, measur
 
 @pytest.mark.parametrize("name", CASES)
 def test_both_sides_make_inputs_of_one_kind(name: str) -> None:
-    """Of as many images the means and deviations of colours are alike, which a forgotten part would change."""
+    """Over that many images the colours' means and deviations agree; a missing operation would change them."""
     images = images_of_noise(64)
     torch.manual_seed(0)
     mine, others = ours(images, CASES[name])(), theirs(images, CASES[name])()

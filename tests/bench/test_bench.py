@@ -1,4 +1,4 @@
-"""The bench measures what it says, on real programs, and on the device that is there."""
+"""The bench measures what it states, on real programs and the available device."""
 
 import sys
 from pathlib import Path

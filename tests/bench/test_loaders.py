@@ -1,4 +1,4 @@
-"""The ways to load images that are measured: each loads what it says, and the figures are rates."""
+"""The measured ways to load images: each loads what it states, and the figures are rates."""
 
 from pathlib import Path
 

@@ -49,7 +49,7 @@ def test_figures_and_differing_settings_fit_100_columns(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_figure_has_a_dash_and_nonsense_is_refused(tmp_path: Path) -> None:
-    """A run that was taken up when it was done has no throughput; JSON has no NaN for a loss."""
+    """A run that was resumed when finished has no throughput; JSON has no NaN for a loss."""
     folder = run_folder(tmp_path / "a")
     (folder / "summary.json").write_text(
         json.dumps(SUMMARY | {"images_per_second": None, "step_seconds": None, "train_loss": None})

@@ -1,4 +1,4 @@
-"""Computes until it is ended; prints an empty line first."""
+"""Computes until it is killed; prints an empty line first."""
 
 print(flush=True)
 while True:

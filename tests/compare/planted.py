@@ -1,4 +1,4 @@
-"""Strategies with a fault, as a plugin: what a comparison must find out.
+"""Strategies with a fault, as a plugin: what a comparison must detect.
 
 `slow` sleeps in every update; `wrong` has one gradient 1 % too large; `killed` is killed as soon as it trains, as the
 kernel kills a process that takes too much memory.

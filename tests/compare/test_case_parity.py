@@ -7,7 +7,7 @@ from alexnet_dist.compare.case_parity import wire_tolerance
 
 
 def error_of_ring(ranks: int, alike: float) -> float:
-    """Of a sum that rounds after every addition; `alike` is the part of each share that all ranks have in common."""
+    """Of a sum that rounds after every addition; `alike` is the fraction that all ranks' shares have in common."""
     draws = torch.Generator().manual_seed(ranks)
     common = torch.randn(20_000, generator=draws)
     shares = [alike * common + (1 - alike) * torch.randn(20_000, generator=draws) for _ in range(ranks)]

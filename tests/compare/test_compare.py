@@ -55,7 +55,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
-    """Whoever has the folder in its command line."""
+    """The processes with the folder in their command lines."""
     found = []
     for process in psutil.process_iter():
         try:

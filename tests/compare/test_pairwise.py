@@ -1,4 +1,4 @@
-"""The verdict: only likes are compared, a wrong case wins nothing, and the cause is the largest difference."""
+"""The verdict: only comparable cases are compared, a wrong case never wins, and the cause is the largest difference."""
 
 from alexnet_dist.compare.case_parity import CaseParity
 from alexnet_dist.compare.cases import Case

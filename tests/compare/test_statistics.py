@@ -66,7 +66,7 @@ def test_two_of_the_same_tie_and_ten_percent_do_not() -> None:
 
 
 def test_a_machine_that_drifts_affects_both_alike() -> None:
-    """A third slower from round to round: the ratio of cases that ran side by side stays sharp, each alone does not."""
+    """A third slower from round to round: the ratio of cases side by side stays precise, each by itself does not."""
     drift = (1.0, 1.3, 1.6)
     slow, fast = rounds(1, 1.1, drift), rounds(2, 1.0, drift)
     for alone in (median_estimate(slow), throughput_estimate(timings(slow))):
@@ -76,7 +76,7 @@ def test_a_machine_that_drifts_affects_both_alike() -> None:
 
 
 def test_rounds_that_disagree_make_a_tie_however_many_steps_they_have() -> None:
-    """Steps of one run share what befell it: a thousand of them in three runs are still three runs."""
+    """Steps of one run are not independent: a thousand of them in three runs are still three runs."""
     assert speedup([[1.2] * 1000, [0.8] * 1000, [1.0] * 1000], [[1.0] * 1000] * 3)[3]
 
 

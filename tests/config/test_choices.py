@@ -1,4 +1,4 @@
-"""Every choice of every field is implemented: a word that the schema alone has would train something else, silently."""
+"""Every choice of every field is implemented: a word known only to the schema would silently train something else."""
 
 from collections.abc import Callable
 from pathlib import Path

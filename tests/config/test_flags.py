@@ -1,4 +1,4 @@
-"""Flags: how they may be written, and what a slip is answered."""
+"""Flags: how they may be written, and the messages for mistakes."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Settings from files and flags: what is right is read, everything else is one clear line."""
+"""Settings from files and flags: valid ones are read, all others give one clear line."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Numbers and words mean what a person reads, in files and flags alike, or are refused."""
+"""Numbers and words mean what a person expects, in files and flags alike, or are refused."""
 
 from pathlib import Path
 from typing import Any

@@ -90,7 +90,7 @@ def test_the_large_batch() -> None:
 
 
 def test_the_hour_of_photographs() -> None:
-    """The first layer is that of 2012, and what differs from its augmentation is the noise alone."""
+    """The first layer is that of 2012, and only the noise of its augmentation differs."""
     small, whole = recipe("photographs"), recipe("imagenet_2012")
     first, firsts = (table_of(each.net).layers[0] for each in (small, whole))
     assert isinstance(first, Conv) and isinstance(firsts, Conv)

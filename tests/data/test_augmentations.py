@@ -1,4 +1,4 @@
-"""The values of `data.augment`: each says which settings it does not read."""
+"""The values of `data.augment`: each declares which settings it does not read."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The threads that prepare batches, and what they give to the device."""
+"""The threads that prepare batches, and what they pass to the device."""
 
 from threading import current_thread, main_thread
 from typing import cast
@@ -19,7 +19,7 @@ SECOND = torch.device("cuda", 1)
 
 
 def test_each_uses_its_ranks_gpu_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new thread's current device is the first one, which is another rank's."""
+    """A new thread's current device is GPU 0, which belongs to another rank."""
     uses = dict.fromkeys([main_thread()], torch.device("cuda", 0))
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: uses.update({current_thread(): device}))
 

@@ -12,7 +12,7 @@ from alexnet_dist.data.statistics import measure
 
 
 def coloured(fashion_mnist: Path, count: int) -> InMemory:
-    """Images of three channels, whose channels are three neighbours among the real ones."""
+    """Images of three channels, each made of three consecutive real ones."""
     pixels, labels = read_fashion_mnist(str(fashion_mnist))["t10k"]
     return InMemory(pixels[: 3 * count].reshape(count, 3, 28, 28), labels[:count])
 

@@ -15,7 +15,7 @@ from alexnet_dist.distributed.traffic_counter import traffic_counter
 
 
 def send_all() -> dict[str, dict[str, int]]:
-    """Bytes by collective, by what was sent."""
+    """Bytes by collective, for each call."""
     counter, group = traffic_counter(), dist.new_group([0, 1, 2])
     counted = {}
 

@@ -1,4 +1,4 @@
-"""What ranks are told by each other, along a tree, and how many connections that takes."""
+"""What ranks agree on along a tree, and how many connections that takes."""
 
 import json
 import resource
@@ -11,7 +11,7 @@ PROGRAM = Path(__file__).with_name("agreeing.py")
 
 
 def test_messages_of_five_ranks(tmp_path: Path) -> None:
-    """Five is no power of two: rank 4 is a child of the first, beside 1 and 2; 3 is one of 2."""
+    """Five is no power of two: ranks 1, 2 and 4 are children of rank 0, and 3 is a child of 2."""
     launch(5, [str(PROGRAM), str(tmp_path)])
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(5)]
     assert [rank["reduced"] for rank in ranks] == ["01234", "1", "23", "3", "4"]

@@ -1,4 +1,4 @@
-"""What ranks are on machines with GPUs, and the time limits of process groups."""
+"""Ranks on machines with GPUs, and the time limits of process groups."""
 
 import re
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def seconds(group: dist.ProcessGroup | None) -> float:
 
 
 def test_nccl_gives_up_after_the_control_group(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the error which names the rank comes before NCCL's watchdog ends the process without a word."""
+    """The error that names the rank must come before NCCL's watchdog ends the process without a message."""
     tensors = new_host_group(timedelta(minutes=1))
     backend = dist.get_backend
     monkeypatch.setattr(dist, "get_backend", lambda group: "nccl" if group is tensors else backend(group))
@@ -51,7 +51,7 @@ def test_nccl_gives_up_after_the_control_group(world: World, monkeypatch: pytest
 
 
 def test_one_process_has_its_gpu_by_number(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which Accelerate does not give it."""
+    """Accelerate's device has no number."""
     ONE.replace(monkeypatch)
     accelerator, world = init_distributed(AcceleratorOptions(), "no", 1)
     assert accelerator.device == torch.device("cuda") and world.device == torch.device("cuda", 0)
@@ -88,7 +88,7 @@ def test_ranks_are_bound_near_their_gpu_where_a_site_says_so(
 
 
 def test_gpus_that_accelerate_refuses_are_one_line(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RTX 40 with an old driver, started by another launcher than Accelerate's."""
+    """RTX 40 with an old driver, started by a launcher other than Accelerate's."""
     ONE.replace(monkeypatch)
     monkeypatch.setattr(state, "check_cuda_p2p_ib_support", lambda: False)
     with pytest.raises(UsageError, match="NCCL_P2P_DISABLE"):

@@ -1,4 +1,4 @@
-"""Cores that a process has, and threads that a rank computes with."""
+"""The cores that a process may use, and the threads that a rank computes with."""
 
 import os
 from pathlib import Path

@@ -46,7 +46,7 @@ def test_one_process_has_a_gpu_by_number(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("ranks, gpus", [(2, 0), (2, 1), (2, 2), (1, 8)])
 def test_ranks_that_may_each_have_a_gpu(ranks: int, gpus: int) -> None:
-    """With one visible, each may see its own: --gpus-per-task=1."""
+    """With --gpus-per-task=1 each rank sees one GPU, its own."""
     devices.check_count(ranks, gpus)
 
 

@@ -1,4 +1,4 @@
-"""The counter sees what any caller sends, in C++ as well as in Python."""
+"""The counter sees what any caller sends, whether from C++ or from Python."""
 
 import json
 from collections.abc import Iterator

@@ -96,7 +96,7 @@ def test_every_problem_is_one_line() -> None:
 
 
 def test_ranks_that_are_there_twice_or_not_at_all() -> None:
-    """Two machines that were both told to be the first: the second rank 0 would start a run of its own."""
+    """Two machines that are both set up as the first: the second rank 0 would start a run of its own."""
     world: dict[str, Any] = {
         "WORLD_SIZE": 3, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "LOCAL_WORLD_SIZE": 3,
     }  # fmt: skip

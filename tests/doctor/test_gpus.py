@@ -20,7 +20,7 @@ def second_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def problems(facts: RankFacts) -> list[str]:
-    """About GPUs alone."""
+    """The findings about GPUs only."""
     flags = [*SMOKE, "--data.name", "synthetic", "--run.dir", str(Path.cwd() / "run")]
     found = rank_findings(facts, resolve(load(flags), facts.world_size))
     return [str(problem) for problem in found.problems if problem.field == "GPUs"]
@@ -61,7 +61,7 @@ def test_more_ranks_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ranks_that_see_one_gpu_each_or_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both look alike to a rank: which it is shows when they are seen together."""
+    """A single rank cannot distinguish the two: all ranks' findings together can."""
     ONE.replace(monkeypatch)
     second = own_facts()
     monkeypatch.setenv("RANK", "0")

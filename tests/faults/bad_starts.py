@@ -152,7 +152,7 @@ def _has_mark(process: psutil.Process, mark: str) -> bool:
 
 
 def shown(judged: Judged) -> str:
-    """For a person: what was started, how it ended, and what is wrong."""
+    """A readable report: what was started, how it ended, and what is wrong."""
     start, changes = judged.start, judged.start.environment.items()
     words = [f"{name}={shlex.quote(value)}" if value is not None else f"-u {name}" for name, value in changes]
     how = (

@@ -44,7 +44,7 @@ class End:
 
 
 def findings(start: Start, end: End, place: Place, before: Snapshot, after: Snapshot) -> Iterator[str]:
-    """What must not be, one line each."""
+    """What is wrong, one line each."""
     if end.timed_out:
         yield "hangs"
         return

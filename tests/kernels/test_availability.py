@@ -1,4 +1,4 @@
-"""Where no kernel of ours runs, one line says why."""
+"""Where none of our kernels runs, one line says why."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The Triton kernels compile for GPUs that are not here, as the net launches them."""
+"""The Triton kernels compile for GPUs that this machine lacks, as the net launches them."""
 
 from collections.abc import Iterator
 from pathlib import Path

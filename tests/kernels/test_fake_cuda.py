@@ -1,4 +1,4 @@
-"""What the kernels' operators say of tensors on a GPU that is not here: shapes, dtypes, strides."""
+"""Shapes, dtypes and strides that the kernels' operators give for fake tensors on a GPU."""
 
 from collections.abc import Iterator
 

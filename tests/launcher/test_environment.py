@@ -18,7 +18,7 @@ WORLD = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.
 
 
 def refusal(line: list[str], environment: dict[str, str]) -> str:
-    """The only line of a program that is refused."""
+    """The only line that a refused program prints."""
     done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == USAGE and done.stdout == "", done.stdout + done.stderr
     (printed,) = done.stderr.splitlines()
@@ -101,7 +101,7 @@ def test_the_same_of_whatever_imports_torch() -> None:
 
 
 def test_a_machine_that_does_not_reach_itself(tmp_path: Path) -> None:
-    """As in a network namespace that nobody has set up. torch would try for a quarter of an hour."""
+    """As in a network namespace without interfaces. torch would retry for a quarter of an hour."""
     alone, doctor = ["unshare", "--net"], [sys.executable, "-m", "alexnet_dist", "doctor"]
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("only root can make a network namespace")
@@ -115,7 +115,7 @@ def test_a_machine_that_does_not_reach_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
 def test_too_few_threads(line: list[str]) -> None:
-    """No limit binds root; another user needs root's rights to read this test's folder."""
+    """Limits do not bind root: another user runs it, with root's right to read this test's folder."""
     rights = "+dac_override,+dac_read_search"
     other = ["setpriv", "--reuid=12345", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}"]
     if subprocess.run([*other, "true"], capture_output=True, check=False).returncode:
@@ -137,7 +137,7 @@ def test_a_broken_installation_is_one_line(line: list[str], tmp_path: Path) -> N
 
 
 def test_a_launcher_that_is_gone_gets_no_report(tmp_path: Path) -> None:
-    """The program ends as it does without a launcher."""
+    """The program ends as without a launcher."""
     line = [*TRAIN, "--optim.lr", "x", "--run.dir", str(tmp_path / "run")]
     printed = refusal(line, {"ALEXNET_DIST_CONTROL": str(tmp_path / "gone"), "ALEXNET_DIST_RESTARTS": "0"})
     assert printed == "error: optim.lr: x: Input should be a valid number" and not (tmp_path / "gone").exists()

@@ -1,4 +1,4 @@
-"""How a refusal comes out of plain `accelerate launch`, which adds a report of its own."""
+"""What a refusal looks like under plain `accelerate launch`, which adds a report of its own."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def test_the_reason_is_the_first_and_the_last_that_is_told(tmp_path: Path) -> No
 
 
 def test_an_exit_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
-    """exit.json is the last file of a run: here it is in its own way."""
+    """exit.json is a run's last file: here a folder of that name is in its place."""
     program = str(Path(__file__).with_name("no_exit_file.py"))
     done = subprocess.run([sys.executable, program, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("error: exit.json could not be written: Is a directory")

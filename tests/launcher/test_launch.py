@@ -1,4 +1,4 @@
-"""`alexnet-dist launch`: its flags, its line, and what it makes of how ranks ended."""
+"""`alexnet-dist launch`: its flags, its printed line, and its exit code for how ranks ended."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Places that a program may find itself in: a container without its user, macOS, a disk that nobody may write."""
+"""Unusual environments: a container without the user, macOS, a read-only disk."""
 
 import json
 import os
@@ -21,7 +21,7 @@ NO_WANDB = ["--tracking.wandb", "false"]
 
 @pytest.fixture
 def nobody() -> list[str]:
-    """Words in front of a command that runs it as a user whom the system does not know, without HOME."""
+    """Words in front of a command that run it as a user unknown to the system, without HOME."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("needs root and setpriv")
@@ -94,7 +94,7 @@ def test_without_a_folder_for_temporary_files() -> None:
 
 @pytest.mark.usefixtures("nobody")
 def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
-    """A root without the right to everything is as any user. Nothing is taken for damaged, or for not there."""
+    """Root without its capabilities is like any user. Unreadable files are not taken for damaged or missing."""
     run = tmp_path / "run"
     done = subprocess.run(
         [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB, "--run.dir", str(run)], check=False

@@ -70,7 +70,7 @@ def test_what_is_started_where(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two ranks and the comparison go to the CPU where there are not two GPUs; in bf16 where it is multiplied."""
+    """With fewer than two GPUs, two ranks and the comparison use the CPU, in bf16 if it has bf16 instructions."""
     machine.replace(monkeypatch)
     started: list[tuple[Sequence[str], dict[str, str]]] = []
     (tmp_path / "configs").symlink_to(ROOT / "configs")

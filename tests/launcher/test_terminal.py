@@ -1,4 +1,4 @@
-"""Terminals that close, pipes that nobody reads, and Ctrl-C before training: what is printed changes nothing."""
+"""Closed terminals, unread pipes, and Ctrl-C before training: failing output changes nothing."""
 
 import fcntl
 import os
@@ -44,7 +44,7 @@ def test_a_pipe_that_is_closed_after_three_lines(line: list[str], tmp_path: Path
 
 
 def test_streams_that_are_closed_from_the_start(tmp_path: Path) -> None:
-    """The files that a run opens first would get their numbers, and what is printed."""
+    """The first files that a run opens would get their numbers, and so the output."""
     command = f"{sys.executable} {ROOT}/launch/train.py {' '.join(SHORT)} --run.dir run <&- >&- 2>&-"
     assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False).returncode == DONE
     assert lines(tmp_path / "run") == 20 and exit_of(tmp_path / "run")["code"] == DONE
@@ -65,7 +65,7 @@ def test_a_log_on_a_full_disk_and_a_terminal_that_cannot_show_every_letter(tmp_p
 
 @pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
 def test_a_terminal_that_closes(line: list[str], tmp_path: Path) -> None:
-    """The kernel sends SIGHUP to what runs on it, and answers every write with an error."""
+    """The kernel sends SIGHUP to the processes on it, and every write fails."""
     terminal, end = pty.openpty()
     run = start_on_terminal([*line, *ENDLESS, "--run.dir", "run"], tmp_path, end)
     os.close(end)
@@ -81,7 +81,7 @@ def test_a_terminal_that_closes(line: list[str], tmp_path: Path) -> None:
 
 
 def start_on_terminal(line: list[str], folder: Path, end: int) -> subprocess.Popen[bytes]:
-    """As a login shell does: the process leads a session whose terminal this is."""
+    """As a login shell does: the process leads a session with this controlling terminal."""
     take = partial(fcntl.ioctl, end, termios.TIOCSCTTY, 0)
     return subprocess.Popen(
         line, stdin=end, stdout=end, stderr=end, cwd=folder, start_new_session=True, preexec_fn=take, pass_fds=[end]
@@ -96,7 +96,7 @@ def drain(terminal: int) -> None:
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_hangups_save_the_run_and_nohup_goes_on(ranks: int, tmp_path: Path) -> None:
-    """A shell that ends and the kernel send one each."""
+    """The ending shell and the kernel send one each."""
     flags = ENDLESS if ranks == 1 else [*ENDLESS, "--strategy.name", "split"]
     run = start_alone(tmp_path / "run", flags) if ranks == 1 else start(tmp_path / "run", 2, flags)
     whole = [*(TRAIN if ranks == 1 else LAUNCH), *SHORT, "--run.dir", str(tmp_path / "nohup")]
@@ -116,7 +116,7 @@ def test_hangups_save_the_run_and_nohup_goes_on(ranks: int, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("module", ["alexnet_dist.errors", "pydantic", "torch.nn", "accelerate"])
 def test_ctrl_c_before_training_is_one_line(module: str, tmp_path: Path) -> None:
-    """In the midst of the imports, torch's own, too. Before the first of them Python itself answers."""
+    """During the imports, including torch's own. Before the first of them Python itself answers."""
     run = start_alone(tmp_path / "run", ENDLESS, {"PYTHONVERBOSE": "1"})
     run.wait_until(lambda: f"import '{module}'" in run.output.read_text(errors="replace"))
     run.process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The faithful model against an independent writing of it: two explicit towers, plain PyTorch, no groups."""
+"""The faithful model against an independent implementation: two explicit towers, plain PyTorch, no groups."""
 
 import torch
 from torch import Tensor, nn

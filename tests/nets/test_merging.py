@@ -1,4 +1,4 @@
-"""Layers that one kernel computes: which they are, and that the net stays the same net."""
+"""Layers merged into one kernel: which they are, and that the net computes the same."""
 
 from dataclasses import replace
 

@@ -46,7 +46,7 @@ def test_the_module_has_the_shapes_of_the_table(name: str, towers: int) -> None:
 
 
 def test_an_ablation_is_a_configuration() -> None:
-    """CHM #147, #148 and #150: no overlap in pooling, no norms, columns that never talk before fc8."""
+    """CHM #147, #148 and #150: no overlap in pooling, no norms, columns that do not exchange anything before fc8."""
     whole = table("alexnet_2012")
     no_overlap = table("alexnet_2012", "--net.pool_overlap", "false")
     no_norm = table("alexnet_2012", "--net.norm", "false")

@@ -46,7 +46,7 @@ class ToyData(DataSet):
         return Facts(classes=10, channels=1)
 
     def check(self, settings: DataConfig) -> None:
-        """There is nothing to miss."""
+        """Nothing can be missing."""
 
     def open(self, settings: DataConfig, table: Table, rng: Rng, device: torch.device) -> Parts:
         return Parts(Stripes(settings.samples, 0, device), Stripes(settings.samples, settings.samples, device))

@@ -57,7 +57,7 @@ def test_more_gpus_than_a_node_has(bed: Bed) -> None:
 
 @pytest.fixture
 def data(fashion_mnist: Path, tmp_path: Path) -> Path:
-    """A folder with the images that no other one stands in for."""
+    """A folder of the test's own with the images, which a node can mount over."""
     folder = tmp_path / "data"
     folder.mkdir()
     for path in fashion_mnist.iterdir():

@@ -1,4 +1,4 @@
-"""A job that is cut short, in every way that a cluster knows, comes back and ends as if it had not been."""
+"""A job that is interrupted, in every way that a cluster has, is requeued and ends as if it had not been."""
 
 import json
 import sys
@@ -25,19 +25,19 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def is_training(log: Path, start: int) -> bool:
-    """Whether start number `start` of a job has come to its first steps."""
+    """Whether start number `start` of a job has reached its first steps."""
     parts = log.read_text().split("run folder:") if log.exists() else []
     return len(parts) == start + 2 and "\nstep " in parts[-1]
 
 
 def preempt(bed: Bed, job: str) -> None:
-    """A job of the partition `high` wants the nodes."""
+    """A job of the partition `high` preempts it."""
     done = bed.run("srun", "--partition=high", "--nodes=2", "--cpus-per-task=16", "true")
     assert done.returncode == 0, done.stdout
 
 
 def reach_the_time_limit(bed: Bed, job: str) -> None:
-    """USR1 comes 90 seconds before the end: at once, where less are left."""
+    """USR1 comes 90 seconds before the time limit: at once if less is left."""
     ran = bed.run("squeue", "--noheader", "--job", job, "--format", "%M").stdout.strip()
     minutes = int(ran.split(":")[0]) + 1
     bed.run("scontrol", "update", f"jobid={job}", f"timelimit={minutes}")

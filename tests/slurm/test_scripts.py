@@ -1,4 +1,4 @@
-"""The job scripts as text: what can be judged without running them."""
+"""The job scripts as text: what can be checked without running them."""
 
 import os
 import re

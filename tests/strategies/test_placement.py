@@ -1,4 +1,4 @@
-"""A strategy says where ranks that share a replica, or a copy of the net, lie on several machines."""
+"""A strategy warns where ranks that share a replica, or a copy of the net, are on several machines."""
 
 import pytest
 

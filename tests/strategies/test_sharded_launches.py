@@ -1,4 +1,4 @@
-"""zero1 to zero3 and fsdp as a user launches them: with config files, without a compiler, and with what cannot work."""
+"""zero1 to zero3 and fsdp as a user launches them: with config files, without a compiler, with invalid settings."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def deepspeed(file: object) -> list[str]:
 
 
 def test_deepspeeds_own_config_files(train: Train) -> None:
-    """Also where the CPU is asked for, as job scripts do: Accelerate alone would then train as DDP."""
+    """Also with the CPU requested, as job scripts do: Accelerate by itself would then train as DDP."""
     for stage, cpu in ((2, "true"), (3, "false")):
         line = deepspeed(ROOT / f"configs/deepspeed/zero{stage}.json")
         flags = [*SMOKE, *SHORT, "--strategy.name", f"zero{stage}", "--train.clip_norm", "1.0"]

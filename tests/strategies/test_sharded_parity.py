@@ -16,7 +16,7 @@ FP32: Kinds = [("fp32", 3)]
 
 
 def test_the_small_net(tmp_path: Path) -> None:
-    """On three ranks parts do not divide: padding travels, too."""
+    """On three ranks the parts are unequal: padding is sent, too."""
     cases = {
         "adam, clipped": [*SMALL["small"], *ADAM, "--train.clip_norm", "0.1", "--train.global_batch", "12"],
         "sgd, 2 micro-batches": [

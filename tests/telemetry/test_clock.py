@@ -1,4 +1,4 @@
-"""The device's clock: events, read when the device has come so far."""
+"""The device's clock: events, read once the device has reached them."""
 
 import pytest
 import torch

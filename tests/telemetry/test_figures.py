@@ -50,7 +50,7 @@ def test_two_pairs_whose_first_ranks_speak() -> None:
 
 
 def test_seconds_add_up_to_those_of_the_slowest_rank() -> None:
-    """Two ranks that are slow in turn: neither is as slow as the slowest of each step together."""
+    """Two ranks that are slow in turn: the slowest of each step, added up, is slower than either."""
     ranks = [
         [replace(STEP, step=i, seconds=seconds) for i, seconds in enumerate(rank)] for rank in ((1, 3, 1), (3, 1, 1.5))
     ]

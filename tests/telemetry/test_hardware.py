@@ -1,4 +1,4 @@
-"""What is written down of the devices."""
+"""What is recorded of the devices."""
 
 import pytest
 import torch

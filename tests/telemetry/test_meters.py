@@ -20,7 +20,7 @@ def record(step: int, seconds: float, samples: int = 10, loss: float = 1.0, top1
 
 
 def note(meter: Meter, step: int, norm: torch.Tensor | None, skipped: torch.Tensor | None) -> None:
-    """A step on three samples, one of which was predicted right."""
+    """A step on three samples, one of them predicted correctly."""
     meter.gradients_done()
     meter.step(
         step=step, loss_sum=torch.tensor(6.0), correct=torch.tensor(1), samples=3, fingerprint=11, sent_bytes=7,

@@ -1,4 +1,4 @@
-"""A rank that keeps the others waiting is found, once; chance is not."""
+"""A rank that keeps the others waiting is reported, once; chance delays are not."""
 
 from alexnet_dist.telemetry.step_record import StepRecord
 from alexnet_dist.telemetry.stragglers import LEAST_STEPS, Stragglers

@@ -1,4 +1,4 @@
-"""A finished run that several tests look at; none may change it."""
+"""A finished run that several tests read; none may change it."""
 
 from pathlib import Path
 

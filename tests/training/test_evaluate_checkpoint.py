@@ -46,7 +46,7 @@ def test_what_would_be_another_net_is_refused(smoke_run: Path, flags: Sequence[s
 
 
 def test_normalised_inputs_are_the_checkpoints(train: Train) -> None:
-    """A run is evaluated with its own normalisation, and goes on with no other."""
+    """A run is evaluated with its own normalisation, and cannot resume with another."""
     flags = [*SMOKE, "--data.name", "synthetic", "--data.samples", "64", "--tracking.wandb", "false"]
     flags += ["--train.max_steps", "1", "--strategy.name", "single"]
     plain = train(1, flags, name="plain")

@@ -1,4 +1,4 @@
-"""A checkpoint's weights in the files of other programs: they load there, and compute the same."""
+"""A checkpoint's weights in other programs' formats: they load there, and compute the same."""
 
 import shutil
 import subprocess

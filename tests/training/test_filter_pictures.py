@@ -1,4 +1,4 @@
-"""The first layer's kernels while a run trains: in its folder, in W&B's file, in TensorBoard's."""
+"""Pictures of the first layer's kernels during a run: in its folder, in W&B's file, in TensorBoard's."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A finished run that is taken up has nothing left to do, and its record gets no poorer."""
+"""A finished run that is resumed has nothing left to do, and its record loses nothing."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,7 @@ FLAGS = [
 
 
 def held(step: Path) -> dict[str, torch.Tensor]:
-    """What a checkpoint holds, in however many files."""
+    """A checkpoint's contents, however many files it has."""
     return {name: tensor for shard in tensors(step).values() for name, tensor in shard.items()}
 
 

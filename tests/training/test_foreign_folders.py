@@ -72,7 +72,7 @@ def test_a_run_with_the_users_notes_is_gone_on_with_and_never_deleted(tmp_path: 
 
 
 def test_a_link_to_scratch_for_the_checkpoints(tmp_path: Path) -> None:
-    """From the start, through an overwriting, and on; also where scratch was purged."""
+    """From the start, through an overwrite, to a resume; also where scratch was purged."""
     scratch, folder = tmp_path / "scratch", tmp_path / "run"
     folder.mkdir()
     (folder / "checkpoints").symlink_to(scratch)  # is not there yet

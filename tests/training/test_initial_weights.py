@@ -1,4 +1,4 @@
-"""Training starts from weights that were trained elsewhere, and gives them back."""
+"""Training starts from weights trained elsewhere, and exports them again."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def initialised(flags: Sequence[str]) -> tuple[AlexNet, Experiment]:
-    """A net as training would start it without `net.weights`."""
+    """A net with the initial weights that training would draw without `net.weights`."""
     experiment = resolve(load(list(flags)), 1)
     net = AlexNet(table_of(experiment.net)).eval()
     initialise(net, Rng(experiment.run.seed))
@@ -98,7 +98,7 @@ def test_fine_tuned_on_ranks_and_given_back(
 
 
 def test_a_run_as_a_start_is_read_once(smoke_run: Path, train: Train, tmp_path: Path) -> None:
-    """Its folder may be gone when the new run goes on."""
+    """Its folder may be gone when the new run resumes."""
     shutil.copytree(smoke_run, tmp_path / "first")
     flags = [*SMOKE, "--tracking.wandb", "false", "--train.evaluate", "false", "--strategy.name", "single"]
     flags += ["--net.weights", str(tmp_path / "first"), "--optim.lr", "1e-9", "--train.max_steps"]

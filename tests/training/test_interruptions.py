@@ -53,7 +53,7 @@ class Disturbed:
     chance: random.Random
 
     def send(self, number: int) -> None:
-        """To one rank, whichever; the others must learn of it."""
+        """Signal one rank, whichever; the others must learn of it."""
         process = self.chance.choice(self.ranks.processes)
         if process.is_alive():
             os.kill(process.pid or 0, number)
@@ -77,7 +77,7 @@ def close_pipe(run: Disturbed) -> None:
 
 
 def fill_disk(run: Disturbed) -> None:
-    """For a while; in half of the cases the run is asked to stop meanwhile."""
+    """Fill the disk for a while; in half of the cases the run is asked to stop meanwhile."""
     fill(run.disk)
     time.sleep(run.chance.random())
     if run.chance.random() < 0.5:
@@ -124,7 +124,7 @@ def test_interrupted_again_and_again_a_run_ends_as_if_it_had_never_been(
 
 
 def run_once(line: list[str], ranks: int, folder: Path, left: list[Interruption], chance: random.Random) -> int:
-    """Start or go on, and be interrupted at a random moment, by the last of those that are left.
+    """Start or resume, and interrupt at a random moment, by the last of the remaining ways.
 
     Returns:
         The exit code, which is as it must be.
@@ -162,7 +162,7 @@ def wait_for_a_moment(run: Disturbed, folder: Path, chance: random.Random) -> bo
 
 
 def is_right(interruption: Interruption | None, done: CompletedProcess[str]) -> bool:
-    """Whether a start may end like this: what is wrong is told, and what goes on does go on."""
+    """Whether a start may end like this: errors are reported, and nothing else ends the run."""
     if interruption is kill:
         return True
     if interruption not in (terminate, hang_up, fill_disk):

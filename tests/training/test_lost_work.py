@@ -31,7 +31,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def larger_disk(tmp_path: Path) -> Iterator[Path]:
-    """Room for two checkpoints, not for three."""
+    """A disk with space for two checkpoints, not for three."""
     yield from mounted(tmp_path / "disk", "1300k")
 
 
@@ -60,7 +60,7 @@ def test_a_disk_without_room_for_the_checkpoint_that_was_asked_for(ranks: int, d
 
 
 def test_a_stop_whose_checkpoint_finds_no_room_and_the_one_before_it(larger_disk: Path, tmp_path: Path) -> None:
-    """What is on the disk stays whole, and the run goes on from there once there is room."""
+    """What is on the disk stays intact, and the run resumes from it once there is space."""
     flags = [*ENDLESS, "--checkpoint.every_steps", "10", "--checkpoint.background", "false"]
     run = start_line([*TRAIN, *flags, "--run.dir", str(larger_disk / "run")], tmp_path / "run")
     run.folder = larger_disk / "run"
@@ -100,7 +100,7 @@ def test_a_disk_that_is_full_for_a_while_loses_no_line(disk: Path, tmp_path: Pat
 
 
 def test_a_quota_and_a_folder_that_vanishes(tmp_path: Path) -> None:
-    """A limit for the size of files stands for a quota: the operating system refuses in the same way."""
+    """A file size limit stands in for a quota: the operating system refuses in the same way."""
     command = " ".join([*TRAIN, *QUIET, "--train.max_steps", "20", "--run.dir", str(tmp_path / "small")])
     small = start_line(["bash", "-c", f"ulimit -f 40; exec {command}"], tmp_path / "small")
     gone = start_alone(tmp_path / "gone", [*ENDLESS, "--checkpoint.every_steps", "0"])
@@ -153,7 +153,7 @@ def test_an_older_checkpoint_that_is_reached_again_is_replaced_or_left(tmp_path:
 
 
 def test_what_wandb_could_not_write_is_told(tmp_path: Path) -> None:
-    """W&B says so in its own log alone."""
+    """W&B reports it in its own log only."""
     flags = [*SMOKE, *QUIET[2:6], "--train.epochs", "20", "--train.max_steps", "200", "--train.evaluate", "false"]
     for curves in mounted(tmp_path / "disk", "24k"):
         environment = {"WANDB_MODE": "offline", "WANDB_DIR": str(curves)}
@@ -175,7 +175,7 @@ def test_a_disk_that_takes_nothing_or_the_beginning_of_wandb(size: str, tmp_path
 
 
 def test_what_tensorboard_could_not_write_is_told(tmp_path: Path) -> None:
-    """Its thread tells nobody but those who ask, and must not print a trace."""
+    """Its thread reports errors only when asked, and must not print a traceback."""
     flags = [
         *SMOKE,
         *QUIET[2:6],

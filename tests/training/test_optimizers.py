@@ -22,7 +22,7 @@ def test_weights_decay_and_biases_do_not(name: str) -> None:
 
 
 def test_sgd_is_the_rule_of_2012_at_a_constant_rate() -> None:
-    """v <- .9 v + lr grad + lr wd w; w <- w - v (signs as in CHM, turned round)."""
+    """v <- .9 v + lr grad + lr wd w; w <- w - v (CHM's rule with the signs reversed)."""
     weight = torch.nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
     optimizer = make_optimizer(RECIPE, [("conv1.weight", weight)])
     w, v = 2.0, 0.0

@@ -1,4 +1,4 @@
-"""A run goes on where it stopped, as if it never had; what is damaged or foreign is told."""
+"""A run resumes where it stopped, as if it never had; damaged or foreign files are reported."""
 
 import json
 import shutil
@@ -69,7 +69,7 @@ def forget_generator(checkpoint: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train, finished: Finished) -> None:
-    """The one before it is of an older version, whose random numbers were others."""
+    """The one before it is of an older version, which drew other random numbers."""
     (shard,) = checkpoint(finished.folder, 6).glob("*.safetensors")
     more = [*QUICK, "--strategy.name", "single", "--train.max_steps", "8", "--run.resume", "auto"]
     flip_a_byte(shard)
@@ -133,7 +133,7 @@ def test_nothing_to_go_on_from(train: Train, flags: list[str], words: tuple[str,
 
 
 def test_a_disk_that_fills_loses_no_good_checkpoint(train: Train, finished: Finished, tmp_path: Path) -> None:
-    """The run's checkpoints lie on a disk that has room for the first three, not for a fourth."""
+    """The disk of the run's checkpoints has space for the first three, not for a fourth."""
     disk = tmp_path / "disk"
     disk.mkdir()
     size = sum(path.stat().st_size for path in checkpoint(finished.folder, 6).iterdir())

@@ -1,4 +1,4 @@
-"""Rounds without other ranks: figures are told a round late, while the loop goes on; checkpoints follow the clock."""
+"""Rounds without other ranks: figures come a round late, while the loop continues; checkpoints follow the clock."""
 
 from collections.abc import Callable
 from threading import Event

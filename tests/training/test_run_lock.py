@@ -36,7 +36,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def finish(line: list[str], folder: Path, environment: dict[str, str] | None = None) -> tuple[int, list[str]]:
-    """Run a command to its end; a fresh Python where something is in front of it, or in its way."""
+    """Run a command to its end, in a fresh Python if it has a prefix or a PYTHONPATH."""
     line, environment = [*line, "--run.dir", str(folder)], environment or {}
     if line[0] == sys.executable and "PYTHONPATH" not in environment:
         done = preloaded.run(line[1:], environment)
@@ -152,7 +152,7 @@ def test_a_lost_node_blocks_no_requeue_of_its_own_job_and_nobody_for_longer_than
 
 
 def test_a_clock_that_was_set_back_blocks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last beat lies an hour ahead; watched for long enough, the run is silent all the same."""
+    """The last heartbeat is an hour ahead; watched for long enough, the run is silent all the same."""
     monkeypatch.setattr(run_lock, "SILENCE_SECONDS", 1.0)
     lose(tmp_path, seconds=-3600)
     RunLock(tmp_path, "run.dir").release()

@@ -1,4 +1,4 @@
-"""Signals: whoever gets one, all ranks save at the same step and end, and the run can go on."""
+"""Signals: whichever process gets one, all ranks save at the same step and end, and the run can resume."""
 
 import json
 import signal

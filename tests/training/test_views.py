@@ -1,4 +1,4 @@
-"""Ten views in training and evaluation, for several strategies; the mean image goes with the checkpoint."""
+"""Ten views in training and evaluation, for several strategies; the mean image is saved in the checkpoint."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a run says of settings that its data leaves without effect, and of GPUs that are slow."""
+"""Warnings of settings that have no effect with the run's data, and of slow GPUs."""
 
 from pathlib import Path
 

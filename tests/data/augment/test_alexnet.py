@@ -1,4 +1,4 @@
-"""The augmentation of 2012 against a plain numpy writing, image by image; its noise's statistics."""
+"""The augmentation of 2012 against a plain numpy implementation, image by image; its noise's statistics."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ SEED, EPOCH = 3, 5
 
 
 def images(count: int, channels: int, size: int) -> InMemory:
-    """Images whose channels go together, as those of photographs do."""
+    """Images with correlated channels, as photographs have."""
     generator = torch.Generator().manual_seed(0)
     light = torch.randint(0, 200, (count, 1, size, size), generator=generator)
     colour = torch.randint(0, 56, (count, channels, size, size), generator=generator)
@@ -34,7 +34,7 @@ def augmenter(samples: InMemory, size: int, dtype: torch.dtype = torch.float32, 
 
 
 def in_numpy(samples: InMemory, ids: Tensor, size: int, padding: int, noise: float) -> np.ndarray:
-    """Mean image subtracted, as float64; one image after the other, by the words of section 4.1."""
+    """Mean image subtracted, in float64; image by image, as section 4.1 describes it."""
     pixels = samples.pixels.numpy().astype(np.float64)
     channels = pixels.shape[1]
     mean = pixels.mean(0)
@@ -84,7 +84,7 @@ def test_a_sample_is_changed_alike_whatever_batch_it_is_in() -> None:
 
 
 def test_every_place_is_as_likely_and_half_is_mirrored() -> None:
-    """Images that tell the place of each pixel."""
+    """Images whose pixel values encode their positions."""
     row, column = torch.meshgrid(torch.arange(12), torch.arange(12), indexing="ij")
     samples = InMemory(torch.stack([row, column]).to(torch.uint8).expand(20_000, 2, 12, 12), torch.zeros(20_000))
     made = augmenter(samples, 8, crop=8, colour_noise=0.0)(samples, 0, torch.arange(20_000))[0] * 255
@@ -111,7 +111,7 @@ def test_noise_has_the_colours_covariance() -> None:
 
 
 def test_components_of_the_paper() -> None:
-    """Orthogonal, and as long as the standard deviations along them."""
+    """Orthogonal, with the standard deviations along them as lengths."""
     deviations = torch.tensor([19.72, 37.09, 121.78], dtype=torch.float64)  # ImageNet's, CC2 make-data/input_meta
     turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)))[0]
     found = principal_components(turn @ torch.diag(deviations**2) @ turn.T)

@@ -41,7 +41,7 @@ def augmenter(name: str, images: InMemory) -> Augmenter:
 def loaded(
     made: Augmenter, images: InMemory, shards: int, accumulate: int, workers: int, start: int = 0
 ) -> dict[tuple[int, int], Tensor]:
-    """By step and sample number, from step `start` to the end of the second epoch."""
+    """Pixels by step and sample number, from step `start` to the end of the second epoch."""
     order, found = Order(Rng(4), len(images), 24), dict[tuple[int, int], Tensor]()
     for index in range(shards):
         shard = SampleShard(index, shards, tuple(range(shards)))
@@ -71,7 +71,7 @@ def test_ranks_threads_micro_batches_and_a_resume(name: str) -> None:
 
 
 def test_a_gpus_formula_cuts_the_same_squares() -> None:
-    """What a GPU computes, here on the CPU; places are drawn and made whole numbers on the CPU for both."""
+    """The GPU's way, run on the CPU; positions are drawn and rounded on the CPU for both."""
     pixels = samples(40).pixels.contiguous(memory_format=torch.channels_last)
     draws = augmenter("alexnet", samples(40)).draw(1, torch.arange(40))
     assert draws.device.type == "cpu"
@@ -85,7 +85,7 @@ def test_a_gpus_formula_cuts_the_same_squares() -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as tensors without memory tell: nothing reads a value back, and devices, shapes and dtypes are right."""
+    """As far as fake tensors show: nothing reads a value back, and devices, shapes and dtypes are right."""
     made = augmenter(name, samples())
     draws = made.draw(0, torch.arange(8))
     monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)  # needs a driver

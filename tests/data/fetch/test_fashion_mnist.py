@@ -1,4 +1,4 @@
-"""Fetching from real servers on this machine: failing, truncating, resuming, several processes at once, none at all."""
+"""Fetching from real servers on this machine: they fail, truncate, resume, serve several processes, or do not exist."""
 
 import functools
 import http.server

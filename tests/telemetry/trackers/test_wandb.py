@@ -1,4 +1,4 @@
-"""W&B: the user's own variables hold, and whatever W&B's server does, no run waits for it or loses anything."""
+"""W&B: the user's own variables apply, and whatever W&B's server does, no run waits for it or loses anything."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ SOON = {"WANDB_INIT_TIMEOUT": "3", "WANDB_FINISH_TIMEOUT": "3"}
 
 
 def follow(*runs: list[str], **variables: str) -> list[str]:
-    """What `follow.py` prints on runs, each a folder and its flags."""
+    """What `follow.py` prints for runs, each a folder and its flags."""
     done = preloaded.run([str(ROOT / "tests/telemetry/trackers/follow.py"), json.dumps(runs)], variables)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return done.stdout.splitlines()
@@ -27,7 +27,7 @@ def logged(folder: Path) -> dict[str, Any]:
 
 
 def test_the_users_variables_hold_where_no_field_says_otherwise(tmp_path: Path) -> None:
-    """The files lie in their folder, and each run remembers which are its own."""
+    """The files are in their folder, and each run knows which are its own."""
     Path("here").mkdir()
     theirs = {"PROJECT": "theirs", "ENTITY": "them", "RUN_GROUP": "their-group", "NAME": "their-name", "TAGS": "a,b"}
     theirs |= {"NOTES": "on a train", "MODE": "dryrun", "DIR": "here"}
@@ -44,7 +44,7 @@ def test_the_users_variables_hold_where_no_field_says_otherwise(tmp_path: Path) 
 
 
 def test_without_variables_a_run_has_the_projects_name_and_its_folders(tmp_path: Path) -> None:
-    """Empty variables are as good as none; nobody is logged in."""
+    """Empty variables count as unset; nobody is logged in."""
     lines = follow(["run"], WANDB_MODE="", WANDB_PROJECT="", WANDB_ENTITY="", NETRC="/proc/nowhere")
     assert lines == ["W&B: offline, since nobody is logged in; upload with: wandb sync run/wandb/offline-run-*"]
     run = logged(Path("run"))
@@ -73,7 +73,7 @@ def test_a_server_that_answers_gets_the_run(tmp_path: Path) -> None:
     "silent_from, why", [("connect", "http"), ("graphql", "Timed out initializing run: POST http")]
 )
 def test_a_server_that_does_not_answer_is_left_for_offline(tmp_path: Path, silent_from: str, why: str) -> None:
-    """Also by the runs that follow in the same process, which do not wait again."""
+    """Also for later runs in the same process, which do not wait again."""
     with WandbServer(silent_from) as server:
         lines = follow(["run"], ["again"], **{**server.environment, **SOON})
     assert len(lines) == 2 and all(line.startswith(f"W&B: offline, since {why}") for line in lines)
@@ -81,7 +81,7 @@ def test_a_server_that_does_not_answer_is_left_for_offline(tmp_path: Path, silen
 
 
 def test_nothing_is_lost_where_nobody_listens(train: Train) -> None:
-    """Nothing is at the port at all; other ranks do not wait for it for longer than for a step."""
+    """Nothing listens at the port; other ranks do not wait for longer than a step takes."""
     away = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
     run = train(2, [*QUICK, "--train.timeout", "5"], environment=away)
     assert run.code == 0, run.output

@@ -1,4 +1,4 @@
-"""A server that speaks as much of W&B's protocol as a run needs, and falls silent when told to."""
+"""A server that implements as much of W&B's protocol as a run needs, and stops answering on request."""
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,13 +15,13 @@ ANSWER = {
 
 
 def answer(query: dict[str, Any]) -> dict[str, Any]:
-    """All that a query could ask for; a run keeps the id that it came with."""
+    """Everything that a query can ask for; a run keeps the id that it was sent with."""
     bucket = BUCKET | {"name": query["variables"].get("name")}
     return {"data": ANSWER | {"upsertBucket": {"bucket": bucket, "inserted": True}}}
 
 
 class WandbServer(ThreadingHTTPServer):
-    """Keeps requests waiting without an answer from a kind of request on.
+    """Stops answering from the first request of a given kind on.
 
     Args:
         silent_from: "connect": at once; "graphql": it says that it is there, no more; "file_stream": a run starts, and
@@ -42,7 +42,7 @@ class WandbServer(ThreadingHTTPServer):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of somebody who is logged in there."""
+        """The variables of a user who is logged in there."""
         url = f"http://127.0.0.1:{self.server_address[1]}"
         return {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": url, "WANDB_MODE": "online"}
 

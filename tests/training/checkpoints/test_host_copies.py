@@ -1,4 +1,4 @@
-"""States are copied into the same host memory each time, in the order that files have."""
+"""States are copied into the same host memory each time, in the order of the files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_part_stays_a_part(alone: None) -> None:
 
 
 def test_a_gpus_state_is_copied_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And `wait` waits for the copies: for an event that comes behind them."""
+    """`wait` waits for the copies: for an event recorded after them."""
     copies, done = HostCopies(), list[int | str]()
 
     class Event:

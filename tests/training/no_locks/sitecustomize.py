@@ -1,4 +1,4 @@
-"""With this folder on PYTHONPATH a process meets a file system without locks, as some network mounts are."""
+"""With this folder on PYTHONPATH a process finds a file system without locks, as some network mounts are."""
 
 import errno
 import fcntl
