@@ -15,7 +15,7 @@ from alexnet_dist.data.imagenet.batches import BatchReader, FillMany
 from alexnet_dist.data.imagenet.decode import Pixels, Unreadable
 from alexnet_dist.data.imagenet.index import MEAN, Index, Part
 from alexnet_dist.data.imagenet.random_reads import Numbers, RandomReads
-from alexnet_dist.data.imagenet.raw_squares import RawSquares
+from alexnet_dist.data.imagenet.shard_reads import ShardReads
 from alexnet_dist.data.statistics import Statistics
 from alexnet_dist.errors import UsageError
 
@@ -79,9 +79,9 @@ class PreparedSamples(SquareSamples):
     def __init__(self, folder: Path, index: Index, table: Table, reader: BatchReader) -> None:
         self._mean_image, self._index = folder / MEAN, index
         self._rows, self._files, self._reader = table.rows, RandomReads(table.shards), reader
-        is_raw = index.encoding.kind == "raw"
-        self._fill = self._read if is_raw else self._decode
-        self._raw_squares = RawSquares(self._files, self.size) if is_raw else None
+        self._reads = ShardReads(self._files, self.size)
+        self._is_raw = index.encoding.kind == "raw"
+        self._fill = self._read if self._is_raw else self._decode
         self._thread = threading.local()
 
     @property
@@ -110,16 +110,26 @@ class PreparedSamples(SquareSamples):
 
         return self._reader.batch(ids, size, fill, self._fill_many(cuts))
 
-    def _fill_many(self, cuts: Tensor) -> FillMany | None:
-        raw = self._raw_squares
-        if raw is None:
-            return None
+    def _fill_many(self, cuts: Tensor) -> FillMany:
+        listed = cuts.tolist()
 
-        def fill(rows: range, numbers: Numbers, pixels: Pixels) -> int:
+        def raw(rows: range, numbers: Numbers, pixels: Pixels) -> int:
             some = slice(rows.start, rows.stop)
-            return raw.read(self._rows[numbers[some]], cuts[some].numpy(), pixels[some])
+            return self._reads.raw_squares(self._rows[numbers[some]], cuts[some].numpy(), pixels[some])
 
-        return fill
+        def jpeg(rows: range, numbers: Numbers, pixels: Pixels) -> int:
+            whole, size = self._image_of_thread(), pixels.shape[1]
+            image, first = whole.ctypes.data, pixels.ctypes.data
+            contents = self._reads.contents(self._rows[numbers[rows.start : rows.stop]])
+            for count, (row, encoded) in enumerate(zip(rows, contents, strict=False)):
+                try:
+                    simplejpeg.decode_jpeg(encoded, "RGB", buffer=whole)
+                except ValueError:
+                    return count
+                self._reads.cut(image, listed[row], size, first + row * pixels.strides[0])
+            return len(contents)
+
+        return raw if self._is_raw else jpeg
 
     def _image_of_thread(self) -> Pixels:
         """Room for a whole image, which stays in a core's cache."""

@@ -1,5 +1,5 @@
-/* Preloaded by tests: reads of shards, which Python does with preadv2, are slow (SLOW_MICROSECONDS each) or fail with EIO
-   (from read FAIL_AFTER on; FAIL_TIMES of them, else all). */
+/* Preloaded by tests: reads of shards, which Python does with preadv2 and compiled code with pread, are slow
+   (SLOW_MICROSECONDS each) or fail with EIO (from read FAIL_AFTER on; FAIL_TIMES of them, else all). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdatomic.h>
@@ -31,4 +31,16 @@ ssize_t preadv64v2(int file, const struct iovec *pieces, int count, off64_t offs
 
 ssize_t preadv2(int file, const struct iovec *pieces, int count, off_t offset, int flags) {
     return preadv64v2(file, pieces, count, offset, flags);
+}
+
+ssize_t pread64(int file, void *target, size_t length, off64_t offset) {
+    if (fails()) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_pread64, file, target, length, offset);
+}
+
+ssize_t pread(int file, void *target, size_t length, off_t offset) {
+    return pread64(file, target, length, offset);
 }
