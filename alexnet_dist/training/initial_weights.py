@@ -113,6 +113,8 @@ def _read_checkpoint(path: Path) -> TrainedWeights:
 
 def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by name, and safetensors' metadata."""
+    if path.exists() and not path.is_file():
+        raise UsageError(FIELD, path, "is no file, but a device or a pipe")
     try:
         path.open("rb").close()
     except OSError as error:

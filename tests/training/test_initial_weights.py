@@ -1,6 +1,7 @@
 """Training starts from weights trained elsewhere, and exports them again."""
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -161,6 +162,8 @@ def test_a_foreign_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("weights")
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
     save_file(net.state_dict(), tmp_path / "whole")
     (tmp_path / "cut").write_bytes((tmp_path / "whole").read_bytes()[:1000])
     assert load_file(tmp_path / "whole").keys() == net.state_dict().keys()
@@ -169,6 +172,7 @@ def test_a_foreign_file_is_one_line(tmp_path: Path) -> None:
         "module.pt": neither, "text": neither, "empty": neither, "cut": neither,
         "training.pt": "holds no state dict", "other.pt": "has no layer of alexnet_small (it begins with other.weight)",
         "folder": "is neither a checkpoint", "none": "No such file or directory",
+        "device": "is no file, but a device or a pipe", "pipe": "is no file, but a device or a pipe",
     }  # fmt: skip
     for name, reason in reasons.items():
         (line,) = start_of(SMALL, tmp_path / name)
