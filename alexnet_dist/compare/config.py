@@ -1,11 +1,13 @@
 """The settings of a comparison: an experiment, and one more group of fields, `compare`."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load_as, read_flags
@@ -17,7 +19,14 @@ from alexnet_dist.telemetry.run_files import write_text
 SETTINGS = "comparison.yaml"  # in the comparison's folder
 MARK = "# Written by alexnet-dist compare, which goes on from it.\n"
 
-Variant = Annotated[str, Field(pattern=r"^[a-z0-9_]+(:(fp32|bf16))?$")]
+
+def _check_variant(given: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_]+(:(fp32|bf16))?", given):
+        raise PydanticCustomError("variant", "Input should be a strategy, or one with :fp32 or :bf16 behind its name")
+    return given
+
+
+Variant = Annotated[str, AfterValidator(_check_variant)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 

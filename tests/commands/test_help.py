@@ -77,6 +77,10 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
             ["train", "--run.name", "a/b"],
             "run.name: a/b: Input should be at most 128 letters, digits, '.', '_' and '-', ",
         ),
+        (
+            ["compare", "--strategies", "ddp:fp8"],
+            "compare.strategies.0: ddp:fp8: Input should be a strategy, or one with :fp32 or :bf16 behind its name\n",
+        ),
         (["runs"], "FOLDER: empty: is needed: a run's own folder"),
         (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
         (["data", "verify", "s3://b/x"], "DST: s3://b/x: must be on a disk of this machine\n"),
