@@ -44,6 +44,7 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
+_TEMPORARY = tempfile.gettempdir()
 SMOKE = ["--config", str(ROOT / "configs/smoke.yaml")]
 
 
@@ -228,7 +229,8 @@ def bed() -> Iterator[Bed]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with TemporaryDirectory(prefix="slurm-bed-") as folder:  # pytest's own ones are too private for munge's socket
+    # pytest's own folders, and those in them, are too private for munge's socket.
+    with TemporaryDirectory(prefix="slurm-bed-", dir=_TEMPORARY) as folder:
         cluster = Bed(Path(folder))
         yield cluster
         cluster.stop()

@@ -113,7 +113,7 @@ def _read_checkpoint(path: Path) -> TrainedWeights:
 
 def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by name, and safetensors' metadata."""
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):  # Path.exists raises where the folder may not be read
         raise UsageError(FIELD, path, "is no file, but a device or a pipe")
     try:
         path.open("rb").close()
