@@ -74,7 +74,8 @@ def test_the_example_for_two_ranks(installed: Path, tmp_path: Path) -> None:
 
 
 def test_the_wheel_has_more_than_modules(installed: Path) -> None:
-    for name in ("py.typed", "kernels/response_norm.cpp", "launcher/accelerate_defaults.yaml"):
+    sources = ("kernels/response_norm.cpp", "data/imagenet/shard_reads.cpp")
+    for name in ("py.typed", *sources, "launcher/accelerate_defaults.yaml"):
         assert (installed / "alexnet_dist" / name).exists()
     assert (installed / "alexnet_dist/compare/templates/report.md").exists()
 

@@ -87,6 +87,17 @@ def test_files_that_are_damaged_missing_or_end_early(
     assert len(reasons) == (2 if damaged.suffix == ".npy" else 3)
 
 
+def test_a_file_that_ends_early_where_all_can_be_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be opened leaves its whole piece of a batch to Python; here compiled code finds the end."""
+    ours, theirs = opened(folder), uncompiled(folder, 0, monkeypatch)
+    short = folder / read_index(folder).parts["train"].shards[2].name
+    os.truncate(short, short.stat().st_size // 2)
+    for mine, other in zip(read(ours), read(theirs), strict=True):
+        assert torch.equal(mine, other)
+    assert ours.unreadable == theirs.unreadable
+    assert set(ours.unreadable.values()) == {"the file ends too early"}
+
+
 def test_a_square_as_large_as_the_image_is_mirrored_too(folder: Path) -> None:
     samples, settings = opened(folder).train, DataConfig(augment="alexnet", colour_noise=0.0, crop=SIDE)
     augmenter = AlexNetAugmenter(settings, InputTransform(SIDE, torch.float32, SIDE), Rng(3), None)
