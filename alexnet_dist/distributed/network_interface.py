@@ -1,4 +1,4 @@
-"""Chooses the network interface that leads to the other machines, and checks the loopback interface of this one.
+"""Chooses the network interface that leads to the other machines; checks the loopback interface and host names.
 
 Gloo uses the address that the machine's own name resolves to. Where that is 127.0.1.1, as in Debian's hosts file, ranks
 on other machines would connect to themselves, and every rank waits.
@@ -6,6 +6,7 @@ on other machines would connect to themselves, and every rank waits.
 
 import os
 import socket
+import time
 
 import psutil
 
@@ -13,6 +14,7 @@ from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.errors import UsageError
 
 CHOICE = "GLOO_SOCKET_IFNAME"
+RESOLVE_SECONDS = 10.0  # a cluster's name server may learn a node's name some seconds after the node is up
 
 
 def choose_interface() -> str | None:
@@ -47,6 +49,27 @@ def check_loopback() -> None:
             is_up = False
     if not is_up:
         raise UsageError("loopback", "down", "ranks of a machine reach each other through it: ip link set lo up")
+
+
+def check_resolves(field: str, host: str) -> None:
+    """
+    Args:
+        field: the variable or flag that names the host.
+
+    Raises:
+        UsageError: the name does not resolve, even after some seconds; torch would retry for ten minutes.
+    """
+    deadline = time.monotonic() + RESOLVE_SECONDS
+    while True:
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host can have this name
+            if isinstance(error, UnicodeError) or time.monotonic() > deadline:
+                reason = getattr(error, "strerror", None) or error
+                remedy = f"does not resolve on {socket.gethostname()} ({reason}): correct it, or give the IP address"
+                raise UsageError(field, host, remedy) from None
+        time.sleep(0.5)
 
 
 def _check_choice(given: str) -> None:

@@ -8,7 +8,7 @@ from tempfile import gettempdir
 
 from alexnet_dist.distributed.cores import threads_of_rank
 from alexnet_dist.distributed.launched_rank import LaunchedRank, launched_rank
-from alexnet_dist.distributed.network_interface import check_loopback
+from alexnet_dist.distributed.network_interface import check_loopback, check_resolves
 from alexnet_dist.distributed.thread_limit import check_threads
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.slurm import refuse_separate_launchers, set_ranks_from_srun
@@ -38,6 +38,7 @@ def enter_world(environment: MutableMapping[str, str]) -> LaunchedRank:
     check_threads(threads_of_rank(environment))
     if rank.world_size > 1:
         check_loopback()
+        check_resolves("MASTER_ADDR", environment["MASTER_ADDR"])
     try:
         gettempdir()
     except OSError as error:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from os.path import lexists  # Path.exists raises where a folder may not be searched
 from pathlib import Path
 
 from alexnet_dist.distributed.launched_rank import launched_rank
@@ -76,7 +77,7 @@ class ExitStatus:
         """
         if self.folder is None or (code != FAILED and _rank() != 0) or not (self.owned or is_free(self.folder)):
             return None
-        if code == FAILED and self.owned and ((self.folder / EXIT).exists() or not self.folder.exists()):
+        if code == FAILED and self.owned and (lexists(self.folder / EXIT) or not lexists(self.folder)):
             return None
         return write_exit(self.folder, code, reason)
 
@@ -128,7 +129,8 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
 def _tell_launcher(code: int, reason: str) -> None:
     """The first rank prints the reason, and leaves it where `accelerate launch` finds it and shows it last.
 
-    The other ranks know no more. They wait for the first rank, and end without an error of their own.
+    The other ranks end without an error of their own once the launcher ends them for the first rank's. One that nobody
+    ends was alone in what it refuses, such as a variable of its machine: it prints that itself.
     """
     if _rank() == 0:
         print_reason(code, reason)
@@ -136,6 +138,8 @@ def _tell_launcher(code: int, reason: str) -> None:
     else:
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(DONE))
         time.sleep(FIRST_RANK_WAIT_SECONDS)
+        if code == USAGE:
+            print_reason(code, reason)
 
 
 def _write_elastic_error(text: str) -> None:

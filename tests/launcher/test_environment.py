@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from alexnet_dist.errors import FAILED, USAGE
+from alexnet_dist.distributed import network_interface
+from alexnet_dist.errors import FAILED, USAGE, UsageError
 from alexnet_dist.launcher.launch_line import free_port
 from alexnet_dist.launcher.slurm import allocation_warnings
 
@@ -38,6 +39,7 @@ def refusal(line: list[str], environment: dict[str, str]) -> str:
         (WORLD | {"LOCAL_RANK": "2"}, "LOCAL_RANK: 2: must be a whole number from 0 to 1"),
         (WORLD | {"LOCAL_WORLD_SIZE": "0"}, "LOCAL_WORLD_SIZE: 0: must be a whole number from 1 to 2"),
         (WORLD | {"MASTER_ADDR": ""}, "MASTER_ADDR: empty: the launcher must set it"),
+        (WORLD | {"MASTER_ADDR": "a..b"}, "MASTER_ADDR: a..b: does not resolve on "),
         (WORLD | {"MASTER_PORT": "abc"}, "MASTER_PORT: abc: must be a whole number from 1 to 65535"),
         ({"LOCAL_RANK": "0"}, "MASTER_ADDR: empty: the launcher must set it"),
         ({"MASTER_ADDR": "n1"}, "accelerate launch: MASTER_ADDR without RANK: without --multi_gpu only one process"),
@@ -51,6 +53,19 @@ def refusal(line: list[str], environment: dict[str, str]) -> str:
 )
 def test_training_refuses_what_makes_no_sense(environment: dict[str, str], problem: str) -> None:
     assert refusal(TRAIN, environment).startswith(f"error: {problem}")
+
+
+def test_a_host_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another rank than the first, which nobody ends: it prints its own reason. And the launcher of a node."""
+    assert refusal(TRAIN, WORLD | {"RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "a..b"}).startswith(
+        "error: MASTER_ADDR: a..b: does not resolve on "
+    )
+    nodes = ["--nodes", "2", "--node-rank", "1", "--port", "2000", "--address", "a..b"]
+    assert refusal([*LAUNCH[:-3], *nodes, "--", *TRAIN[2:]], {}).startswith("error: --address: a..b: does not resolve")
+    monkeypatch.setattr(network_interface, "RESOLVE_SECONDS", 0.0)
+    with pytest.raises(UsageError, match=r"MASTER_ADDR: nowhere\.invalid: does not resolve on "):
+        network_interface.check_resolves("MASTER_ADDR", "nowhere.invalid")
+    network_interface.check_resolves("MASTER_ADDR", "localhost")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """What a refusal looks like under plain `accelerate launch`, which adds a report of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import preloaded
 from conftest import ACCELERATE, ROOT, SMOKE
+
+from alexnet_dist.errors import FAILED
+from alexnet_dist.launcher.exit_status import ExitStatus
 
 
 def test_the_reason_is_the_first_and_the_last_that_is_told(tmp_path: Path) -> None:
@@ -32,3 +36,16 @@ def test_an_exit_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     program = str(Path(__file__).with_name("no_exit_file.py"))
     done = subprocess.run([sys.executable, program, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("error: exit.json could not be written: Is a directory")
+
+
+def test_a_failure_where_the_folder_may_no_longer_be_searched(tmp_path: Path) -> None:
+    """Nothing is written, and nothing raised in place of the failure's own reason. Permissions do not bind root."""
+    status, user = ExitStatus(), os.geteuid()
+    status.own(tmp_path / "run")
+    tmp_path.chmod(0)
+    os.seteuid(user or 12345)
+    try:
+        assert status.write(FAILED, "rank 0 failed") is None
+    finally:
+        os.seteuid(user)
+        tmp_path.chmod(0o700)
