@@ -103,8 +103,9 @@ def load_comparison(flags: Sequence[str]) -> Comparison:
     if given.compare.global_batches is None:
         given = given.replace("compare", global_batches=_batches_of_this_machine())
     if given.compare.dir is None:
-        config, _ = read_flags(words, Comparison)
-        given = given.replace("compare", dir=f"runs/compare/{Path(config).stem if config else given.net.name}")
+        configs, _ = read_flags(words, Comparison)
+        name = "-".join(Path(config).stem for config in configs) or given.net.name
+        given = given.replace("compare", dir=f"runs/compare/{name}")
     return given
 
 

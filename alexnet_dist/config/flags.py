@@ -38,7 +38,10 @@ class NoFlags(Group):
 
 
 class _File(Group):
-    config: FilePath | None = Field(None, description="an experiment in YAML, as in configs/; flags win over it")
+    config: FilePath | None = Field(
+        None,
+        description="an experiment in YAML, as in configs/; given several times, a later file wins; flags win over all",
+    )
 
 
 Own = TypeVar("Own", bound=Group)
@@ -233,7 +236,17 @@ def remedy(problem: Mapping[str, Any], info: FieldInfo) -> str:
     """What pydantic says of a value, and the choice that comes nearest to it."""
     given, is_choice = str(problem["input"]), problem["type"] in ("one_of", "literal_error")
     near = closest(given, choices(info)) if is_choice and any(map(str.isalpha, given)) else ""  # no number is mistyped
+    if not is_choice and not is_text(info) and _is_quoted(problem["input"]):
+        return f"{problem['msg']}, and this is text: leave the quotation marks out"
     return f"did you mean {near}? {problem['msg']}" if near else str(problem["msg"])
+
+
+def _is_quoted(value: Any) -> bool:
+    """Whether a text would be a number, a boolean, … without its quotation marks in a file."""
+    try:
+        return isinstance(value, str) and not isinstance(parse_yaml(value, ""), str | None)
+    except UsageError:
+        return False
 
 
 def shown(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Where settings come from: defaults, then a YAML file, then dotted flags; a later source wins.
+"""Where settings come from: defaults, then YAML files, then dotted flags; a later source wins, field by field.
 
 A file is data: no tags, no anchors, no duplicate names, at most a megabyte.
 """
@@ -58,25 +58,25 @@ def _takes_words(kind: type[Experiment], group: str, field: str) -> bool:
 
 def read_flags(
     words: Sequence[str], kind: type[Experiment] = Experiment
-) -> tuple[str | None, dict[str, dict[str, Any]]]:
+) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Split `--config FILE` and `--group.field value` (or `--group.field=value`) flags.
 
     Args:
         kind: the class whose groups and fields are allowed.
 
     Returns:
-        The config file, and the values by group and field.
+        The config files, and the values by group and field.
     """
-    config, values = None, dict[str, dict[str, Any]]()
+    configs, values = list[str](), dict[str, dict[str, Any]]()
     for flag, word in Flags(NoFlags, kind).read(words):
         if flag is None:
             raise UsageError("command line", word, "expected --config FILE or --group.field VALUE")
         if flag.name == CONFIG:
-            config = word
+            configs.append(word)
         else:
             group, _, field = flag.name.partition(".")
             values.setdefault(group, {})[field] = flag.value(word)
-    return config, values
+    return configs, values
 
 
 def as_flags(experiment: Experiment) -> list[str]:
@@ -89,7 +89,7 @@ def as_flags(experiment: Experiment) -> list[str]:
 
 
 def load(flags: Sequence[str]) -> Experiment:
-    """The experiment that the flags (and the file they name) describe, validated but not yet resolved.
+    """The experiment that the flags (and the files they name) describe, validated but not yet resolved.
 
     Raises:
         UsageError: the first thing that is wrong.
@@ -99,10 +99,11 @@ def load(flags: Sequence[str]) -> Experiment:
 
 def load_as(kind: type[Kind], flags: Sequence[str]) -> Kind:
     """The same for an experiment with more groups."""
-    config, overrides = read_flags(flags, kind)
-    values = read_file(config, kind) if config is not None else {}
-    for group, fields in overrides.items():
-        values[group] = {**values.get(group, {}), **fields}
+    configs, overrides = read_flags(flags, kind)
+    values: dict[str, Any] = {}
+    for source in (*(read_file(config, kind) for config in configs), overrides):
+        for group, fields in source.items():
+            values[group] = {**values.get(group, {}), **fields}
     return validate_as(kind, values)
 
 

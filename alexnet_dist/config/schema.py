@@ -12,6 +12,7 @@ from alexnet_dist.config.values import (
     AugmentationName,
     Crossing,
     DataName,
+    Distinct,
     FilePath,
     Group,
     Name,
@@ -32,7 +33,7 @@ class NetConfig(Group):
 
     name: NetName = Field("alexnet_fashion", description="which layer table")
     towers: int | None = Field(None, ge=1, le=16, description="towers the net is cut into; default: the net's own")
-    exchange: list[Crossing] | None = Field(
+    exchange: Annotated[list[Crossing], Distinct] | None = Field(
         None, description="layers that see all towers' maps; default: [conv3, fc6, fc7, fc8]"
     )
     norm: bool | None = Field(None, description="response norm after conv1 and conv2; default: the net's own")
@@ -200,7 +201,9 @@ class CheckpointConfig(Group):
 class TrackingConfig(Group):
     """What is logged, and where."""
 
-    with_: list[TrackerName] = Field(["wandb"], alias="with", description="trackers of the run; []: none")
+    with_: Annotated[list[TrackerName], Distinct] = Field(
+        ["wandb"], alias="with", description="trackers of the run; []: none"
+    )
     wandb: bool = Field(True, description="false: without Weights & Biases, whatever tracking.with says")
     project: Name | None = Field(None, description="W&B project; default: WANDB_PROJECT, else alexnet-dist")
     group: Name | None = Field(None, description="W&B group; default: WANDB_RUN_GROUP")

@@ -110,6 +110,13 @@ def _check_name(given: str) -> str:
     return given
 
 
+def _check_distinct(given: list[Any]) -> list[Any]:
+    for value in given:
+        if given.count(value) > 1:
+            raise PydanticCustomError("distinct", "{value} is given twice", {"value": value})
+    return given
+
+
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes, on Linux; 255 and 1,024 on macOS
 
 NetName = Annotated[str, OneOf(registry.nets)]
@@ -125,6 +132,7 @@ Views = Annotated[Literal[1, 10], BeforeValidator(_check_views)]
 PathOrAddress = Annotated[str, Role.PATH, AfterValidator(_check_path)]
 FilePath = Annotated[PathOrAddress, AfterValidator(_check_on_this_machine)]
 Name = Annotated[str, AfterValidator(_check_name)]
+Distinct = AfterValidator(_check_distinct)
 
 
 class Group(BaseModel):

@@ -58,9 +58,9 @@ def _split(flags: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     Raises:
         UsageError: an experiment's file is given, though the checkpoint holds its own experiment.
     """
-    config, values = read_flags(list(flags))
-    if config is not None:
-        raise UsageError("--config", config, "the checkpoint has its own experiment: give single fields")
+    configs, values = read_flags(list(flags))
+    if configs:
+        raise UsageError("--config", configs[0], "the checkpoint has its own experiment: give single fields")
     validate(values)
     taken: dict[str, dict[str, Any]] = {}
     unused = []

@@ -112,6 +112,15 @@ def test_a_later_source_wins(tmp_path: Path) -> None:
     assert (experiment.optim.lr, experiment.optim.milestones) == (0.01, [2, 4])
 
 
+def test_of_several_files_a_later_one_wins_field_by_field(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one.write_text("train: {epochs: 3, global_batch: 32}\noptim: {lr: 1e-2}\n")
+    other.write_text("train: {epochs: 4, accumulate: 2}\n")
+    experiment = load(["--config", str(one), "--optim.lr", "0.5", f"--config={other}"])
+    assert (experiment.train.epochs, experiment.train.global_batch, experiment.train.accumulate) == (4, 32, 2)
+    assert experiment.optim.lr == 0.5
+
+
 @pytest.mark.parametrize("text, value", [("1e-3", 1e-3), ("3", 3), ("-2.5E4", -2.5e4), ("1.", 1.0), ("1e", "1e")])
 def test_numbers_are_read_as_people_write_them(text: str, value: object) -> None:
     assert parse_yaml(text, "x") == value and type(parse_yaml(text, "x")) is type(value)
@@ -152,6 +161,13 @@ def test_what_differs_from_the_defaults_is_marked() -> None:
         ("strategy: {name: splt}", "strategy.name: splt: did you mean split? Input should be 'auto', "),
         ("strategy: {gradient_dtype: bf61}", "strategy.gradient_dtype: bf61: did you mean bf16? Input should be "),
         ("optim: {lr: }", "optim.lr: null (empty): Input should be a valid number"),
+        ("optim: {lr: '0.1'}", "optim.lr: 0.1: Input should be a valid number, and this is text: leave the quotation"),
+        ("train: {evaluate: 'no'}", "train.evaluate: no: Input should be a valid boolean, and this is text: leave"),
+        (
+            "run: {name: '-1'}",
+            "run.name: -1: Input should be at most 128 letters, digits, '.', '_' and '-', a letter or ",
+        ),
+        ("net: {exchange: [fc8, fc7, fc8]}", "net.exchange: ['fc8', 'fc7', 'fc8']: fc8 is given twice"),
         ("tracking: {with: }", "tracking.with: null (empty): Input should be a valid list"),
         ("train: {zzzz: 2}", "train.zzzz: 2: no such field; there are: global_batch, accumulate, "),
     ],

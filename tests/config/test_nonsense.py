@@ -68,6 +68,10 @@ def several(valid: Valid) -> Valid:
     return lambda v: type(v) is list and all(valid(inner) for inner in v)
 
 
+def distinct(valid: Valid) -> Valid:
+    return lambda v: several(valid)(v) and len(set(v)) == len(v)
+
+
 def normalise(v: Any) -> bool:
     finite = number(-math.inf, math.inf)
     if type(v) is not list:
@@ -80,7 +84,7 @@ LAYERS = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 RULES: dict[str, dict[str, Valid]] = {
     "net": {
         "name": one_of("alexnet_2012", "alexnet_owt", "alexnet_fashion", "alexnet_96", "alexnet_small"),
-        "towers": optional(whole(1, 16)), "exchange": optional(several(one_of(*LAYERS))), "norm": optional(boolean),
+        "towers": optional(whole(1, 16)), "exchange": optional(distinct(one_of(*LAYERS))), "norm": optional(boolean),
         "pool_overlap": optional(boolean), "activation": optional(one_of("relu", "tanh")),
         "dropout": optional(number(0, 1, with_high=False)), "weights": optional(path),
         "classes": optional(whole(2, 10**6)), "channels": optional(whole(1, 64)),
@@ -116,7 +120,7 @@ RULES: dict[str, dict[str, Valid]] = {
         "background": boolean,
     },
     "tracking": {
-        "with": several(one_of("wandb", "tensorboard")), "wandb": boolean, "project": optional(name),
+        "with": distinct(one_of("wandb", "tensorboard")), "wandb": boolean, "project": optional(name),
         "group": optional(name), "log_every": whole(1, 10**6), "filters_every": optional(whole(1, 10**6)),
     },
     "run": {
