@@ -8,12 +8,12 @@ import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
 from alexnet_dist.compare.cases import Case, case_flags
 from alexnet_dist.compare.config import Comparison
+from alexnet_dist.costs.units import counted
 from alexnet_dist.errors import RunFailed
 from alexnet_dist.launcher.processes import Launcher
 from alexnet_dist.parity.measure import TraceRequest, measure, read_differences
@@ -78,9 +78,9 @@ class ParityChecker:
         batches = sorted({case.global_batch for case in cases})
         wanted = {batch: [TraceRequest(self._reference_flags(batch), 1)] for batch in batches}
         references = self._measure(wanted, 1, "reference")
-        for (strategy, ranks), group in groupby(sorted(cases, key=_launch_key), key=_launch_key):
-            self.progress(f"parity: {strategy} x{ranks}")
-            self._check_group(list(group), ranks, references)
+        for ranks in sorted({case.ranks for case in cases}):
+            self.progress(f"parity: on {counted(ranks, 'rank')}")
+            self._check_group([case for case in cases if case.ranks == ranks], ranks, references)
         shutil.rmtree(self.folder / "work", ignore_errors=True)
 
     def _reference_flags(self, batch: int) -> list[str]:
@@ -99,7 +99,7 @@ class ParityChecker:
                 found[case] = CaseParity(failure=f"one process: {reference}")
             else:
                 wanted[case] = [TraceRequest(flags, 1, reference[0]) for flags in parity_flags(self.comparison, case)]
-        for case, outputs in self._measure(wanted, ranks, cases[0].strategy).items():
+        for case, outputs in self._measure(wanted, ranks, "cases").items():
             found[case] = CaseParity(failure=outputs) if isinstance(outputs, str) else _judge(case, outputs)
         for case, parity in found.items():
             _store(self.comparison, case, parity)
@@ -128,10 +128,6 @@ class ParityChecker:
         for number, (key, several) in enumerate(wanted.items()):
             found |= self._measure({key: several}, ranks, f"{name}-{number}")
         return found
-
-
-def _launch_key(case: Case) -> tuple[str, int]:
-    return case.strategy, case.ranks
 
 
 def parity_flags(comparison: Comparison, case: Case) -> list[list[str]]:

@@ -69,7 +69,7 @@ def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
     store_settings(comparison)  # only now: the folder may belong to other settings
     runnable = [case for case in cases if case.error is None]
     unjudged = [case for case in runnable if not is_judged(comparison, case)]
-    parity_groups = len({(case.strategy, case.ranks) for case in unjudged}) + bool(unjudged)
+    parity_groups = len({case.ranks for case in unjudged}) + bool(unjudged)
     measurements = pending_measurements(comparison, runs)
     progress = ComparisonProgress(len(left) + parity_groups + len(measurements))
     if len(left) < len(runs) or len(unjudged) < len(runnable):
