@@ -10,6 +10,8 @@ from alexnet_dist.config.load import as_flags, load
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
+from alexnet_dist.launcher.launch_line import TRAIN
+from alexnet_dist.launcher.processes import Launcher
 from alexnet_dist.strategies.check import check_experiment
 from alexnet_dist.telemetry.run_files import read_json, write_json
 
@@ -128,6 +130,17 @@ def run_flags(comparison: Comparison, run: Run) -> list[str]:
         **({"--strategy.communicate": "false"} if run.control else {}),
     }
     return [*case_flags(comparison, run.case), *(str(word) for pair in own.items() for word in pair)]
+
+
+def run_program(comparison: Comparison, run: Run) -> Sequence[str]:
+    """The program of a run, as launchers take it."""
+    return [*TRAIN, *run_flags(comparison, run)]
+
+
+def launcher_of(comparison: Comparison, log: str) -> Launcher:
+    """The launcher that the settings name; output goes to the comparison's logs/LOG.log."""
+    settings = comparison.compare
+    return Launcher(settings.start_with, settings.timeout, comparison.folder / "logs" / f"{log}.log")
 
 
 def measured_steps(comparison: Comparison, case: Case) -> int:

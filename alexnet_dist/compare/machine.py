@@ -5,9 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alexnet_dist.compare.cases import Case, Run, case_flags
+from alexnet_dist.compare.cases import Case, Run, case_flags, launcher_of
 from alexnet_dist.compare.config import Comparison
-from alexnet_dist.compare.launches import launcher_of
 from alexnet_dist.compare.records import read_run
 from alexnet_dist.launcher.launch_line import CLI
 from alexnet_dist.telemetry.run_files import read_json

@@ -13,9 +13,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from alexnet_dist.compare.case_parity import wire_tolerance
-from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps
+from alexnet_dist.compare.cases import Case, Run, experiment_of, launcher_of, measured_steps, run_program
 from alexnet_dist.compare.config import Comparison
-from alexnet_dist.compare.launches import launcher_of, run_program
 from alexnet_dist.compare.machine import read_links
 from alexnet_dist.compare.pairwise import PairwiseResult, pairwise_results, summary_sentence
 from alexnet_dist.compare.plots import draw_all

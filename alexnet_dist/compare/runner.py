@@ -9,9 +9,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from alexnet_dist.compare.case_parity import ParityChecker, is_judged
-from alexnet_dist.compare.cases import Case, Run, run_folder, schedule, set_measured_steps
+from alexnet_dist.compare.cases import (
+    Case,
+    Run,
+    launcher_of,
+    run_folder,
+    run_program,
+    schedule,
+    set_measured_steps,
+)
 from alexnet_dist.compare.config import SETTINGS, Comparison, is_comparison, store_settings
-from alexnet_dist.compare.launches import launcher_of, run_program
 from alexnet_dist.compare.machine import pending_measurements
 from alexnet_dist.compare.progress import ComparisonProgress
 from alexnet_dist.compare.records import changed_setting, has_finished, record_failure, steps_wanted
