@@ -83,13 +83,13 @@ class Engine(ABC):
     samples: SampleShard
 
     @classmethod
-    @abstractmethod
     def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
-        """What must be set before the Accelerator is made.
+        """What must be set before the Accelerator is made; by default nothing.
 
         Raises:
             UsageError: the launcher's settings contradict it.
         """
+        return AcceleratorOptions()
 
     @abstractmethod
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
@@ -99,15 +99,15 @@ class Engine(ABC):
     def groups(self) -> list[ProcessGroup]:
         """Every process group that the engine communicates over, so that each gets the run's time limit."""
 
-    @abstractmethod
     def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
         """Rows (of the global batch) and columns (units over all towers) of a layer's dropout mask that a micro-batch
-        needs on this rank.
+        needs on this rank; by default all units of its samples.
 
         Args:
             dropout: the layer.
             rows: the micro-batch's positions in the global batch.
         """
+        return rows.slice(), slice(0, dropout.outputs[0])
 
     @abstractmethod
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:

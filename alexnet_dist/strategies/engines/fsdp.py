@@ -20,11 +20,9 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.costs.shard_sizes import has_a_row_for_each, row_shards
 from alexnet_dist.data.loader import MicroBatch
-from alexnet_dist.data.order import Rows
-from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.mesh import SampleShard, World
 from alexnet_dist.nets.alexnet import AlexNet
-from alexnet_dist.nets.table import ShapedLayer, Table
+from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import wire_dtype
 from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts.accumulation import accumulate
@@ -44,10 +42,6 @@ class FsdpEngine(Engine):
     _counts: dict[Tensor, Tensor]
     _optimizer: Optimizer
 
-    @classmethod
-    def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
-        return AcceleratorOptions()
-
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         settings = experiment.strategy
         self.world = world
@@ -62,9 +56,6 @@ class FsdpEngine(Engine):
     def groups(self) -> list[ProcessGroup]:
         meshes = {self._mesh, *(_dtensor(parameter).device_mesh for parameter in self._sharded.values())}
         return [group for mesh in meshes for group in mesh.get_all_groups()]
-
-    def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
-        return rows.slice(), slice(0, dropout.outputs[0])
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
         policy = MixedPrecisionPolicy(param_dtype=self._dtypes.compute, reduce_dtype=self._wire)

@@ -1,10 +1,8 @@
 """Runs strategies that are plain torch modules on a `dp` x `split` mesh: the net is cut over one axis and replicated
 over the other."""
 
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import final
 
 import torch
 import torch.distributed as dist
@@ -21,7 +19,6 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.data.order import Rows
-from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
@@ -37,7 +34,7 @@ from alexnet_dist.strategies.parts.towers import cut, whole
 
 
 class ModuleEngine(Engine):
-    """Everything but the order in which a step's micro-batches are computed.
+    """Computes one micro-batch after the other; a subclass may do so in another order.
 
     Attributes:
         module: (images, masks) -> logits; replicated and under autocast.
@@ -48,10 +45,6 @@ class ModuleEngine(Engine):
     _parameters: dict[str, nn.Parameter]
     _optimizer: Optimizer
     _replicas: DistributedDataParallel | None = None
-
-    @classmethod
-    def accelerator_options(cls, experiment: Experiment, world_size: int) -> AcceleratorOptions:
-        return AcceleratorOptions()
 
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         self.world = world
@@ -92,9 +85,8 @@ class ModuleEngine(Engine):
     def logits(self, images: Tensor) -> Tensor:
         return evaluated(self.module, images)
 
-    @abstractmethod
     def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
-        """See `Engine`; in terms of `module`, `backward` and `synchronised`."""
+        return accumulate(self.module, batches, self.micro_batches, count, self.synchronised, self.backward)
 
     def synchronised(self, last: bool) -> AbstractContextManager[None]:
         """Around forward and backward of a micro-batch: replicas sum their gradients in the last one only."""
@@ -170,11 +162,3 @@ class ModuleEngine(Engine):
             held_bytes(parameter.grad for parameter in self._parameters.values()),
             held_bytes(value for state in self._optimizer.state.values() for value in state.values()),
         )
-
-
-@final
-class PlainModuleEngine(ModuleEngine):
-    """Computes one micro-batch after the other."""
-
-    def forward_backward(self, batches: Iterable[tuple[MicroBatch, Masks]], count: int) -> StepSums:
-        return accumulate(self.module, batches, self.micro_batches, count, self.synchronised, self.backward)

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any, final
@@ -18,13 +18,11 @@ from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
-from alexnet_dist.data.order import Rows
 from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
-from alexnet_dist.nets.table import ShapedLayer
 from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts import zero_state
 from alexnet_dist.strategies.parts.accumulation import accumulate
@@ -97,9 +95,6 @@ class ZeroEngine(Engine):
     def groups(self) -> list[ProcessGroup]:
         return [*self._layout.groups, *zero_state.groups_of(self._engine)]
 
-    def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
-        return rows.slice(), slice(0, dropout.outputs[0])
-
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
         device = self.world.device
         if self._dtypes.compute != self._dtypes.parameters:
@@ -142,7 +137,7 @@ class ZeroEngine(Engine):
         return StepResult(torch.as_tensor(norm, device=self.world.device), None)
 
     def gradients(self) -> dict[str, Tensor]:
-        return self._by_name(self._gradient)
+        return {name: self._gradient(parameter) for name, parameter in self._net.named_parameters()}
 
     def weights(self, *names: str) -> dict[str, Tensor]:
         from deepspeed.utils import safe_get_full_fp32_param
@@ -160,9 +155,6 @@ class ZeroEngine(Engine):
     def _mesh(self) -> DeviceMesh:
         assert self._layout.mesh is not None, "there are several ranks"
         return self._layout.mesh["dp"]
-
-    def _by_name(self, read: Callable[[nn.Parameter], Tensor]) -> dict[str, Tensor]:
-        return {name: read(parameter) for name, parameter in self._net.named_parameters()}
 
     def _gradient(self, parameter: nn.Parameter) -> Tensor:
         from deepspeed.utils import safe_get_full_grad

@@ -12,7 +12,7 @@ from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wir
 class ModuleStrategy(Strategy):
     """All of a strategy but its facts and which worlds it accepts."""
 
-    engine: ClassVar[str] = "alexnet_dist.strategies.engines.module:PlainModuleEngine"
+    engine: ClassVar[str] = "alexnet_dist.strategies.engines.module:ModuleEngine"
     used = ("gradient_dtype", "communicate")
 
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
