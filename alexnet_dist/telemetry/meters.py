@@ -21,15 +21,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Noted:
-    """A step whose clock is not read yet; the tensors are scalars on the device."""
+class NotedStep:
+    """What the host knows of a step that is over: see `LocalStep`; tensors are scalars on the device."""
 
     step: int
     loss_sum: Tensor
     correct: Tensor
     samples: int
     fingerprint: int
-    data_wait: float
     sent_bytes: int
     lr: float
     norm: Tensor | None
@@ -52,7 +51,7 @@ class Meter:
         standing = Standing(world.rank == 0, world.rank in speakers)
         self.figures = FiguresOfRanks(list(step_metrics), world.rank, world.size, standing)
         self._clock = clock_of(world.device)
-        self._noted: list[_Noted] = []
+        self._noted: list[tuple[NotedStep, float]] = []  # with their data waits
         self._waited = 0.0
 
     def start(self) -> None:
@@ -73,25 +72,10 @@ class Meter:
         """Mark that the step's gradients are complete and the optimizer's part begins."""
         self._clock.mark()
 
-    def step(
-        self,
-        *,
-        step: int,
-        loss_sum: Tensor,
-        correct: Tensor,
-        samples: int,
-        fingerprint: int,
-        sent_bytes: int,
-        lr: float,
-        norm: Tensor | None,
-        skipped: Tensor | None,
-    ) -> None:
-        """Note a step that is over; the arguments are as in `LocalStep`, tensors are scalars on the device."""
+    def step(self, step: NotedStep) -> None:
+        """Note a step that is over."""
         self._clock.mark()
-        noted = _Noted(
-            step, loss_sum, correct, samples, fingerprint, self._waited, sent_bytes, lr, norm, skipped
-        )  # fmt: skip
-        self._noted.append(noted)
+        self._noted.append((step, self._waited))
         self._waited = 0.0
 
     def read(self) -> Callable[[], Figures]:
@@ -102,7 +86,7 @@ class Meter:
         """
         noted, self._noted = self._noted, []
         losses, correct, norms, skipped = (
-            _copied([getattr(step, name) for step in noted]) for name in ("loss_sum", "correct", "norm", "skipped")
+            _copied([getattr(step, name) for step, _ in noted]) for name in ("loss_sum", "correct", "norm", "skipped")
         )
         # After the copies, which it waits for, too.
         lapses = self._clock.lapses() if noted else list[Lapse]
@@ -121,9 +105,10 @@ class Meter:
 
 
 def _local_step(
-    noted: _Noted, gradients: Lapse, optimizer: Lapse, loss: float, correct: float, norm: float | None,
-    skipped: float | None,
+    measured: tuple[NotedStep, float], gradients: Lapse, optimizer: Lapse, loss: float, correct: float,
+    norm: float | None, skipped: float | None,
 ) -> LocalStep:  # fmt: skip
+    noted, data_wait = measured
     seconds = gradients.seconds + optimizer.seconds
     return LocalStep(
         step=noted.step,
@@ -134,7 +119,7 @@ def _local_step(
         seconds=seconds,
         own_seconds=seconds - gradients.waited - optimizer.waited,
         optimizer_seconds=optimizer.seconds,
-        data_wait=noted.data_wait,
+        data_wait=data_wait,
         sent_bytes=noted.sent_bytes,
         lr=noted.lr,
         norm=norm,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.strategies.engines.base import Masks
-from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.telemetry.meters import Meter, NotedStep
 from alexnet_dist.training.optimizers import WEIGHTS
 from alexnet_dist.training.schedules import learning_rates
 from alexnet_dist.training.wiring import Components
@@ -67,7 +67,7 @@ def training_step(
     rates = learning_rates(components.experiment.optim, components.position(step))
     result = components.engine.apply(rates, components.experiment.train.clip_norm)
     dtypes, counted = traffic_counter().dtypes(), traffic_counter().take()
-    meter.step(
+    noted = NotedStep(
         step=step + 1,
         loss_sum=sums.loss,
         correct=sums.correct,
@@ -78,4 +78,5 @@ def training_step(
         norm=result.norm,
         skipped=result.skipped,
     )
+    meter.step(noted)
     return Traffic(counted, components.expected_traffic(taken.samples), dtypes)

@@ -8,7 +8,7 @@ from no_waiting import NoReading, copies_of_a_gpu
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.telemetry.meters import Meter, _copied
+from alexnet_dist.telemetry.meters import Meter, NotedStep, _copied
 from alexnet_dist.telemetry.step_record import StepRecord, window_figures
 from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
 
@@ -22,10 +22,11 @@ def record(step: int, seconds: float, samples: int = 10, loss: float = 1.0, top1
 def note(meter: Meter, step: int, norm: torch.Tensor | None, skipped: torch.Tensor | None) -> None:
     """A step on three samples, one of them predicted correctly."""
     meter.gradients_done()
-    meter.step(
+    noted = NotedStep(
         step=step, loss_sum=torch.tensor(6.0), correct=torch.tensor(1), samples=3, fingerprint=11, sent_bytes=7,
         lr=0.1, norm=norm, skipped=skipped,
     )  # fmt: skip
+    meter.step(noted)
 
 
 def test_warm_up_is_left_out() -> None:
@@ -110,9 +111,7 @@ def test_a_gpus_figures_are_read_when_they_are_there(monkeypatch: pytest.MonkeyP
         meter.start()
         meter.gradients_done()
         one = torch.ones((), device="cuda")
-        meter.step(
-            step=1, loss_sum=one, correct=one, samples=1, fingerprint=0, sent_bytes=0, lr=0.1, norm=one, skipped=None
-        )  # fmt: skip
+        meter.step(NotedStep(1, one, one, samples=1, fingerprint=0, sent_bytes=0, lr=0.1, norm=one, skipped=None))
         figures = meter.read()
     with pytest.raises(DataDependentOutputException):  # fake tensors have no values
         figures()

@@ -8,7 +8,7 @@ import torch
 
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.telemetry.figures import Figures
-from alexnet_dist.telemetry.meters import Meter
+from alexnet_dist.telemetry.meters import Meter, NotedStep
 from alexnet_dist.training.rounds import Rounds
 
 ALONE = World(0, 1, torch.device("cpu"), None)
@@ -33,10 +33,8 @@ def test_a_rounds_figures_come_when_the_next_is_over() -> None:
     told = []
     for step in (1, 2):
         meter.gradients_done()
-        meter.step(
-            step=step, loss_sum=torch.tensor(2.0), correct=torch.tensor(1), samples=1, fingerprint=0, sent_bytes=0,
-            lr=0.1, norm=None, skipped=None,
-        )  # fmt: skip
+        sums = torch.tensor(2.0), torch.tensor(1)
+        meter.step(NotedStep(step, *sums, samples=1, fingerprint=0, sent_bytes=0, lr=0.1, norm=None, skipped=None))
         told.append([record.step for record in rounds.step().records])
         meter.came.set()
     assert told == [[], [1]]
