@@ -7,7 +7,8 @@ alexnet-dist bench --only norm --rounds 5 --steps 10     the benchmarks whose na
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -20,12 +21,10 @@ from alexnet_dist.errors import DONE, UsageError, one_of
 from alexnet_dist.registry import commands
 
 if TYPE_CHECKING:
-    from alexnet_dist.bench.measure import Result
-    from alexnet_dist.bench.programs import Settings
+    from rich.table import Table
 
 FASHION_MNIST_IMAGES = 60_000
 CPU_STEPS, GPU_STEPS = 8, 200
-WIDTH = 100
 ABOUT = """How fast this machine trains: each case a ratio of two programs that take turns.
 
 alexnet-dist bench --only norm --rounds 5 --steps 10
@@ -74,17 +73,20 @@ def run(flags: Sequence[str]) -> int:
     own, _ = FLAGS.split(flags)
     for name in sorted(own.model_fields_set - {"what"} - TAKEN[own.what]):
         raise UsageError(f"--{name}", getattr(own, name), f"bench {own.what} does not take it: leave it out")
-    if own.what == "loader":
-        return _loader(own)
-    if own.what == "augmentation":
-        return _augmentation(own)
-    from rich.progress import Progress
+    measurements = {"training": _training, "loader": _loader, "augmentation": _augmentation}
+    table = measurements[own.what](own)
+    from alexnet_dist.telemetry.console import new_console
 
+    new_console().print(table)
+    return DONE
+
+
+def _training(own: BenchFlags) -> Table:
+    """A row per benchmark."""
     from alexnet_dist.bench.benchmarks import benchmarks
     from alexnet_dist.bench.measure import measure
     from alexnet_dist.bench.programs import WARM_UP, Settings
     from alexnet_dist.distributed.devices import gpu_count
-    from alexnet_dist.telemetry.hardware import load_warnings
 
     gpus = gpu_count()
     chosen = [benchmark for benchmark in benchmarks() if own.only in benchmark.name]
@@ -98,35 +100,72 @@ def run(flags: Sequence[str]) -> int:
     settings = Settings(own.steps or (GPU_STEPS if gpus else CPU_STEPS), own.batch, precision)
     if own.batch * (settings.steps + WARM_UP) > FASHION_MNIST_IMAGES:
         raise UsageError("bench", f"{settings.steps} steps of {own.batch}", "are more than an epoch: take fewer")
-    for line in load_warnings():
-        print(f"warning: {line}", flush=True)
-    with Progress(transient=True) as bar:
-        task = bar.add_task("", total=len(chosen) * own.rounds * 2, completed=-1)
-        results = measure(chosen, own.rounds, settings, lambda text: bar.update(task, advance=1, description=text))
-    _show(results, own.rounds, settings, gpus)
-    return DONE
-
-
-def _show(results: Sequence[Result], rounds: int, settings: Settings, gpus: int) -> None:
-    """Print a row per benchmark."""
-    from rich.console import Console
-    from rich.table import Table
-
-    how = f"median of {rounds} rounds of {settings.steps} steps"
-    table = Table(title=f"{_machine(gpus)}\n{settings.precision}, global batch {settings.batch}, {how}")
-    for column in ("case", "ours", "other", "ratio", "range"):
-        table.add_column(column, justify="left" if column == "case" else "right")
+    with _progress(len(chosen) * own.rounds * 2) as progress:
+        results = measure(chosen, own.rounds, settings, progress)
+    how = f"{precision}, global batch {own.batch}, median of {own.rounds} rounds of {settings.steps} steps"
+    table = _table(f"{_machine(gpus)}\n{how}", "case", "ours", "other", "ratio", "range")
     for result in results:
         ours, other = statistics.median(result.ours), statistics.median(result.other)
         unit = 1e9 if ours > 1e6 else 1.0
-        table.add_row(
-            result.benchmark.name,
-            f"{ours / unit:.1f}",
-            f"{other / unit:.1f}",
-            f"{result.ratio:.2f}",
-            f"{min(result.ratios):.2f}-{max(result.ratios):.2f}",
-        )
-    Console(width=None if Console().is_terminal else WIDTH).print(table)
+        table.add_row(result.benchmark.name, f"{ours / unit:.1f}", f"{other / unit:.1f}", *_spread(result.ratios))
+    return table
+
+
+def _loader(own: BenchFlags) -> Table:
+    from alexnet_dist.bench.loader_cases import CASES, PROCESSES, measure_loaders, median, multiples, scaling
+    from alexnet_dist.distributed.cores import available_cores
+
+    one, *others = tuple(PROCESSES) if available_cores() > 1 else ("one core",)
+    with _progress(len(CASES) * own.rounds * (1 + len(others)) + 1) as progress:
+        measured = measure_loaders(own.root, own.rounds, (one, *others), progress)
+    how = f"images per second of CPU time, median of {own.rounds} rounds"
+    ways = [f"{way} / one" for way in others]
+    table = _table(f"{_machine(gpus=0)}\n{how}", "case", "images/s", "multiple", "range", *ways)
+    for case in CASES:
+        rate = f"{median(measured[case.name, one]):.0f}"
+        scalings = (f"{scaling(measured, case.name, way):.2f}" for way in others)
+        table.add_row(case.name, rate, *_spread(multiples(measured, case.name)), *scalings)
+    return table
+
+
+def _augmentation(own: BenchFlags) -> Table:
+    from alexnet_dist.bench.augmentation import measure_augmentation
+
+    how = f"milliseconds of CPU time a batch of {own.batch}, one thread, median of {own.rounds} rounds"
+    table = _table(f"{_machine(gpus=0)}\n{how}", "data.augment", "ours", "v2", "ratio", "range")
+    for name, times in measure_augmentation(own.batch, own.rounds, own.steps or CPU_STEPS).items():
+        ours, theirs = statistics.median(times.ours), statistics.median(times.theirs)
+        table.add_row(name, f"{ours:.1f}", f"{theirs:.1f}", *_spread(times.ratios))
+    return table
+
+
+@contextmanager
+def _progress(runs: int) -> Iterator[Callable[[str], None]]:
+    """A bar for that many runs, moved by a line of text before each; first a warning where other programs compute."""
+    from rich.progress import Progress
+
+    from alexnet_dist.telemetry.hardware import load_warnings
+
+    for line in load_warnings():
+        print(f"warning: {line}", flush=True)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("", total=runs, completed=-1)
+        yield lambda text: bar.update(task, advance=1, description=text)
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    """Words in the first column, numbers in the others."""
+    from rich.table import Table
+
+    table = Table(first, title=title)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _spread(ratios: Sequence[float]) -> tuple[str, str]:
+    """The median and the range."""
+    return f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}"
 
 
 def _machine(gpus: int) -> str:
@@ -146,54 +185,6 @@ def _machine(gpus: int) -> str:
     parts = f"{gpus} GPUs" if gpus else f"{available_cores()} cores"
     name = device_name(torch.device("cuda" if gpus else "cpu"))
     return f"{name}, {parts}, torch {torch.__version__}, {platform.system()}, {date.today()}"
-
-
-def _loader(own: BenchFlags) -> int:
-    from rich.console import Console
-    from rich.progress import Progress
-    from rich.table import Table
-
-    from alexnet_dist.bench.loader_cases import CASES, PROCESSES, measure_loaders, median, multiples, scaling
-    from alexnet_dist.distributed.cores import available_cores
-    from alexnet_dist.telemetry.hardware import load_warnings
-
-    for line in load_warnings():
-        print(f"warning: {line}", flush=True)
-    ways = tuple(PROCESSES) if available_cores() > 1 else ("one core",)
-    with Progress(transient=True) as bar:
-        task = bar.add_task("", total=len(CASES) * own.rounds * len(ways) + 1, completed=-1)
-        measured = measure_loaders(
-            own.root, own.rounds, ways, lambda text: bar.update(task, advance=1, description=text)
-        )
-    table = Table(title=f"{_machine(gpus=0)}\nimages per second of CPU time, median of {own.rounds} rounds")
-    for column in ("case", "images/s", "multiple", "range", *(f"{way} / one" for way in ways[1:])):
-        table.add_column(column, justify="left" if column == "case" else "right")
-    for case in CASES:
-        ratios = multiples(measured, case.name)
-        rate = f"{median(measured[case.name, 'one core']):.0f}"
-        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
-        scalings = (f"{scaling(measured, case.name, way):.2f}" for way in ways[1:])
-        table.add_row(case.name, rate, f"{statistics.median(ratios):.2f}", spread, *scalings)
-    Console(width=None if Console().is_terminal else WIDTH).print(table)
-    return DONE
-
-
-def _augmentation(own: BenchFlags) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    from alexnet_dist.bench.augmentation import measure_augmentation
-
-    how = f"milliseconds of CPU time a batch of {own.batch}, one thread, median of {own.rounds} rounds"
-    table = Table(title=f"{_machine(gpus=0)}\n{how}")
-    for column in ("data.augment", "ours", "v2", "ratio", "range"):
-        table.add_column(column, justify="left" if column == "data.augment" else "right")
-    for name, times in measure_augmentation(own.batch, own.rounds, own.steps or CPU_STEPS).items():
-        ours, theirs = statistics.median(times.ours), statistics.median(times.theirs)
-        spread = f"{min(times.ratios):.2f}-{max(times.ratios):.2f}"
-        table.add_row(name, f"{ours:.1f}", f"{theirs:.1f}", f"{statistics.median(times.ratios):.2f}", spread)
-    Console(width=None if Console().is_terminal else WIDTH).print(table)
-    return DONE
 
 
 COMMAND = commands.register(

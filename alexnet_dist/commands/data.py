@@ -22,7 +22,6 @@ from alexnet_dist.registry import commands
 if TYPE_CHECKING:
     from alexnet_dist.data.imagenet.index import Index
 
-WIDTH = 100
 SECONDS_BETWEEN_LINES = 10.0
 ABOUT = """Get data sets, prepare image files, verify and show what is there.
 
@@ -186,13 +185,14 @@ def _show(own: DataFlags, words: Sequence[str]) -> None:
 
 
 def _print_counts(names: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from alexnet_dist.telemetry.console import new_console
 
     table = Table("class", *(f"{part} images" for part in ("training", "test")))
     for name, *numbers in (*zip(names, *counts, strict=True), ("all", *map(sum, counts))):
         table.add_row(name, *map(str, numbers))
-    Console(width=None if Console().is_terminal else WIDTH).print(table)
+    new_console().print(table)
 
 
 def _named(words: Sequence[str], *names: str) -> Sequence[str]:

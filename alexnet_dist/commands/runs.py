@@ -18,7 +18,6 @@ from alexnet_dist.telemetry.run_files import CONFIG, SUMMARY, read_summary
 
 COLUMNS = ("run", "ranks", "parameters", "images/s", "s/step", "sent/step", "GiB", "loss", "top-1", "of images")
 OF_THE_FOLDER = ("run.name", "run.dir", "run.resume", "run.overwrite")  # they differ without changing the training
-WIDTH = 100
 ABOUT = """Finished runs side by side, and the settings in which they differ.
 
 alexnet-dist runs runs/alexnet_small-ddp runs/alexnet_small-split
@@ -118,16 +117,17 @@ def _number(value: float | None, form: str) -> str:
 
 def _print(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], right_from: int) -> None:
     """Print a table whose columns from one on are numbers; long cells are folded."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from alexnet_dist.telemetry.console import new_console
 
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number >= right_from else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    Console(width=None if Console().is_terminal else WIDTH).print(table)
+    new_console().print(table)
 
 
 COMMAND = commands.register(

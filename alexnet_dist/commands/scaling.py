@@ -31,7 +31,6 @@ are those that gloo would make; a time marked as computed is hops times 20 us. "
 the strategy's own collectives, "control" all other messages. A table shows two steps with their
 report. The command uses images of its own.
 """
-WIDTH = 100
 DATA = ("--data.name", "synthetic", "--data.samples", str(2**20))
 Ranks = Annotated[int, Field(ge=2, le=4096)]
 
@@ -55,11 +54,10 @@ def run(flags: Sequence[str]) -> int:
     """
     own, fields = FLAGS.split(flags)
     cases = {name: cases_of(name, own, fields) for name in own.strategies}
-    from rich.console import Console
-
     from alexnet_dist.scaling.measure import measure
+    from alexnet_dist.telemetry.console import new_console
 
-    console = Console(width=None if Console().is_terminal else WIDTH)
+    console = new_console()
     for name, by_ranks in cases.items():
         with console.status(f"{name} on {', '.join(map(str, by_ranks))} ranks"):
             costs = measure(by_ranks)

@@ -6,7 +6,6 @@ Nothing is started: the figures follow from the layer table.
 from collections.abc import Sequence
 
 from pydantic import Field
-from rich.console import Console
 from rich.table import Table
 
 from alexnet_dist import registry
@@ -17,6 +16,7 @@ from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import Group
 from alexnet_dist.errors import UsageError
+from alexnet_dist.telemetry.console import new_console
 
 ABOUT = """What each strategy does, and the memory that it takes for the given net.
 
@@ -29,7 +29,6 @@ class StrategiesFlags(Group):
 
 
 FLAGS = Flags(StrategiesFlags, Experiment)
-WIDTH = 100
 
 
 def run(flags: Sequence[str]) -> int:
@@ -42,8 +41,7 @@ def run(flags: Sequence[str]) -> int:
         UsageError: the flags are wrong.
     """
     own, fields = FLAGS.split(flags)
-    console = Console(width=None if Console().is_terminal else WIDTH)
-    console.print(_facts(), _memory(fields, own.ranks))
+    new_console().print(_facts(), _memory(fields, own.ranks))
     return 0
 
 

@@ -11,8 +11,8 @@ from alexnet_dist.compare.columns import SPEED, TABLES, Column
 from alexnet_dist.compare.formatting import short
 from alexnet_dist.compare.rows import Row
 from alexnet_dist.registry import compare_columns
+from alexnet_dist.telemetry.console import WIDTH
 
-WIDTH = 100
 VERDICT_COLOURS = {"same": "green", "differs": "red", "unknown": "yellow", "": "default"}
 
 

@@ -4,14 +4,12 @@ import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from rich.console import Console
 from rich.table import Table
 
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.findings import Findings
 from alexnet_dist.doctor.links import LinkSpeed
-
-WIDTH = 100
+from alexnet_dist.telemetry.console import new_console
 
 
 def report(ranks: Sequence[RankFacts], found: Findings, speeds: Sequence[LinkSpeed], rates: Sequence[float]) -> None:
@@ -22,7 +20,7 @@ def report(ranks: Sequence[RankFacts], found: Findings, speeds: Sequence[LinkSpe
         found: all ranks' problems, and rank 0's notes.
         speeds, rates: of links, and of devices by rank; empty where nothing was measured.
     """
-    console = Console(width=None if Console().is_terminal else WIDTH, highlight=False)
+    console = new_console()
     first = ranks[0]
     console.print(_ranks_table(ranks, rates))
     console.print("rank 0 has " + ", ".join(f"{name} {version}" for name, version in first.versions.items()))
