@@ -74,6 +74,11 @@ class Stopped(Exception):
     """The run was asked to stop and has saved a checkpoint to resume from."""
 
 
+def in_words(error: BaseException, most: int = 200) -> str:
+    """An exception's message in one line of at most so many characters; without a message, its kind."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def reason_of(error: BaseException) -> str:
     """An exception in one line; for an OSError, the operating system's message and the file that it is about."""
     if isinstance(error, OSError) and error.strerror:

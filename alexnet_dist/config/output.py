@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, refusing
 
 FLAG = "--output"
 
@@ -32,11 +32,10 @@ def new_file(output: Path) -> Iterator[Path]:
         UsageError: it cannot be written, or there is a file of that name by now.
     """
     temporary = output.with_name(f".{os.getpid()}.writing{output.suffix}")
-    try:
-        yield temporary
-        check_output(output)  # a renaming would replace what has come meanwhile
-        temporary.rename(output)
-    except OSError as error:
-        raise UsageError(FLAG, output, f"cannot be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with refusing(FLAG, output, "cannot be written"):
+        try:
+            yield temporary
+            check_output(output)  # a renaming would replace what has come meanwhile
+            temporary.rename(output)
+        finally:
+            temporary.unlink(missing_ok=True)

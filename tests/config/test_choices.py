@@ -22,7 +22,7 @@ from alexnet_dist.errors import RankFailed, UsageError
 from alexnet_dist.nets.alexnet import Activation
 from alexnet_dist.nets.table import ACTIVATIONS, Exchange, Norm, Table
 from alexnet_dist.nets.table import Activation as ActivationRow
-from alexnet_dist.strategies.base import WIRE_DTYPES
+from alexnet_dist.strategies.base import wire_bytes
 from alexnet_dist.training.export import FORMATS
 
 FIELDS = {
@@ -101,7 +101,10 @@ def check_views(word: str) -> None:
 
 
 def check_dtype(word: str) -> None:
-    assert WIRE_DTYPES[word] == {"fp32": "float32", "bf16": "bfloat16"}[word]
+    assert (
+        wire_bytes(load(["--strategy.gradient_dtype", word, "--train.precision", "fp64"]))
+        == {"fp32": 4, "bf16": 2}[word]
+    )
 
 
 def check_scaling(word: str) -> None:

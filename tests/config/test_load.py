@@ -59,17 +59,6 @@ def test_what_was_set_survives_as_flags(values: dict[tuple[str, str], Any]) -> N
     assert load(as_flags(experiment)) == experiment
 
 
-@given(st.text(max_size=200) | st.binary(max_size=200))
-def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: str | bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.yaml"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
-    try:
-        values = read_file(str(path))
-        validate(values)
-    except UsageError as error:
-        assert "\n" not in str(error)
-
-
 @pytest.mark.parametrize(
     "text, word",
     [

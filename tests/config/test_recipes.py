@@ -54,22 +54,6 @@ def test_the_net_of_2012() -> None:
     assert sum(isinstance(layer, Exchange) and not layer.logits for layer in table.layers) == 4
 
 
-@pytest.mark.parametrize(
-    "flag, changed",
-    [
-        (["--net.norm", "false"], lambda table: not any(isinstance(layer, Norm) for layer in table.layers)),
-        (["--net.pool_overlap", "false"], lambda table: {p.kernel for p in table.layers if isinstance(p, Pool)} == {2}),
-        (
-            ["--net.exchange", "[fc8]"],
-            lambda table: sum(isinstance(layer, Exchange) and not layer.logits for layer in table.layers) == 1,
-        ),
-        (["--net.towers", "1", "--net.norm", "false"], lambda table: table.towers == 1),
-    ],
-)
-def test_the_ablations_are_flags(flag: list[str], changed) -> None:  # type: ignore[no-untyped-def]
-    assert changed(table_of(recipe("imagenet_2012", *flag).net))
-
-
 def test_the_one_tower_net() -> None:
     """torchvision's reference training of its AlexNet."""
     found = recipe("imagenet_owt")

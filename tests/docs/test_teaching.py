@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 
 PAGE = (ROOT / "docs/teaching.md").read_text()
+STARTER = ROOT / "tests/launcher/starter.py"
 # Added to a command: a later flag wins. The full forms are minutes in all.
 _QUICK_RUN = ["--train.max_steps", "2", "--train.evaluate_samples", "100", "--tracking.wandb", "false"]
 SHORT = {
@@ -19,7 +20,8 @@ SHORT = {
     "launch": _QUICK_RUN,
     "parity": ["--steps", "2"],
     "compare": shlex.split(
-        "--strategies single --global-batches 16 --rounds 1 --control-rounds 0 --steps 2 --warm-up 2 --seconds 0"
+        "--strategies single --global-batches 16 --rounds 1 --control-rounds 0 --steps 2 --warm-up 2 --seconds 0 "
+        f"--start-with '{sys.executable} {STARTER}'"
     ),
 }
 LEFT_BEHIND = ["figure-2.svg", "columns.svg", "cut.svg", *(f"{run}/summary.json" for run in ("whole", "columns"))]

@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from alexnet_dist.data.fetch.debian import unpack
 from alexnet_dist.data.sets.fashion_mnist import FILES, find_folder, folder_to_fill, read_published
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, refusing
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 TIMEOUT_SECONDS = 30
@@ -41,12 +41,10 @@ def fetch(root: str | None, mirrors: Sequence[str] | None = None) -> Path:
         return find_folder(root)
     except UsageError:
         folder = folder_to_fill(root)
-    try:
+    with refusing("data.root", folder, "cannot be written"):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             return _fetch_locked(folder, _torchvisions_mirrors() if mirrors is None else mirrors)
-    except OSError as error:
-        raise UsageError("data.root", folder, f"cannot be written ({error.strerror or error})") from None
 
 
 def _torchvisions_mirrors() -> Sequence[str]:

@@ -13,6 +13,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from alexnet_dist.errors import in_words
+
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 
 # Pillow's own limit. So many pixels take 268 MB.
@@ -99,23 +101,19 @@ def _by_pillow(raw: bytes) -> Pixels:
         try:
             return np.array(image.convert("RGB"))
         except Exception as error:  # a damaged file can make Pillow's decoders raise anything
-            raise Unreadable(_in_words(error)) from None
+            raise Unreadable(in_words(error, 100)) from None
 
 
 def _opened(raw: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(raw))
     except Exception as error:
-        raise Unreadable("no image" if isinstance(error, UnidentifiedImageError) else _in_words(error)) from None
+        raise Unreadable("no image" if isinstance(error, UnidentifiedImageError) else in_words(error, 100)) from None
 
 
 def _check_size(height: int, width: int) -> None:
     if height * width > MOST_PIXELS:
         raise Unreadable(f"{height * width / 1e6:.0f} megapixels; {MOST_PIXELS / 1e6:.0f} are the most")
-
-
-def _in_words(error: Exception) -> str:
-    return " ".join(str(error).split())[:100] or type(error).__name__
 
 
 # Pillow warns of large images, of odd metadata and of transparent palettes, each of which is handled here or harmless.

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from alexnet_dist.data.imagenet.index import INDEX, File, Index, parse_index, read_index, write_index
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, in_words, refusing
 
 THREADS = 8
 CHUNK_BYTES = 1 << 22
@@ -40,7 +40,7 @@ def index_of(root: str) -> Index:
     except UsageError:
         raise
     except Exception as error:  # each file system of fsspec has errors of its own
-        raise UsageError("data.root", root, f"cannot be read ({_in_words(error)})") from None
+        raise UsageError("data.root", root, f"cannot be read ({_reason(error)})") from None
 
 
 def staged(root: str, stage: Path) -> Path:
@@ -55,13 +55,11 @@ def staged(root: str, stage: Path) -> Path:
     """
     index = index_of(root)
     target = stage.expanduser() / index.plan[:16]
-    try:
+    with refusing("data.stage", target, "cannot be written"):
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / ".lock"):
             if not (target / INDEX).exists():
                 _copy(root, target, index)
-    except OSError as error:
-        raise UsageError("data.stage", target, f"cannot be written ({error.strerror or error})") from None
     return target
 
 
@@ -91,7 +89,7 @@ def _copy_file(files: Any, source: str, target: Path, file: File) -> None:
             digest = _download(files, source, part)
         except Exception as error:
             if pause is None:
-                raise UsageError("data.root", source, f"cannot be copied ({_in_words(error)})") from None
+                raise UsageError("data.root", source, f"cannot be copied ({_reason(error)})") from None
             time.sleep(pause)
         else:
             break
@@ -118,7 +116,5 @@ def _file_system(root: str) -> tuple[Any, str]:
     return files, folder.rstrip("/")
 
 
-def _in_words(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "it is not there"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _reason(error: Exception) -> str:
+    return "it is not there" if isinstance(error, FileNotFoundError) else in_words(error)
