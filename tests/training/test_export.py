@@ -1,11 +1,10 @@
 """A checkpoint's weights in other programs' formats: they load there, and compute the same."""
 
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import get_args
 
 import onnxruntime
 import preloaded
@@ -13,17 +12,14 @@ import pytest
 import torch
 from accelerate.utils.modeling import load_state_dict
 from safetensors import safe_open
+from small_disks import NO_SPACE, mounted
 
 from alexnet_dist.cli import main
-from alexnet_dist.commands.export import ExportFlags
-from alexnet_dist.launcher.launch_line import CLI
-from alexnet_dist.training.export import FORMATS
 from alexnet_dist.training.trained_net import load_trained_net
 
 
-def export(checkpoint: Path, output: Path | str, *flags: str, **environment: str) -> CompletedProcess[str]:
-    words = ["export", "--checkpoint", str(checkpoint), "--output", str(output)]
-    return preloaded.run([*CLI, *words, *flags], environment)
+def export(checkpoint: Path, output: Path | str, *flags: str) -> CompletedProcess[str]:
+    return preloaded.command("export", "--checkpoint", str(checkpoint), "--output", str(output), *flags)
 
 
 def refused(done: CompletedProcess[str], *words: str) -> None:
@@ -64,7 +60,6 @@ def test_onnx_computes_the_same_wherever_the_file_lies(smoke_run: Path, tmp_path
 def test_what_cannot_be_exported_leaves_no_file(
     smoke_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert get_args(ExportFlags.model_fields["format"].annotation) == tuple(FORMATS)
     refused(export(smoke_run, "nowhere/net"), "--output: nowhere/net", "there is no folder nowhere")
     Path("taken").write_text("mine")
     Path("link").symlink_to("nothing")
@@ -79,14 +74,11 @@ def test_what_cannot_be_exported_leaves_no_file(
     assert Path("taken").read_text() == "mine"
 
 
-def test_a_full_disk_is_one_line(smoke_run: Path, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
-    try:
-        refused(export(smoke_run, disk / "net"), "--output", "cannot be written (No space left on device)")
-        assert list(disk.iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    yield from mounted(tmp_path / "disk", "100k")
+
+
+def test_a_full_disk_is_one_line(smoke_run: Path, disk: Path) -> None:
+    refused(export(smoke_run, disk / "net"), "--output", f"cannot be written ({NO_SPACE})")
+    assert list(disk.iterdir()) == []

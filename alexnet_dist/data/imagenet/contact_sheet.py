@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from torch.nn import functional
 
+from alexnet_dist.data.crops import resize
 from alexnet_dist.data.dataset import Samples
 from alexnet_dist.data.imagenet.random_reads import Numbers
 
@@ -38,7 +38,7 @@ def _tiles(samples: Samples, numbers: Numbers) -> list[Image.Image]:
     if not len(numbers):
         return []
     pixels, _ = samples.batch(torch.from_numpy(numbers))
-    small = functional.interpolate(pixels, size=(TILE, TILE), mode="bilinear", antialias=True)
+    small = resize(pixels, TILE, TILE)
     return [Image.fromarray(tile) for tile in small.permute(0, 2, 3, 1).numpy()]
 
 

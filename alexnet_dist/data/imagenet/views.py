@@ -1,12 +1,9 @@
-"""What a batch has of an image: all of it at one size, or a part of it, resized.
-
-The filter is the triangle ("bilinear") with antialiasing, of torch, whose 8-bit values equal Pillow's within one count.
-"""
+"""What a batch has of an image file: all of the image at one size, or a part of it, resized."""
 
 import numpy as np
 import torch
-from torch.nn import functional
 
+from alexnet_dist.data.crops import resize
 from alexnet_dist.data.imagenet.decode import Encoded, Pixels
 
 # Whole images of more pixels are decoded at a fraction of their size, which bounds memory.
@@ -58,9 +55,6 @@ def part(image: Encoded, box: tuple[int, int, int, int], size: int) -> Pixels:
 
 
 def resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    if pixels.shape[:2] == (height, width):
-        return pixels
     image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).unsqueeze(0)
-    result = functional.interpolate(image, size=(height, width), mode="bilinear", antialias=True)
-    array: Pixels = result[0].permute(1, 2, 0).numpy()
+    array: Pixels = resize(image, height, width)[0].permute(1, 2, 0).numpy()
     return array
