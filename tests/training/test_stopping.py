@@ -26,6 +26,17 @@ def launcher(run: Launched) -> Callable[[int], None]:
     return run.process.send_signal
 
 
+def launcher_twice(run: Launched) -> Callable[[int], None]:
+    """As `timeout` does, which signals a program and then its group of processes: one request."""
+
+    def send(number: int) -> None:
+        run.process.send_signal(number)
+        time.sleep(0.01)
+        run.process.send_signal(number)
+
+    return send
+
+
 def rank_1(run: Launched) -> Callable[[int], None]:
     return run.ranks()[1].send_signal
 
@@ -35,7 +46,7 @@ def rank_1(run: Launched) -> Callable[[int], None]:
     [
         (signal.SIGUSR1, launcher, IN_STEPS),
         (signal.SIGINT, launcher, IN_EVALUATION),
-        (signal.SIGTERM, launcher, IN_SAVES),
+        (signal.SIGTERM, launcher_twice, IN_SAVES),
         (signal.SIGTERM, rank_1, IN_STEPS),
         (signal.SIGUSR1, rank_1, IN_SAVES),
     ],
@@ -75,18 +86,6 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     assert code == 1 and lines[-1] == "error: asked to stop a second time: ended at once"
     assert run.exit() == {"code": 1, "reason": "asked to stop a second time: ended at once"}
     assert not any(rank.is_running() and rank.status() != "zombie" for rank in ranks)
-
-
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_two_signals_in_one_moment_are_one_request(ranks: int, tmp_path: Path) -> None:
-    """`timeout` signals a program and then its group of processes."""
-    run = start(tmp_path / "run", ranks, IN_STEPS)
-    run.wait_until(lambda: run.steps() >= 1)
-    run.process.send_signal(signal.SIGTERM)
-    time.sleep(0.01)
-    run.process.send_signal(signal.SIGTERM)
-    code, lines = run.end()
-    assert code == 75 and lines[-1].startswith("stopped: ")
 
 
 @pytest.mark.parametrize("killed, code", [("launcher", 75), ("supervisor", -signal.SIGKILL)])

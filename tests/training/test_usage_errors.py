@@ -89,21 +89,26 @@ USERS_CONFIGS: list[tuple[dict[str, object], tuple[str, ...]]] = [
 ]
 
 
-def test_a_users_own_accelerate_config_that_contradicts(tmp_path: Path) -> None:
-    """The file that `accelerate config` writes applies silently to every later launch."""
+def test_a_users_own_accelerate_config_that_contradicts(train: Train, tmp_path: Path) -> None:
+    """The file that `accelerate config` writes applies silently to every later launch, as the first case shows."""
     for number, (own, words) in enumerate(USERS_CONFIGS):
-        home = tmp_path / f"home-{number}"
+        config = tmp_path / f"home-{number}/accelerate/default_config.yaml"
         settings = {
             "compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_GPU", "mixed_precision": "no",
             "num_machines": 1, "num_processes": 2, "machine_rank": 0, "main_process_port": free_port(), **own,
         }  # fmt: skip
-        (home / "accelerate").mkdir(parents=True)
-        (home / "accelerate/default_config.yaml").write_text(yaml.safe_dump(settings))
-        folder = tmp_path / f"run-{number}"
-        line = [sys.executable, *ACCELERATE, str(ROOT / "launch/train.py"), *SMOKE, *TWO, "--run.dir", str(folder)]
-        environment = {**os.environ, "HF_HOME": str(home)}
-        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        refused(Finished(done.returncode, done.stdout + done.stderr, folder), "accelerate launch", *words)
+        config.parent.mkdir(parents=True)
+        config.write_text(yaml.safe_dump(settings))
+        if number:
+            launcher = [*ACCELERATE, "--config_file", str(config)]
+            run = train(2, [*SMOKE, *TWO], launcher, name=f"run-{number}")
+        else:
+            folder = tmp_path / "run-0"
+            line = [sys.executable, *ACCELERATE, str(ROOT / "launch/train.py"), *SMOKE, *TWO, "--run.dir", str(folder)]
+            environment = {**os.environ, "HF_HOME": str(config.parents[1])}
+            done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
+            run = Finished(done.returncode, done.stdout + done.stderr, folder)
+        refused(run, "accelerate launch", *words)
 
 
 def test_damaged_data_on_two_ranks(train: Train, fashion_mnist: Path, tmp_path: Path) -> None:
