@@ -24,9 +24,9 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.distributed.devices import gpu_count
 from alexnet_dist.distributed.host_cpu import use_own_cores
-from alexnet_dist.distributed.matrix_rate import matrix_rate
 from alexnet_dist.errors import INTERRUPTED, USAGE, UsageError
 from alexnet_dist.registry import precisions
+from alexnet_dist.telemetry.matrix_rate import matrix_rate
 
 CLI = [sys.executable, "-m", "alexnet_dist.cli"]
 RUNS = Path("runs/quickstart")

@@ -98,7 +98,7 @@ class MatrixRate(Program):
     ranks = 1
 
     def rate(self, settings: Settings, folder: Path) -> float:
-        program = ["-m", "alexnet_dist.distributed.matrix_rate", "--precision", settings.precision]
+        program = ["-m", "alexnet_dist.telemetry.matrix_rate", "--precision", settings.precision]
         return _written_rate(1, program, folder)
 
 

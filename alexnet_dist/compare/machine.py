@@ -57,5 +57,5 @@ def _measure_peak(comparison: Comparison, runs: Sequence[Run]) -> None:
     finished = [found for run in runs if (found := read_run(comparison, run)) is not None]
     if not finished or finished[0].summary["device_type"] != "cpu":
         return
-    program = ["-m", "alexnet_dist.distributed.matrix_rate", "--precision", comparison.train.precision]
+    program = ["-m", "alexnet_dist.telemetry.matrix_rate", "--precision", comparison.train.precision]
     launcher_of(comparison, "peak").launch(1, [*program, "--output", str(_peak_file(comparison))])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 
-from alexnet_dist.distributed.matrix_rate import matrix_rate
 from alexnet_dist.doctor.facts import RankFacts
+from alexnet_dist.telemetry.matrix_rate import matrix_rate
 
 SECONDS = 0.5
 CPU_SIZE, GPU_SIZE = 1024, 4096

@@ -16,9 +16,9 @@ from alexnet_dist.bench.measure import Result, measure
 from alexnet_dist.bench.programs import WARM_UP, Program, Settings, TrainingRun
 from alexnet_dist.cli import main
 from alexnet_dist.commands import bench
-from alexnet_dist.distributed import matrix_rate as rates
-from alexnet_dist.distributed.matrix_rate import matrix_rate
 from alexnet_dist.telemetry import hardware
+from alexnet_dist.telemetry import matrix_rate as rates
+from alexnet_dist.telemetry.matrix_rate import matrix_rate
 from alexnet_dist.telemetry.run_files import read_metrics
 from alexnet_dist.telemetry.throughput import images_per_second
 

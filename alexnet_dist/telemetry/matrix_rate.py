@@ -1,6 +1,6 @@
 """How many operations a second a device does in matrix products.
 
-python -m alexnet_dist.distributed.matrix_rate --precision bf16 --output rate.json
+python -m alexnet_dist.telemetry.matrix_rate --precision bf16 --output rate.json
 
 writes {"rate": operations per second} to --output.
 """
