@@ -3,6 +3,7 @@
 import sys
 from dataclasses import fields
 from math import lcm
+from typing import Any
 
 from alexnet_dist import registry
 from alexnet_dist.config.schema import (
@@ -48,19 +49,11 @@ def _resolve_net(experiment: Experiment) -> Experiment:
         raise UsageError("net.channels", net.channels, f"{name} has {data.channels}: leave it out")
     if net.follows is not None and net.follows not in family.follows:
         raise UsageError("net.follows", net.follows, "only alexnet_2012 has a paper and a code that differ")
-    defaults = family.defaults
-    experiment = experiment.replace(
-        "net",
-        towers=net.towers or defaults.towers,
-        exchange=sorted(defaults.exchange if net.exchange is None else set(net.exchange)),
-        norm=defaults.norm if net.norm is None else net.norm,
-        pool_overlap=defaults.pool_overlap if net.pool_overlap is None else net.pool_overlap,
-        activation=net.activation or defaults.activation,
-        dropout=defaults.dropout if net.dropout is None else net.dropout,
-        follows=net.follows or defaults.follows,
-        classes=net.classes or data.classes or defaults.classes,
-        channels=net.channels or data.channels or defaults.channels,
-    )
+    facts, resolved = {"classes": data.classes, "channels": data.channels}, dict[str, Any]()
+    for option in (field.name for field in fields(Options)):
+        candidates = getattr(net, option), facts.get(option), getattr(family.defaults, option)
+        resolved[option] = next(value for value in candidates if value is not None)
+    experiment = experiment.replace("net", **resolved | {"exchange": sorted(set(resolved["exchange"]))})
     _check_towers(experiment.net)
     return experiment
 
