@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 import launched
 import preloaded
@@ -199,36 +199,36 @@ def _children() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
+def unavailable(reason: str) -> NoReturn:
+    """What a test needs is not on this machine: a failure in CI, a skip on a user's machine."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def fashion_mnist() -> Path:
-    """The folder of the real images; their absence is a failure in CI and a skip on a user's machine."""
+    """The folder of the real images."""
     try:
         return find_folder(None)
     except UsageError as refusal:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(refusal))
-        pytest.skip(str(refusal))
+        unavailable(str(refusal))
 
 
 @pytest.fixture(scope="session")
 def photographs() -> Path:
-    """The folder of the 255 photographs; their absence is a failure in CI and a skip on a user's machine."""
+    """The folder of the 255 photographs."""
     folder = Path(USUAL_PLACE).expanduser()
     if not (folder / LICENCES).is_file():
-        reason = f"no photographs in {folder}: alexnet-dist data fetch photographs"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unavailable(f"no photographs in {folder}: alexnet-dist data fetch photographs")
     return folder
 
 
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
-    """A real Slurm cluster of two nodes; its absence is a failure in CI and a skip on a user's machine."""
+    """A real Slurm cluster of two nodes."""
     if reason := missing():
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unavailable(reason)
     # pytest's own folders, and those in them, are too private for munge's socket.
     with TemporaryDirectory(prefix="slurm-bed-", dir=_TEMPORARY) as folder:
         cluster = Bed(Path(folder))

@@ -70,17 +70,8 @@ def test_what_crosses_is_what_two_ranks_send(tmp_path: Path) -> None:
     """The traffic counter's bytes of the second step, by collective: gathers go forward, the others backward."""
     batch, small = 2, ["--net.name", "alexnet_small"]
     nets = [NETS["2012"], [*small, "--net.towers", "1", "--net.norm", "false"], [*small, "--net.exchange", "[fc8]"]]
-    flags = [
-        *SYNTHETIC,
-        "--data.samples",
-        "16",
-        "--strategy.name",
-        "split",
-        "--train.global_batch",
-        str(batch),
-        "--optim.name",
-        "sgd",
-    ]
+    flags = [*SYNTHETIC, "--data.samples", "16", "--strategy.name", "split", "--optim.name", "sgd"]
+    flags += ["--train.global_batch", str(batch)]
     traces = measure([TraceRequest([*net, *flags], 2) for net in nets], 2, tmp_path, preloaded.launch)
     for net, path in zip(nets, traces, strict=True):
         counted = dict(TrainingTrace.read(path).traffic["counted"])

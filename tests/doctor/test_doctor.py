@@ -138,16 +138,8 @@ def test_folders_and_data_are_looked_at_as_training_does(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "mine"]
 
 
-LARGE = [
-    "--net.name",
-    "alexnet_2012",
-    "--data.name",
-    "synthetic",
-    "--train.precision",
-    "fp16",
-    "--strategy.name",
-    "split",
-]
+LARGE = ["--net.name", "alexnet_2012", "--data.name", "synthetic", "--train.precision", "fp16"]
+LARGE += ["--strategy.name", "split"]
 
 
 def test_an_experiment_for_ranks_that_are_elsewhere() -> None:

@@ -13,17 +13,9 @@ from alexnet_dist.launcher.exit_status import ExitStatus
 
 
 def test_the_reason_is_the_first_and_the_last_that_is_told(tmp_path: Path) -> None:
-    line = [
-        *ACCELERATE,
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--main_process_port",
-        "0",
-        str(ROOT / "launch/train.py"),
-    ]
-    flags = [*SMOKE, "--strategy.name", "single", "--run.dir", str(tmp_path / "run")]
-    done = preloaded.run([*line, *flags])
+    line = [*ACCELERATE, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    line.append(str(ROOT / "launch/train.py"))
+    done = preloaded.run([*line, *SMOKE, "--strategy.name", "single", "--run.dir", str(tmp_path / "run")])
     assert done.returncode == 1  # whatever the rank's own code
     lines = [line for line in done.stderr.splitlines() if line.strip("= ")]
     reason = "error: strategy.name: single: takes one rank, 2 were launched: use ddp or split"

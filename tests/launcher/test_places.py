@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Train, accelerate_launch
+from conftest import ROOT, Train, accelerate_launch, unavailable
 
 MACOS = str(Path(__file__).with_name("macos"))
 SEVERAL = str(Path(__file__).with_name("several_commands.py"))
@@ -23,18 +23,10 @@ NO_WANDB = ["--tracking.wandb", "false"]
 def nobody() -> list[str]:
     """Words in front of a command that run it as a user unknown to the system, without HOME."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("needs root and setpriv")
-        pytest.skip("needs root and setpriv")
+        unavailable("needs root and setpriv")
     reads = "+dac_override"  # wherever Python and the package lie
-    user = [
-        "setpriv",
-        "--reuid=54321",
-        "--regid=54321",
-        "--clear-groups",
-        f"--inh-caps={reads}",
-        f"--ambient-caps={reads}",
-    ]
+    user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    user += [f"--inh-caps={reads}", f"--ambient-caps={reads}"]
     return [*user, "env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME", "-u", "XDG_CACHE_HOME"]
 
 
