@@ -97,6 +97,8 @@ def _show(experiment: Experiment, verdicts: Sequence[Verdict], steps: int) -> No
     console.print(table)
     compared = f"{', '.join(precision.compared)} within {precision.tolerance_of(experiment.train.global_batch):.0e}"
     console.print(f"must hold: {compared} (||a - b|| / ||b|| per tensor)", highlight=False)
+    if any(verdict.drifts for verdict in verdicts):
+        console.print("the first gradients agree: if a lower --optim.lr holds, training amplified their rounding")
 
 
 COMMAND = commands.register(

@@ -27,12 +27,15 @@ class Verdict:
     Attributes:
         worst: by kind ("loss", "gradient", "weight").
         same: whether what the precision compares is within its tolerance.
+        drifts: not the same, but with the gradient of the first step within the tolerance, as where training at a high
+            learning rate amplifies rounding.
     """
 
     strategy: str
     ranks: int
     worst: Mapping[str, Worst]
     same: bool
+    drifts: bool
 
 
 def judge(strategy: str, ranks: int, found: Differences, precision: str, samples: int) -> Verdict:
@@ -40,7 +43,9 @@ def judge(strategy: str, ranks: int, found: Differences, precision: str, samples
     worst = {kind: _worst(by_name) for kind, by_name in found.by_kind.items()}
     rule = registry.precisions[precision]
     tolerance = rule.tolerance_of(samples)
-    return Verdict(strategy, ranks, worst, all(worst[kind].difference <= tolerance for kind in rule.compared))
+    within = {kind: worst[kind].difference <= tolerance for kind in rule.compared}
+    same = all(within.values())
+    return Verdict(strategy, ranks, worst, same, drifts=not same and within["gradient"])
 
 
 def _worst(by_name: Mapping[str, float]) -> Worst:

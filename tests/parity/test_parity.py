@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import ROOT
 from long_forms import LONG
-from parity_cases import ADAM, CALM_ADAM, LARS, NETS, SGD, SMALL, TRAINING, hold, worlds
+from parity_cases import ADAM, CALM_ADAM, CALM_SGD, LARS, NETS, SGD, SMALL, TRAINING, hold, worlds
 
 from alexnet_dist.cli import main
 from alexnet_dist.parity.trace import TrainingTrace, differences
@@ -40,7 +40,7 @@ def test_three_and_four_replicas(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NETS if LONG else ["2012"])
 def test_a_large_net(name: str, tmp_path: Path) -> None:
     # In the full form each optimizer and accumulation; the small net meets every combination.
-    chosen = [(SGD, "2"), (CALM_ADAM, "1")] if LONG else [(SGD, "2")]
+    chosen = [(CALM_SGD, "2"), (CALM_ADAM, "1")] if LONG else [(CALM_SGD, "2")]
     cases = {
         f"{name}, {optimizer[1]}, {accumulate} micro-batches": [
             *NETS[name], *optimizer, "--train.accumulate", accumulate, "--train.global_batch", "4",
@@ -59,9 +59,18 @@ def test_a_wrong_gradient_is_seen() -> None:
         wrong = TrainingTrace([2.0], {**right, "conv1.weight": torch.full((3, 3), value)}, right, {})
         verdict = judge("split", 2, differences(wrong, reference), "fp32", 128)
         assert not verdict.same and verdict.worst["gradient"].where == "conv1.weight"
+        assert not verdict.drifts
     still = TrainingTrace([2.0], {**right, "conv1.bias": torch.zeros(3)}, right, {})
     with pytest.raises(RuntimeError, match=r"conv1.bias is zero"):
         differences(still, still)
+
+
+def test_rounding_that_grows_is_told_from_a_wrong_gradient() -> None:
+    right = {"conv1.weight": torch.ones(3, 3)}
+    reference = TrainingTrace([2.0], right, right, {})
+    later = TrainingTrace([2.0], right, {"conv1.weight": torch.full((3, 3), 1 + 3e-12, dtype=torch.float64)}, {})
+    verdict = judge("ddp", 2, differences(later, reference), "fp64", 4)
+    assert not verdict.same and verdict.drifts
 
 
 def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
