@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from PIL import Image, ImageOps
 
@@ -18,6 +17,7 @@ from alexnet_dist.data.imagenet.layouts import find_layout
 from alexnet_dist.data.imagenet.listing import list_images
 from alexnet_dist.data.imagenet.prepare import Preparation
 from alexnet_dist.errors import RunFailed
+from alexnet_dist.temporary import temporary_folder
 
 # ILSVRC's median height and width, and the JPEG quality at which photographs of that size have its mean of 110 kB.
 WIDTH, HEIGHT, QUALITY = 500, 375, 98
@@ -64,8 +64,7 @@ def measure_loaders(root: str | None, rounds: int, ways: Sequence[str], progress
         RunFailed: a program failed.
     """
     found: dict[tuple[str, str], list[Rates]] = {(case.name, way): [] for case in CASES for way in ways}
-    with TemporaryDirectory(prefix="alexnet-bench-") as name:
-        work = Path(name)
+    with temporary_folder("alexnet-bench-") as work:
         progress("preparing")
         folders = {"files": _typical_files(work / "files") if root is None else Path(root).expanduser()}
         for kind in ("jpeg", "raw"):

@@ -3,11 +3,10 @@
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from alexnet_dist.bench.benchmarks import Benchmark
 from alexnet_dist.bench.programs import Settings
+from alexnet_dist.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def measure(
         progress: called with a line of text before each run.
     """
     results = []
-    with TemporaryDirectory(prefix="alexnet-bench-") as folder:
+    with temporary_folder("alexnet-bench-") as folder:
         for benchmark in benchmarks:
             programs = {"ours": benchmark.ours, "other": benchmark.other}
             rates: dict[str, list[float]] = {side: [] for side in programs}
@@ -50,6 +49,6 @@ def measure(
                 # A B, then B A, and so on: drift of the machine affects both alike.
                 for side in programs if number % 2 == 0 else reversed(programs):
                     progress(f"{benchmark.name}: {side}")
-                    rates[side].append(programs[side].rate(settings, Path(folder)))
+                    rates[side].append(programs[side].rate(settings, folder))
             results.append(Result(benchmark, [rate * benchmark.scale for rate in rates["ours"]], rates["other"]))
     return results

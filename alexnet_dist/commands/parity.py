@@ -6,8 +6,6 @@ alexnet-dist parity --net.name alexnet_2012 --strategies ddp,split --ranks 2,4 -
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -20,6 +18,7 @@ from alexnet_dist.config.schema import Experiment, TrainConfig
 from alexnet_dist.config.values import Group, StrategyName
 from alexnet_dist.errors import DONE, FAILED
 from alexnet_dist.registry import commands, precisions
+from alexnet_dist.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from alexnet_dist.parity.verdict import Verdict
@@ -69,8 +68,7 @@ def _verdicts(
         for strategy in strategies:
             check_experiment(resolve(load(under[strategy]), ranks), ranks)
     found = []
-    with TemporaryDirectory(prefix="alexnet-parity-") as name:
-        folder = Path(name)
+    with temporary_folder("alexnet-parity-") as folder:
         (reference,) = measure([TraceRequest(under["single"], steps)], 1, folder)
         for ranks in rank_counts:
             paths = measure([TraceRequest(under[name], steps, reference) for name in strategies], ranks, folder)

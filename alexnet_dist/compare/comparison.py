@@ -1,8 +1,6 @@
 """A whole comparison: the runs, the report, the exit code."""
 
-import signal
 from collections.abc import Sequence
-from types import FrameType
 
 from alexnet_dist.compare.cases import Case, list_cases, schedule
 from alexnet_dist.compare.config import Comparison, overridden
@@ -13,6 +11,7 @@ from alexnet_dist.compare.tracking import log_comparison
 from alexnet_dist.errors import DONE, FAILED, INTERRUPTED
 from alexnet_dist.telemetry.hardware import load_warnings
 from alexnet_dist.telemetry.trackers import check_trackers
+from alexnet_dist.temporary import interruptible
 
 
 def compare(comparison: Comparison) -> int:
@@ -29,9 +28,8 @@ def compare(comparison: Comparison) -> int:
     _print_warnings(comparison)
     for line in load_warnings():
         print(f"warning: {line}", flush=True)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with locked_folder(comparison):
+        with interruptible(), locked_folder(comparison):
             carry_out(comparison, cases)
             return _report(comparison, cases, log=True)
     except KeyboardInterrupt:
@@ -56,10 +54,6 @@ def report_again(comparison: Comparison) -> int:
 def _print_warnings(comparison: Comparison) -> None:
     for line in overridden(comparison):
         print(f"warning: {line}")
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _report(comparison: Comparison, cases: Sequence[Case], log: bool) -> int:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alexnet_dist.errors import UsageError, refusing
+from alexnet_dist.temporary import interruptible
 
 FLAG = "--output"
 
@@ -32,7 +33,7 @@ def new_file(output: Path) -> Iterator[Path]:
         UsageError: it cannot be written, or there is a file of that name by now.
     """
     temporary = output.with_name(f".{os.getpid()}.writing{output.suffix}")
-    with refusing(FLAG, output, "cannot be written"):
+    with refusing(FLAG, output, "cannot be written"), interruptible():
         try:
             yield temporary
             check_output(output)  # a renaming would replace what has come meanwhile

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO
 
 import psutil
@@ -18,6 +17,7 @@ import psutil
 from alexnet_dist.distributed.network_interface import check_loopback
 from alexnet_dist.errors import RunFailed, UsageError
 from alexnet_dist.launcher.launch_line import free_port, launch_environment, launch_line
+from alexnet_dist.temporary import temporary_folder
 
 # From SIGTERM to SIGKILL: the launcher gives its ranks 30 s.
 GRACE_SECONDS = 40.0
@@ -57,11 +57,11 @@ class Launcher:
             UsageError: `start_with` cannot be started.
             RunFailed: with the ranks' own reason in one line.
         """
-        with TemporaryDirectory(prefix="alexnet-ranks-") as folder:
-            path = self.log or Path(folder, "output")
+        with temporary_folder("alexnet-ranks-") as folder:
+            path = self.log or folder / "output"
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("w") as output:
-                code = self._run(self.line(ranks, program, Path(folder, "agent")), output)
+                code = self._run(self.line(ranks, program, folder / "agent"), output)
             if code:
                 raise RunFailed(_reason(path.read_text(errors="replace")) or f"exit code {code}, nothing printed")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psutil
 from accelerate import Accelerator
@@ -25,6 +24,7 @@ from alexnet_dist.scaling.simulated_tree import TreeMessages, simulate_trees
 from alexnet_dist.scaling.simulated_world import enter_simulated_world
 from alexnet_dist.telemetry import figures
 from alexnet_dist.telemetry.run_files import SUMMARY
+from alexnet_dist.temporary import temporary_folder
 from alexnet_dist.training import rounds
 from alexnet_dist.training.train import train
 from alexnet_dist.training.wiring import Components, assemble
@@ -109,8 +109,8 @@ def count(ranks: int, flags: Sequence[str]) -> Costs:
     figures.SAMPLE = ranks  # this rank is in each sample: the others, which take turns, are not there
     imported = psutil.Process().memory_info().rss
     enter_simulated_world(ranks)
-    with TemporaryDirectory(prefix="alexnet-scaling-") as folder:
-        observer = _Observer(Path(folder, "run"), simulate_trees())
+    with temporary_folder("alexnet-scaling-") as folder:
+        observer = _Observer(folder / "run", simulate_trees())
         own = [word for name, value in _FLAGS.items() for word in (f"--{name}", str(value))]
         with redirect_stdout(observer.output):
             train(load([*flags, *own, "--run.dir", str(observer.run_dir)]), observer, observer.make)

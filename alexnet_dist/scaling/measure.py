@@ -5,6 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from alexnet_dist.scaling.count import Costs, count
+from alexnet_dist.temporary import interruptible
 
 
 def measure(cases: Mapping[int, Sequence[str]]) -> dict[int, Costs]:
@@ -18,5 +19,5 @@ def measure(cases: Mapping[int, Sequence[str]]) -> dict[int, Costs]:
     """
     context = get_context("forkserver")  # imports once for all calls, then forks for each case
     context.set_forkserver_preload(["alexnet_dist.scaling.preloaded"])
-    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
+    with interruptible(), ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
         return {ranks: pool.submit(count, ranks, flags).result() for ranks, flags in cases.items()}

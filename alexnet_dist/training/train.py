@@ -191,7 +191,8 @@ def _known_evaluation(folder: Path, step: int) -> Evaluation | None:
 
 def _keep_finished(components: Components, start: ResumePoint, run: RunContext) -> None:
     """All steps are done already: a new folder gets the last checkpoint, too. Collective."""
-    run.progress.say(f"nothing left to do: step {start.step} of {components.total_steps} is done")
+    record = "" if start.earlier is None else f"; the figures are those of {start.earlier}"
+    run.progress.say(f"nothing left to do: step {start.step} of {components.total_steps} is done{record}")
     if start.folder is None and components.experiment.checkpoint.periodic:
         save(components, run, start.step)
 

@@ -46,6 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 def test_in_a_new_folder_under_any_strategy(ranks: int, strategy: str, trained: Finished, tmp_path: Path) -> None:
     flags = [*FLAGS, "--strategy.name", strategy, "--run.resume", str(trained.folder)]
     run = train_in(tmp_path / "B", flags, ranks)
+    assert f" is done; the figures are those of {trained.folder}\n" in run.output
     assert finished(run) == trained.summary()
     assert (run.folder / "metrics.jsonl").read_text() == (trained.folder / "metrics.jsonl").read_text()
     if strategy == "single":  # the others write a tensor in parts

@@ -9,7 +9,6 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 from rich.progress import Progress
@@ -17,6 +16,7 @@ from rich.progress import Progress
 from alexnet_dist.data.fetch.debian import unpack
 from alexnet_dist.data.sets.fashion_mnist import FILES, find_folder, folder_to_fill, read_published
 from alexnet_dist.errors import UsageError, refusing
+from alexnet_dist.temporary import temporary_folder
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 TIMEOUT_SECONDS = 30
@@ -125,9 +125,9 @@ def _keep(part: Path, path: Path) -> None:
 
 
 def _from_debian(folder: Path) -> None:
-    with TemporaryDirectory(dir=folder) as work:
-        unpack(DEBIAN_PACKAGE, Path(work))
+    with temporary_folder(within=folder) as work:
+        unpack(DEBIAN_PACKAGE, work)
         for name in FILES:
-            (found,) = Path(work).rglob(f"{name}.gz")
+            (found,) = work.rglob(f"{name}.gz")
             if not (folder / found.name).exists():
                 _keep(found, folder / found.name)

@@ -7,13 +7,13 @@ copyright file, which is kept beside them, gives the licence of each: mostly CC-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
 from alexnet_dist.data.fetch.debian import unpack
 from alexnet_dist.data.fetch.rcc import Resources
 from alexnet_dist.errors import UsageError
+from alexnet_dist.temporary import temporary_folder
 
 PACKAGE = "gcompris-qt-data"
 USUAL_PLACE = "~/Datasets/photographs"
@@ -50,10 +50,10 @@ def fetch(root: str | None) -> Path:
         if (folder / LICENCES).is_file():
             return folder
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"), TemporaryDirectory(dir=folder) as work:
+        with FileLock(folder / ".lock"), temporary_folder(within=folder) as work:
             if not (folder / LICENCES).is_file():  # else another process was faster
-                unpack(PACKAGE, Path(work))
-                _copy(Path(work) / "usr/share", folder)
+                unpack(PACKAGE, work)
+                _copy(work / "usr/share", folder)
         return folder
     except (OSError, ValueError, RuntimeError) as error:
         remedy = f"the photographs of Debian's package {PACKAGE} could not be fetched ({error})"

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 from PIL import Image
@@ -17,6 +16,7 @@ from PIL import Image
 from alexnet_dist.data.fetch.debian import unpack
 from alexnet_dist.data.fetch.photographs import LICENCES, PACKAGE, photographs
 from alexnet_dist.errors import UsageError
+from alexnet_dist.temporary import temporary_folder
 
 USUAL_PLACE = "~/Datasets/tiles"
 BACKGROUNDS = "mate-backgrounds"
@@ -42,8 +42,8 @@ def fetch(root: str | None, side: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             if not (folder / LICENCES).is_file():
-                with TemporaryDirectory(dir=folder) as work:
-                    _cut_all(Path(work), folder, side)
+                with temporary_folder(within=folder) as work:
+                    _cut_all(work, folder, side)
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError("--root", folder, f"no tiles could be fetched and cut there ({error})") from None
     with Image.open(next(folder.glob("*/*.jpg"))) as tile:
