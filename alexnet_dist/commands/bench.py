@@ -23,6 +23,8 @@ from alexnet_dist.registry import commands
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from alexnet_dist.bench.benchmarks import Benchmark
+
 FASHION_MNIST_IMAGES = 60_000
 CPU_STEPS, GPU_STEPS = 8, 200
 ABOUT = """How fast this machine trains: each case a ratio of two programs that take turns.
@@ -89,13 +91,7 @@ def _training(own: BenchFlags) -> Table:
     from alexnet_dist.distributed.devices import gpu_count
 
     gpus = gpu_count()
-    chosen = [benchmark for benchmark in benchmarks() if own.only in benchmark.name]
-    if not chosen:
-        raise UsageError("--only", own.only, one_of(own.only, [benchmark.name for benchmark in benchmarks()]))
-    if gpus:
-        chosen = [benchmark for benchmark in chosen if benchmark.ranks <= gpus]
-        if not chosen:
-            raise UsageError("--only", own.only, f"needs more GPUs than {gpus}; ACCELERATE_USE_CPU=true takes the CPU")
+    chosen = _chosen(benchmarks(), own.only, gpus)
     precision = own.precision or ("bf16" if gpus or cpu_multiplies_bf16() else "fp32")
     settings = Settings(own.steps or (GPU_STEPS if gpus else CPU_STEPS), own.batch, precision)
     if own.batch * (settings.steps + WARM_UP) > FASHION_MNIST_IMAGES:
@@ -109,6 +105,17 @@ def _training(own: BenchFlags) -> Table:
         unit = 1e9 if ours > 1e6 else 1.0
         table.add_row(result.benchmark.name, f"{ours / unit:.1f}", f"{other / unit:.1f}", *_spread(result.ratios))
     return table
+
+
+def _chosen(benchmarks: Sequence[Benchmark], only: str, gpus: int) -> list[Benchmark]:
+    """Those whose name has `only` in it and that have a GPU for each rank, unless they run on the CPU."""
+    named = [benchmark for benchmark in benchmarks if only in benchmark.name]
+    if not named:
+        raise UsageError("--only", only, one_of(only, [benchmark.name for benchmark in benchmarks]))
+    chosen = [benchmark for benchmark in named if not gpus or benchmark.ranks <= gpus]
+    if not chosen:
+        raise UsageError("--only", only, f"needs more GPUs than {gpus}; ACCELERATE_USE_CPU=true takes the CPU")
+    return chosen
 
 
 def _loader(own: BenchFlags) -> Table:

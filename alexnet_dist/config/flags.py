@@ -214,22 +214,28 @@ class Flags(Generic[Own]):
 
 def unknown_field(name: str, groups: Mapping[str, Mapping[str, Flag]], named: Mapping[str, Flag]) -> str:
     """The remedy for a name that is no flag and no field."""
-    group, dot, field = name.rpartition(".")
-    likely = groups.get(group) or groups.get(closest(group, groups), {})
-    elsewhere = [fields[field] for fields in groups.values() if field in fields]
-    if field in likely:
-        found = [likely[field]]
-    elif elsewhere and len(elsewhere) <= MOST_SUGGESTED:
-        found = elsewhere
-    else:
-        found = [likely[match] for match in [closest(field, likely)] if match]
-        found = found or [named[match] for match in [closest(name, named)] if match]
+    group, dot, _ = name.rpartition(".")
     kind = "no such field" if dot else "unknown flag"
-    if found:
+    if found := _meant(name, groups, named):
         return f"{kind}: did you mean {' or '.join(flag.typed.removeprefix('--' if dot else '') for flag in found)}?"
     if group in groups:
         return f"{kind}; there are: {', '.join(groups[group])}"
     return f"no such group; {one_of(group, groups)}" if groups and dot else f"{kind}; see --help"
+
+
+def _meant(name: str, groups: Mapping[str, Mapping[str, Flag]], named: Mapping[str, Flag]) -> list[Flag]:
+    """Flags that may be meant by a name: of the same field in the group that comes nearest, or in others; or alike."""
+    group, _, field = name.rpartition(".")
+    likely = groups.get(group) or groups.get(closest(group, groups), {})
+    if field in likely:
+        return [likely[field]]
+    elsewhere = [fields[field] for fields in groups.values() if field in fields]
+    if 0 < len(elsewhere) <= MOST_SUGGESTED:
+        return elsewhere
+    for flags, typed in ((likely, field), (named, name)):
+        if near := closest(typed, flags):
+            return [flags[near]]
+    return []
 
 
 def remedy(problem: Mapping[str, Any], info: FieldInfo) -> str:

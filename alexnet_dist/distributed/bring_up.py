@@ -74,16 +74,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
         "mixed_precision": mixed_precision,
         "kwargs_handlers": group if world_size > 1 else [],
     }
-    try:
-        accelerator = Accelerator(**{**settings, **options.accelerator})
-    # About a variable that Accelerate reads, a package that it requires, or one that these GPUs require.
-    except (ValueError, ImportError, NotImplementedError) as error:
-        raise UsageError("accelerate", "its environment variables", str(error)) from error
-    except RuntimeError as error:  # a group's own variable, such as TORCH_NCCL_BLOCKING_WAIT
-        if "environment variable" not in str(error):
-            raise
-        remedy = "torch's process groups read it: correct or unset it"
-        raise UsageError("environment", str(error).partition("\n")[0], remedy) from error
+    accelerator = _make_accelerator({**settings, **options.accelerator})
     if accelerator.num_processes != world_size:
         raise UsageError("accelerate launch", f"{world_size} ranks promised", f"{accelerator.num_processes} came up")
     if on_cpu:
@@ -96,6 +87,19 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     uuids = gather_on_first(world, own_uuid(world.device))
     on_first_rank(world, lambda: check_not_shared(uuids))
     return accelerator, world
+
+
+def _make_accelerator(settings: Mapping[str, Any]) -> Accelerator:
+    try:
+        return Accelerator(**settings)
+    # About a variable that Accelerate reads, a package that it requires, or one that these GPUs require.
+    except (ValueError, ImportError, NotImplementedError) as error:
+        raise UsageError("accelerate", "its environment variables", str(error)) from error
+    except RuntimeError as error:  # a group's own variable, such as TORCH_NCCL_BLOCKING_WAIT
+        if "environment variable" not in str(error):
+            raise
+        remedy = "torch's process groups read it: correct or unset it"
+        raise UsageError("environment", str(error).partition("\n")[0], remedy) from error
 
 
 def _check_device(wanted: str) -> None:

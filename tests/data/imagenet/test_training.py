@@ -112,17 +112,8 @@ def test_the_commands_of_the_page(photographs: Path, tmp_path: Path) -> None:
 
 
 def test_a_killed_run_goes_on_in_mid_epoch(folder: Path, tmp_path: Path) -> None:
-    flags = [
-        *NET,
-        "--data.root",
-        str(folder),
-        "--train.global_batch",
-        "8",
-        "--train.epochs",
-        "3",
-        "--data.workers",
-        "2",
-    ]
+    flags = [*NET, "--data.root", str(folder), "--train.global_batch", "8", "--train.epochs", "3"]
+    flags += ["--data.workers", "2"]
     flags += ["--checkpoint.every_steps", "3", "--strategy.name", "ddp", "--train.evaluate", "false"]
     flags += ["--tracking.log_every", "1"]
     whole = train_in(tmp_path / "whole", flags, 2)
