@@ -25,7 +25,7 @@ alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkp
 
 
 class EvaluateFlags(Group):
-    checkpoint: FilePath = Field(description="a checkpoint, or the folder of a run")
+    checkpoint: FilePath = Field(description="a checkpoint, or the directory of a run")
     batch: int = Field(64, ge=1, le=1_000_000, description="images that a rank computes at once")
 
 

@@ -19,7 +19,7 @@ alexnet-dist export --checkpoint runs/NAME --output weights.safetensors
 
 
 class ExportFlags(Group):
-    checkpoint: FilePath = Field(description="a checkpoint, or the folder of a run")
+    checkpoint: FilePath = Field(description="a checkpoint, or the directory of a run")
     format: Literal["safetensors", "torchvision", "onnx"] = Field("safetensors", description="of the file")
     output: FilePath = Field(description="the file to write, which must not exist")
 

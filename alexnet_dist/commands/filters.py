@@ -20,7 +20,7 @@ alexnet-dist filters runs/NAME --output filters.png
 
 
 class FiltersFlags(Group):
-    checkpoint: Annotated[FilePath, Role.ARGUMENT] = Field(description="a checkpoint, or the folder of a run")
+    checkpoint: Annotated[FilePath, Role.ARGUMENT] = Field(description="a checkpoint, or the directory of a run")
     output: FilePath = Field("filters.png", min_length=1, description="the picture's file, PNG")
 
 

@@ -20,7 +20,7 @@ alexnet-dist predict --checkpoint runs/NAME photo.jpg
 
 
 class PredictFlags(Group):
-    checkpoint: FilePath = Field(description="a checkpoint, or the folder of a run")
+    checkpoint: FilePath = Field(description="a checkpoint, or the directory of a run")
     image: Annotated[list[FilePath], Role.ARGUMENT] = Field(
         min_length=1, description="a file that Pillow reads: PNG, JPEG, …"
     )

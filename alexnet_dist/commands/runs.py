@@ -26,7 +26,7 @@ alexnet-dist runs runs/alexnet_small-ddp runs/alexnet_small-split
 
 class RunsFlags(Group):
     folder: Annotated[list[FilePath], Role.ARGUMENT] = Field(
-        min_length=1, description="a run's own folder, such as runs/alexnet_small-ddp"
+        min_length=1, description="a run's own directory, such as runs/alexnet_small-ddp"
     )
 
 
@@ -45,7 +45,7 @@ def run(flags: Sequence[str]) -> int:
     if finished:
         _print_runs(list(finished), list(finished.values()))
     if missing := [str(folder) for folder in found if folder not in finished]:
-        raise UsageError("run folder", ", ".join(missing), f"no finished run there (no {SUMMARY})")
+        raise UsageError("run directory", ", ".join(missing), f"no finished run there (no {SUMMARY})")
     return DONE
 
 
@@ -69,7 +69,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 def _settings(folder: Path) -> dict[str, str]:
     """By dotted field, as text."""
     if not (folder / CONFIG).is_file():
-        raise UsageError("run folder", folder, f"holds no settings (no {CONFIG})")
+        raise UsageError("run directory", folder, f"holds no settings (no {CONFIG})")
     groups = read_file(str(folder / CONFIG))
     return {f"{group}.{field}": one_line(value) for group, fields in groups.items() for field, value in fields.items()}
 

@@ -212,7 +212,7 @@ class TrackingConfig(Group):
         None,
         ge=1,
         le=1_000_000,
-        description="epochs between pictures of the first layer's kernels, one more at the end: in the run's folder "
+        description="epochs between pictures of the first layer's kernels, one more at the end: in the run directory "
         "and in trackers, with each tower's share of colour; default: none",
     )
 
@@ -226,11 +226,11 @@ class RunConfig(Group):
     """The run's name, folder and seed."""
 
     name: Name | None = Field(None, description="default: NET-STRATEGY, with the next free number")
-    dir: FilePath | None = Field(None, description="the run's own folder; default: runs/NAME")
+    dir: FilePath | None = Field(None, description="the run's own directory; default: runs/NAME")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="of weights, sample order and dropout masks")
     overwrite: bool = Field(False, description="delete an earlier run in the same folder")
     resume: FilePath | None = Field(
-        None, description="auto: continue the run in the run's own folder, if there is one; else a checkpoint's path"
+        None, description="auto: continue the run in the run's own directory, if there is one; else a checkpoint's path"
     )
 
 

@@ -56,7 +56,7 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
 
 
 def _check_start(experiment: Experiment, say: Callable[[str], None]) -> None:
-    """Find where training would start, as training does, and give the run's folder up again."""
+    """Find where training would start, as training does, and give the run directory up again."""
     start = RunStart(experiment, say)
     try:
         start.find()

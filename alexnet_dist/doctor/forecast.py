@@ -13,7 +13,7 @@ from alexnet_dist.doctor.findings import Findings, experiment_findings
 from alexnet_dist.errors import DONE, USAGE, UsageError
 from alexnet_dist.strategies.base import Strategy
 
-NOT_CHECKED = "the ranks' devices, data, run folder and links: run the doctor on them, too"
+NOT_CHECKED = "the ranks' devices, data, run directory and links: run the doctor on them, too"
 
 
 def forecast(experiment: Experiment, ranks: int) -> int:

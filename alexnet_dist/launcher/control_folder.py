@@ -82,6 +82,6 @@ def write_run(rank: int, folder: Path) -> None:
 
 
 def read_run(control: Path) -> Path | None:
-    """The run's folder; None where no rank has reported it."""
+    """The run directory; None where no rank has reported it."""
     reported = next(control.glob("run-*.json"), None)
     return None if reported is None else Path(json.loads(reported.read_text())["folder"])

@@ -1,4 +1,4 @@
-"""A log for each rank, logs/rank-N.log in the run's folder: output kept off the console. Imports nothing heavy.
+"""A log for each rank, logs/rank-N.log in the run directory: output kept off the console. Imports nothing heavy.
 
 The first rank has the console. What the others and their libraries print goes to their logs, and so does the trace of
 any rank that fails. Only why a run ended is printed by whichever rank knows it.

@@ -150,7 +150,7 @@ class Attempt:
         return outcome
 
     def run_folder(self) -> Path | None:
-        """The run's folder; None where no rank got that far."""
+        """The run directory; None where no rank got that far."""
         return read_run(self._folder)
 
     @property

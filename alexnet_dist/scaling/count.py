@@ -74,7 +74,7 @@ class Costs:
         random_words: 64-bit words drawn by position.
         python_lines: lines of Python executed.
         seconds: of the process's time, arithmetic included.
-        written: bytes in the run's folder.
+        written: bytes in the run directory.
         printed: lines on standard output.
         start_seconds: from the first line of the run to its first step.
         memory: bytes, at most, beyond what imports take.
@@ -137,7 +137,7 @@ class _Observer(ExitStatus):
     """Records the counters whenever the run reports what it does next.
 
     Args:
-        run_dir: the run's folder.
+        run_dir: the run directory.
         tree: counts the messages that go along trees.
     """
 

@@ -57,7 +57,7 @@ FIGURES = (
     Figure("random words drawn", lambda costs: costs.random_words),
     Figure("lines of Python run", lambda costs: costs.python_lines),
     Figure("CPU time, arithmetic included", lambda costs: costs.seconds, _milliseconds),
-    Figure("written to the run's folder", lambda costs: costs.written, _bytes),
+    Figure("written to the run directory", lambda costs: costs.written, _bytes),
     Figure("lines printed", lambda costs: costs.printed, _whole),
     Figure("start: control hops", lambda costs: costs.start.hops, _whole),
     Figure("start: time", lambda costs: costs.start_seconds, _milliseconds),

@@ -36,7 +36,7 @@ class RunRecord:
         folder: the run directory, created.
         experiment: resolved.
         step: optimizer steps done; lines that an earlier part of the run wrote about later steps are dropped.
-        earlier: the folder of the run that did these steps; None: this one.
+        earlier: the directory of the run that did these steps; None: this one.
         guard: called before anything is written; raises where the folder is no longer this run's.
         say: prints one line.
 

@@ -1,4 +1,4 @@
-"""The files of a run's folder: their names, and how they are read and written. Imports nothing heavy."""
+"""The files of a run directory: their names, and how they are read and written. Imports nothing heavy."""
 
 import json
 import math
@@ -127,7 +127,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def write_exit(folder: Path, code: int, reason: str) -> OSError | None:
-    """Record in a run's folder how the run ended.
+    """Record in a run directory how the run ended.
 
     Returns:
         Why it could not be written, or None.

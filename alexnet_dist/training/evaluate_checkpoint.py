@@ -21,7 +21,7 @@ def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> N
     """Evaluate, and print one line on rank 0. Collective.
 
     Args:
-        checkpoint: or the folder of the run that has it.
+        checkpoint: or the directory of the run that has it.
         batch: images that a rank computes at once, 1 or more.
         flags: dotted ones, which win over the checkpoint's own experiment.
 

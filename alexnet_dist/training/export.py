@@ -46,7 +46,7 @@ def export(checkpoint: Path, form: str, output: Path) -> None:
     """Write the whole net in fp32, whatever strategy and precision trained it; read it back and compare its logits.
 
     Args:
-        checkpoint: or the folder of the run that has it.
+        checkpoint: or the directory of the run that has it.
         form: "safetensors" keeps this program's names (`conv1.weight`); metadata say which net it is and how its inputs
             are normalised. "torchvision" is a state dict for `torchvision.models.alexnet`, in the format of
             `torch.save`. "onnx" computes logits (batch, classes) of images (batch, channels, height, width).

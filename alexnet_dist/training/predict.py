@@ -21,7 +21,7 @@ class Predictor:
     """A checkpoint's net on the CPU, in fp32.
 
     Args:
-        checkpoint: or the folder of the run that has it.
+        checkpoint: or the directory of the run that has it.
 
     Raises:
         UsageError: no undamaged checkpoint is there, or its net takes no grey or colour images.

@@ -27,7 +27,7 @@ class ResumePoint:
     folder: the run's own; None where one is still to be created.
     checkpoint: to load; None starts from initial weights.
     step: optimizer steps done.
-    earlier: the folder of the other run that did them; None where it was this run, or no run of this program.
+    earlier: the directory of the other run that did them; None where it was this run, or no run of this program.
     damaged: checkpoints that were skipped.
     """
 
@@ -75,7 +75,7 @@ class RunStart:
             return self._from_scratch()
         if resume == "auto":
             if folder is None:
-                raise UsageError("run.resume", "auto", "needs to know the run's folder: give --run.dir or --run.name")
+                raise UsageError("run.resume", "auto", "needs to know the run directory: give --run.dir or --run.name")
             if not is_run(folder):
                 return self._from_scratch()
             self._hold(folder)
@@ -92,7 +92,7 @@ class RunStart:
         return self._at(found, None)
 
     def open(self, start: ResumePoint) -> Path:
-        """The run's folder, created where the run is new.
+        """The run directory, created where the run is new.
 
         Raises:
             UsageError: it cannot be written, or holds another run by now.
@@ -125,7 +125,7 @@ class RunStart:
         return FROM_SCRATCH
 
     def _from_own(self, found: list[Path], folder: Path) -> ResumePoint:
-        """Continue from a named checkpoint of the run's own folder."""
+        """Continue from a named checkpoint of the run's own directory."""
         if self._experiment.run.overwrite:
             raise UsageError("run.overwrite", "true", f"would delete the run that run.resume {found[0]} continues")
         if not is_run(folder):

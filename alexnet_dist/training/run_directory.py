@@ -84,7 +84,7 @@ def check_run_directory(experiment: Experiment) -> None:
     if others or not ours:
         # Also with run.overwrite: what is in there is not ours to delete.
         raise UsageError(
-            field, folder, f"is no run's folder (it holds {', '.join(others or sorted(found))}): choose another"
+            field, folder, f"is no run directory (it holds {', '.join(others or sorted(found))}): choose another"
         )
     if is_run(folder) and not experiment.run.overwrite:
         raise UsageError(

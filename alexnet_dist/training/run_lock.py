@@ -1,6 +1,6 @@
 """One live run a folder: a lock, and a heartbeat for where locks do not work or a lost node still holds one.
 
-`run.lock` in the run's folder says who has it: host, process, job, since when. While a run lives, its first rank holds
+`run.lock` in the run directory says who has it: host, process, job, since when. While a run lives, its first rank holds
 an fcntl lock on that file and touches it every `BEAT_SECONDS`. The folder can be taken when the run is seen to be dead,
 when its own job comes back, or when it has been silent for `SILENCE_SECONDS`.
 """
@@ -31,7 +31,7 @@ SETTLE_SECONDS = 0.2  # of two runs that take a dead one's folder at once, the l
 
 
 class RunLock:
-    """Holds a run's folder from its construction to `release`. For the first rank.
+    """Holds a run directory from its construction to `release`. For the first rank.
 
     Args:
         folder: of the run; it exists.

@@ -1,4 +1,4 @@
-"""Who has a run's folder, and whether that process is still alive."""
+"""Who has a run directory, and whether that process is still alive."""
 
 import errno
 import fcntl

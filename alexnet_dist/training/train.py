@@ -53,7 +53,7 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
 
     Args:
         given: as the user wrote it, unresolved.
-        status: gets the run's folder as soon as this run owns it and, all along, what this rank is doing.
+        status: gets the run directory as soon as this run owns it and, all along, what this rank is doing.
         make: makes the components, as `build` does.
 
     Raises:
@@ -97,7 +97,7 @@ def _open(
     first, left = world.rank == 0, start.step < components.total_steps
     progress = RunProgress(start.step, components.total_steps, shown=first)
     about = [f"data: {components.data.about}"] if components.data.about else []
-    for line in (*_warnings(components), _headline(components), *about, f"run folder: {folder}"):
+    for line in (*_warnings(components), _headline(components), *about, f"run directory: {folder}"):
         progress.say(line)
     meter = Meter(world, components.engine.samples.speakers)
     rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds)

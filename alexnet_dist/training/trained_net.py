@@ -39,7 +39,7 @@ def load_trained_net(checkpoint: Path) -> TrainedNet:
     """Read a net, whatever strategy and precision trained it.
 
     Args:
-        checkpoint: or the folder of the run that has it.
+        checkpoint: or the directory of the run that has it.
 
     Raises:
         UsageError: no undamaged checkpoint is there.

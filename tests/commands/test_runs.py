@@ -69,7 +69,8 @@ def test_folders_without_a_finished_run_are_named_after_the_table_of_the_others(
     """As `runs/*` gives them."""
     done = runs(tmp_path / "gone", run_folder(tmp_path / "a"), tmp_path)
     assert done.returncode == 2 and " ".join(done.stdout.splitlines()[2].split()).startswith("a 2 61.0 M 12345.6 ")
-    assert done.stderr == f"error: run folder: {tmp_path}/gone, {tmp_path}: no finished run there (no summary.json)\n"
+    missing = f"{tmp_path}/gone, {tmp_path}"
+    assert done.stderr == f"error: run directory: {missing}: no finished run there (no summary.json)\n"
 
 
 def test_many_runs_still_fit(tmp_path: Path) -> None:
@@ -95,4 +96,4 @@ def test_a_run_without_its_settings_is_refused_in_one_line(tmp_path: Path) -> No
     (half / "config.yaml").unlink()
     done = runs(whole, half)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr == f"error: run folder: {half}: holds no settings (no config.yaml)\n"
+    assert done.stderr == f"error: run directory: {half}: holds no settings (no config.yaml)\n"

@@ -79,7 +79,7 @@ def test_cases_differ_in_nothing_but_what_is_compared() -> None:
 
 
 def finished(wanted: Comparison, run: Run, step_seconds: float) -> None:
-    """A run's folder as training leaves it, on one rank."""
+    """A run directory as training leaves it, on one rank."""
     folder = run_folder(wanted, run)
     folder.mkdir(parents=True)
     steps = range(1, 1 + wanted.compare.warm_up + measured_steps(wanted, run.case))

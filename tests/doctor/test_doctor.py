@@ -131,7 +131,7 @@ def test_folders_and_data_are_looked_at_as_training_does(tmp_path: Path) -> None
     flags = ["--run.dir", str(tmp_path)]
     code, lines = doctor(*flags, HOME=str(tmp_path / "home"))
     assert code == 2 and errors(lines) == [
-        f"error: run.dir: {tmp_path}: is no run's folder (it holds home, mine): choose another"
+        f"error: run.dir: {tmp_path}: is no run directory (it holds home, mine): choose another"
     ]
     fetched = [line for line in lines if "Fashion-MNIST is not there yet: training fetches it into" in line]
     assert len(fetched) == 1 or Path("/usr/share/datasets/fashion-mnist").exists()

@@ -23,7 +23,7 @@ class Start:
         line: the command.
         kind: of it, for the judgement: a command's name.
         environment: changes; None unsets.
-        run: folder of the run that is asked for, relative to the working folder; None: runs/NAME.
+        run: directory of the run that is asked for, relative to the working folder; None: runs/NAME.
         output: a file that is asked for.
         may_write: folders, relative to the working folder, in which files may come and change.
         config: contents of own.yaml.
@@ -97,7 +97,7 @@ def _draw_training(chance: random.Random, mounts: bool) -> Start:
 
 
 def _draw_folder(start: Start, chance: random.Random, mounts: bool) -> None:
-    """The run's folder, and whether to go on in it or to delete it."""
+    """The run directory, and whether to go on in it or to delete it."""
     names = [name for name in FOLDERS if mounts or not name.startswith(MOUNTED)]
     name = chance.choice([None, *(name for name in names if FOLDERS[name]), chance.choice(names)])
     if name is not None:

@@ -68,7 +68,7 @@ def findings(start: Start, end: End, place: Place, before: Snapshot, after: Snap
 
 def reached_ranks(end: End, before: Snapshot, after: Snapshot) -> bool:
     """Whether training began."""
-    return "run folder: " in end.printed or any(path.endswith("/metrics.jsonl") for path in changes(before, after))
+    return "run directory: " in end.printed or any(path.endswith("/metrics.jsonl") for path in changes(before, after))
 
 
 def _refusal(start: Start, end: End) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _caches(start: Start, place: Place) -> Iterator[Path]:
 
 
 def _run_folder(start: Start, place: Place, before: Snapshot, after: Snapshot) -> Path | None:
-    """The folder of a run that this start has written to."""
+    """The directory of a run that this start has written to."""
     if start.kind not in ("train", "launch"):
         return None
     marks = [

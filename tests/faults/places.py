@@ -102,7 +102,7 @@ def _mount(place: Place, folder: Path, options: str) -> None:
 
 
 def _damage(folder: Path, run: Path, chance: random.Random) -> None:
-    """A run's folder in which one file is not what it was."""
+    """A run directory in which one file is not what it was."""
     shutil.copytree(run, folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     victim = chance.choice(files)

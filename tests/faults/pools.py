@@ -25,7 +25,7 @@ FIELDS = {
     "tracking.with": ["wandb", "[]", "tensorboard"], "tracking.wandb": ["true", "false"], "tracking.project": ["p"],
     "tracking.log_every": ["1", "2"], "run.seed": ["0", "9223372036854775807"], "run.name": ["x", "2012", "a.b"],
 }  # fmt: skip
-# A run's folder by its name: where its files would come, or None where it must be refused.
+# A run directory by its name: where its files would come, or None where it must be refused.
 FOLDERS: dict[str, str | None] = {
     **{name: name for name in ("new", "empty", "refused", "ünï ☃", "run", "damaged", "mount", "full")},
     "deep/new": "deep", "empty link": "empty", "parent/../beside": "beside", "mount/below": "mount",

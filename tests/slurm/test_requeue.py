@@ -26,7 +26,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 
 def is_training(log: Path, start: int) -> bool:
     """Whether start number `start` of a job has reached its first steps."""
-    parts = log.read_text().split("run folder:") if log.exists() else []
+    parts = log.read_text().split("run directory:") if log.exists() else []
     return len(parts) == start + 2 and "\nstep " in parts[-1]
 
 

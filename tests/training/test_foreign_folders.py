@@ -62,7 +62,7 @@ def test_a_run_with_the_users_notes_is_gone_on_with_and_never_deleted(tmp_path: 
     notes = make(tmp_path / "run", {"notes.txt": "mine", "checkpoints/best.pt": "mine"})
     before = contents(notes)
     done = train(notes, *OVERWRITE)
-    assert done.returncode == USAGE and "is no run's folder (it holds notes.txt)" in done.stderr
+    assert done.returncode == USAGE and "is no run directory (it holds notes.txt)" in done.stderr
     assert contents(notes) == before
     (notes / "notes.txt").unlink()
     again = train(notes, *OVERWRITE, "--train.epochs", "2")
@@ -90,7 +90,7 @@ def test_a_link_to_scratch_for_the_checkpoints(tmp_path: Path) -> None:
     other.mkdir()
     (other / "checkpoints").symlink_to(scratch)
     mixed = train(other)
-    assert mixed.returncode == USAGE and "is no run's folder (it holds checkpoints)" in mixed.stderr
+    assert mixed.returncode == USAGE and "is no run directory (it holds checkpoints)" in mixed.stderr
 
 
 def test_a_run_is_overwritten_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -144,5 +144,5 @@ def test_a_folder_that_is_no_run_is_never_deleted(train: Train, tmp_path: Path, 
     for name in files:
         (tmp_path / "run" / name).write_text("years of work")
     run = train(1, [*SMOKE, "--run.overwrite", "true"])
-    assert run.code == 2 and f"is no run's folder (it holds {files[-1]})" in run.errors()[0]
+    assert run.code == 2 and f"is no run directory (it holds {files[-1]})" in run.errors()[0]
     assert all((tmp_path / "run" / name).read_text() == "years of work" for name in files)

@@ -28,7 +28,7 @@ CLOSED = '"stream: all finished"'
 OURS = {"silent": True, "console": "off", "init_timeout": 20.0, "finish_timeout": 30.0, "finish_timeout_raises": True}
 PROJECT = "alexnet-dist"
 OFFLINE = ("offline", "dryrun")
-RUN_ID = "run_id.txt"  # in the run's folder, below `wandb`
+RUN_ID = "run_id.txt"  # in the run directory, below `wandb`
 
 # wandb and Accelerate are imported in functions: they take most of a second, and only one rank needs them.
 

@@ -91,7 +91,7 @@ def make_folder(folder: Path) -> None:
     """Create a `checkpoints` folder; where it is a link that leads nowhere, what it leads to.
 
     Raises:
-        OSError: also where the folder above is gone: a run's folder that was deleted does not come back.
+        OSError: also where the folder above is gone: a run directory that was deleted does not come back.
     """
     Path(os.path.realpath(folder)).mkdir(exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""TensorBoard: what its own reader finds below a run's folder."""
+"""TensorBoard: what its own reader finds below a run directory."""
 
 import sys
 from pathlib import Path
