@@ -39,14 +39,13 @@ def _part(part: str, samples: int, table: Table, rng: Rng, device: torch.device)
     import torch
 
     shape = (table.channels, table.size, table.size)
-    # Channels last, as batches will be.
-    pixels = torch.empty((samples, *shape), dtype=torch.uint8, memory_format=torch.channels_last)
-    numbers = torch.arange(samples)
-    for some in numbers.split(_AT_ONCE):
-        drawn = rng.random_bytes(f"synthetic {part} pixels", some, prod(shape))
-        pixels[some[0] : some[-1] + 1] = drawn.view(-1, *shape)
+    # Channels last, as batches will be; drawn by the device: thousands of images take a CPU seconds.
+    pixels = torch.empty((samples, *shape), dtype=torch.uint8, device=device, memory_format=torch.channels_last)
+    numbers = torch.arange(samples, device=device)
+    for target, some in zip(pixels.split(_AT_ONCE), numbers.split(_AT_ONCE), strict=True):
+        target.copy_(rng.random_bytes(f"synthetic {part} pixels", some, prod(shape)).view(-1, *shape))
     labels = (rng.fractions(f"synthetic {part} labels", 0, numbers, 1)[:, 0] * table.classes).long()
-    return InMemory(pixels.to(device), labels.to(device))
+    return InMemory(pixels, labels)
 
 
 registry.data_sets.register(Synthetic())
