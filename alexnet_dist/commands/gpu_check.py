@@ -27,7 +27,7 @@ FLAGS = Flags(GpuCheckFlags)
 
 
 def run(flags: Sequence[str]) -> int:
-    """0 where no line failed, else 1.
+    """0 where every line was reached and none failed, else 1.
 
     Raises:
         UsageError: there is no GPU that torch can use.
@@ -40,11 +40,14 @@ def run(flags: Sequence[str]) -> int:
             print(f"{number}  {line.name:<16} {line.limit:>4.0f} s  {line.about}")
         return DONE
     from alexnet_dist.distributed.devices import gpu_count
-    from alexnet_dist.gpu_check.check import report, run_lines
+    from alexnet_dist.gpu_check.check import run_lines
+    from alexnet_dist.gpu_check.report import Report
 
     if gpu_count() == 0:
         raise UsageError("GPU", "none", "torch can use no GPU here: the check needs one (--list shows what it does)")
-    return DONE if report(run_lines("cuda:0", lambda name: print(name, flush=True)), Path(own.output)) else FAILED
+    report = Report(Path(own.output))
+    run_lines("cuda:0", report.changed)
+    return DONE if report.good else FAILED
 
 
 COMMAND = commands.register(Command("gpu_check", "try on a GPU what can only be tried there", run, FLAGS, ABOUT))

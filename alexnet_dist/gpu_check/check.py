@@ -1,6 +1,6 @@
-"""Runs the check: starts workers, ends those that take too long, and reports."""
+"""Runs the check: starts workers, and ends those that take too long or are broken."""
 
-import json
+import signal
 import subprocess
 import sys
 import time
@@ -8,103 +8,106 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 
 from alexnet_dist.gpu_check.lines import LINES, Line
-from alexnet_dist.gpu_check.worker import FAILED, WHERE
-from alexnet_dist.telemetry.run_files import write_json
+from alexnet_dist.gpu_check.results import FAILED, NOT_REACHED, RUNNING, Entry, append, read
+from alexnet_dist.gpu_check.worker import WHERE
+from alexnet_dist.launcher.processes import end_with_parent, process_tree
 
-WIDTH = 100
+SECONDS = 470.0  # for all lines together
+LEAVING = 5.0  # seconds that a worker has to end by itself
+
+Changed = Callable[[list[Entry]], None]
 
 
 def run_lines(
-    device: str, say: Callable[[str], None], lines: Sequence[Line] = LINES, form: str = "whole"
-) -> list[dict[str, Any]]:
+    device: str, changed: Changed, lines: Sequence[Line] = LINES, form: str = "whole", seconds: float = SECONDS
+) -> list[Entry]:
     """Run lines one after the other; one that fails or takes too long does not stop the rest.
+
+    A line that fails ends its worker, since what broke there may break the lines after it; they get a new one.
 
     Args:
         device: "cuda:0", or "cpu" in tests.
-        say: called with each line's name before it starts.
+        changed: called with what is known so far, often.
+        seconds: after which no line goes on.
 
     Returns:
         Each line's name, result, seconds, figures, and where it failed, reason and traceback.
     """
-    results: list[dict[str, Any]] = []
-    with TemporaryDirectory(prefix="alexnet-check-") as folder:
-        output = Path(folder, "results")
-        while len(results) < len(lines):
-            left = lines[len(results) :]
-            names = [line.name for line in left]
-            line = [sys.executable, "-m", "alexnet_dist.gpu_check.worker", device, form, str(output), *names]
-            with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as worker:
-                late = _follow(worker, left, len(results), output, say)
-                reason = _end(worker, left[0].limit if late else None)
-            found = _read(output)
-            if len(found) == len(results):  # it ended, or was ended, before the line was done
-                entry = {"name": names[0], "result": FAILED, "seconds": left[0].limit, "figures": {}}
-                found.append(entry | {"reason": reason, "traceback": ""})
-                output.write_text("".join(json.dumps(entry) + "\n" for entry in found))
-            results = found
-    return results
+    ends = time.monotonic() + seconds
+    with TemporaryDirectory(prefix="alexnet-check-") as name:
+        output, printed = Path(name, "results"), Path(name, "printed")
+        left = lines
+        while left and time.monotonic() < ends:
+            program = [sys.executable, "-m", "alexnet_dist.gpu_check.worker", device, form, str(output)]
+            with printed.open("w") as errors:  # no pipe, which a broken kernel's many messages would fill
+                worker = subprocess.Popen(
+                    [*program, *(line.name for line in left)],
+                    stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=lambda: end_with_parent(signal.SIGKILL),
+                )  # fmt: skip
+            lost = _follow(worker, left, output, ends, changed)
+            late = lost is not None and worker.poll() is None
+            _end(worker, late)
+            left = lines[_finished(output) :]
+            if left and lost is not None:
+                reason, trace = _reason(worker.poll(), late, lost, printed.read_text(errors="replace"))
+                append(output, left[0].name, result=FAILED, seconds=lost, reason=reason, traceback=trace)
+                left = left[1:]
+        for line in left:
+            append(output, line.name, result=NOT_REACHED)
+        changed(read(output))
+        return read(output)
 
 
 def _follow(
-    worker: "subprocess.Popen[str]", lines: Sequence[Line], before: int, output: Path, say: Callable[[str], None]
-) -> bool:
-    """Wait until a worker has done its lines or has ended. True where one takes too long."""
-    for number, line in enumerate(lines, start=before + 1):
-        say(line.name)
-        deadline = time.monotonic() + line.limit
-        while len(_read(output)) < number:
-            if worker.poll() is not None:
-                return False
-            if time.monotonic() > deadline:
-                return True
-            time.sleep(0.1)
-        if _read(output)[-1]["result"] == FAILED:
-            return False
-    return False
-
-
-def _end(worker: "subprocess.Popen[str]", limit: float | None) -> str:
-    """End a worker and all that it started.
-
-    Args:
-        limit: seconds that its line was given, where it took longer.
+    worker: "subprocess.Popen[bytes]", lines: Sequence[Line], output: Path, ends: float, changed: Changed
+) -> float | None:
+    """Wait until a worker has done its lines, one of them has failed, or one takes too long.
 
     Returns:
-        Why the line is not done.
+        Seconds for which the worker was at a line that has no result; None where there is no such line.
     """
-    if limit is not None:
+    before = _finished(output)
+    for number, line in enumerate(lines, start=before + 1):
+        began = time.monotonic()
+        while True:
+            ended = worker.poll() is not None  # asked first: what it wrote last counts
+            entries = read(output)
+            changed(entries)
+            if _finished(output) >= number:
+                break
+            if ended or time.monotonic() > min(began + line.limit, ends):
+                return time.monotonic() - began
+            time.sleep(0.1)
+        if entries[number - 1]["result"] == FAILED:
+            break
+    return None
+
+
+def _end(worker: "subprocess.Popen[bytes]", late: bool) -> None:
+    """End a worker and all that it started. Does not wait for one that a driver holds."""
+    if late:
         worker.send_signal(WHERE)
-        with suppress(subprocess.TimeoutExpired):
-            worker.wait(0.5)
-    if worker.poll() is None:
-        for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
+    with suppress(subprocess.TimeoutExpired):
+        worker.wait(0.5 if late else LEAVING)
+    for process in process_tree(worker.pid) if worker.poll() is None else ():
+        with suppress(psutil.NoSuchProcess):
             process.kill()
-    printed = (worker.stderr.read() if worker.stderr else "").strip().splitlines()
-    if limit is None:
-        return printed[-1] if printed else f"ended with exit code {worker.wait()}"
-    where = next((line.strip() for line in printed if "/alexnet_dist/" in line and line.startswith("  File ")), "")
-    return f"not finished within {limit:.0f} s{where and f': {where}'}"
+    with suppress(subprocess.TimeoutExpired):
+        worker.wait(LEAVING)
 
 
-def _read(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in output.read_text().splitlines()] if output.exists() else []
+def _reason(code: int | None, late: bool, seconds: float, printed: str) -> tuple[str, str]:
+    """Why a line is not done: in one line, and the end of what its worker printed."""
+    texts = [text.strip() for text in printed.splitlines() if text.strip()]
+    where = next((text for text in texts if text.startswith("File ") and "/alexnet_dist/" in text), "")
+    what = f"not finished within {seconds:.0f} s" if late else f"ended with exit code {code}"
+    last = where or (texts[-1] if texts and not late else "")
+    return f"{what}{last and f': {last}'}", printed[-4000:]
 
 
-def report(results: Sequence[dict[str, Any]], output: Path) -> bool:
-    """Print a table, write the JSON, and say whether nothing failed."""
-    table = Table()
-    for column in ("line", "result", "s", "found"):
-        table.add_column(column, overflow="fold", justify="right" if column == "s" else "left")
-    for entry in results:
-        figures = "\n".join(f"{name}: {value}" for name, value in entry["figures"].items())
-        table.add_row(entry["name"], entry["result"], f"{entry['seconds']:.0f}", figures or entry["reason"])
-    Console(width=WIDTH, highlight=False, markup=False).print(table)
-    write_json(output, {"lines": list(results)})
-    return all(entry["result"] != FAILED for entry in results)
+def _finished(output: Path) -> int:
+    return sum(entry["result"] != RUNNING for entry in read(output))

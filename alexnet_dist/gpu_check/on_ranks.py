@@ -56,15 +56,14 @@ def training(setup: Setup) -> Figures:
         _train(setup, folder / "whole", steps, "--checkpoint.keep", "9")
         summary = read_json(folder / "whole" / SUMMARY) or {}
         require(isfinite(summary["train_loss"]), f"the loss is {summary['train_loss']}")
+        mfu = "" if summary["mfu"] is None else f", MFU {summary['mfu']:.1%}"
+        yield "bf16, batch 128", f"{summary['images_per_second']:,.0f} images/s{mfu}"
         _run([*CLI, "evaluate", "--checkpoint", str(folder / "whole")])
+        yield "evaluated", "exit code 0"
         half, end = (f"checkpoints/step-{step:09}" for step in (steps // 2, steps))
         _train(setup, folder / "resumed", steps, "--run.resume", str(folder / "whole" / half))
         same = _same(folder / "whole" / end, folder / "resumed" / end)
-    found = f"{summary['images_per_second']:,.0f} images/s"
-    if summary["mfu"] is not None:
-        found += f", MFU {summary['mfu']:.1%}"
-    resumed = "the same bits" if same else "other bits: an algorithm of the device is not repeatable"
-    return {"bf16, batch 128": found, "resumed": resumed}
+    yield "resumed", "the same bits" if same else "other bits: an algorithm of the device is not repeatable"
 
 
 def _train(setup: Setup, folder: Path, steps: int, *flags: str) -> None:
@@ -96,7 +95,7 @@ def over_gloo(setup: Setup) -> Figures:
     """Two ranks that share the device, over gloo: each strategy's fp32 gradients against one process's."""
     plain = ["ddp", "split"] if setup.small else ["ddp", "ddp:bf16", "split"]
     with _variables({SHARED_GPU: "gloo"}):
-        return _parities([plain] if setup.small else [plain, ["fsdp"], ["zero2"]])
+        yield from _parities([plain] if setup.small else [plain, ["fsdp"], ["zero2"]])
 
 
 def over_nccl(setup: Setup) -> Figures:
@@ -104,10 +103,11 @@ def over_nccl(setup: Setup) -> Figures:
     if not setup.on_gpu:
         raise NotPossible("NCCL needs a GPU")
     if torch.cuda.device_count() > 1:
-        return _parities([["ddp", "split"], ["fsdp"]])
+        yield from _parities([["ddp", "split"], ["fsdp"]])
+        return
     with _variables({SHARED_GPU: "nccl", **ONE_GPU}):
         try:
-            return _parities([["ddp", "split"]])
+            yield from _parities([["ddp", "split"]])
         except RunFailed as failed:
             raise NotPossible(f"two ranks on one GPU: {failed}") from None
 
@@ -119,10 +119,10 @@ def _parities(groups: Sequence[Sequence[str]]) -> Figures:
         groups: strategies that one launch of two ranks traces.
 
     Raises:
-        RunFailed: the ranks of a group failed; the message also has what the others found.
+        RunFailed: the ranks of a group failed, which does not stop the others.
         Wrong: a strategy is not the same training.
     """
-    found, failed = dict[str, object](), list[str]()
+    failed = list[str]()
     with TemporaryDirectory(prefix="alexnet-check-") as name:
         for group in groups:
             requests = [TraceRequest([*SMALL, *STRATEGIES[strategy]], 1, _reference()[1]) for strategy in group]
@@ -131,10 +131,10 @@ def _parities(groups: Sequence[Sequence[str]]) -> Figures:
             except RunFailed as reason:
                 failed.append(f"{', '.join(group)}: {reason}")
                 continue
-            found |= {strategy: _judged(strategy, path) for strategy, path in zip(group, outputs, strict=True)}
+            for strategy, path in zip(group, outputs, strict=True):
+                yield strategy, _judged(strategy, path)
     if failed:
-        raise RunFailed("; ".join([*failed, *(f"{strategy}: {text}" for strategy, text in found.items())]))
-    return found
+        raise RunFailed("; ".join(failed))
 
 
 @cache
@@ -188,7 +188,7 @@ def stopped_rank(setup: Setup) -> Figures:
     errors = [text for text in output.splitlines() if text.startswith("error: ")]
     require(started.returncode == 1 and bool(errors), f"exit code {started.returncode}, {errors}")
     require("rank 1" in errors[-1], f"the last line does not name rank 1: {errors[-1]}")
-    return {"last line": errors[-1][:60]}
+    yield "last line", errors[-1][:60]
 
 
 def _rank(started: "subprocess.Popen[str]", folder: Path) -> psutil.Process:

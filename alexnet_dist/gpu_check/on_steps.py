@@ -1,8 +1,9 @@
 """Lines that measure steps: how fast they are, and where their time goes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -10,73 +11,111 @@ from torch.autograd.profiler_util import FunctionEventAvg
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
+from alexnet_dist import registry
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.costs.operations import training_operations
+from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.gpu_check.setup import Figures, Setup
 from alexnet_dist.gpu_check.trained import Trained, trained
 from alexnet_dist.nets.table import Conv, ShapedLayer
 from alexnet_dist.telemetry.hardware import device_name
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.throughput import images_per_second
+from alexnet_dist.training.torch_switches import set_switches
 
-SHOWN = 8  # kernels
+SHOWN = 12  # kernels
 STEPS = 20
+HELD = 2  # steps whose kernels, some 250 each, a device queues: it takes 1024
+HELD_CYCLES = 300_000_000  # of a device's clock, 0.15 s: the host queues the steps meanwhile
+
+
+def step(setup: Setup) -> Figures:
+    """A step at batch 128: its rate, where its time goes, and the kernels that take most of it."""
+    batch = 8 if setup.small else 128
+    with trained(setup, *_in_bf16(batch)) as run:
+        yield f"batch {batch}", _rate(setup, run)
+        yield "ms a step", _parts(setup, run)
+        yield from _kernels(setup, run)
 
 
 def speed(setup: Setup) -> Figures:
-    """Images/s and MFU in bf16, by batch, with the response norm and without."""
-    table = table_of(resolve(load(setup.net), 1).net)
-    found = {}
-    for batch in (8,) if setup.small else (32, 128, 256, 1024):
-        for norm in ("true", "false"):
-            with trained(setup, *_in_bf16(batch), "--net.norm", norm) as run:
-                run.take(3 if setup.small else STEPS)
-                steps = run.meter.flush()
-            rate = images_per_second([step.samples for step in steps], [step.seconds for step in steps])
-            mfu = model_flops_utilisation(rate * training_operations(table), [device_name(setup.device)], "bf16")
-            shown = f"{rate:,.0f} images/s" + (f", MFU {mfu:.1%}" if mfu is not None else "")
-            found[f"batch {batch}{'' if norm == 'true' else ', no norm'}"] = shown
-    return found
+    """The same of other batches, and without the response norm."""
+    cases = [(8, "false")] if setup.small else [(1024, "true"), (128, "false"), (32, "true"), (256, "true")]
+    for batch, norm in cases:
+        with trained(setup, *_in_bf16(batch), "--net.norm", norm) as run:
+            yield f"batch {batch}{'' if norm == 'true' else ', no norm'}", f"{_rate(setup, run)}; {_parts(setup, run)}"
 
 
 def _in_bf16(batch: int) -> list[str]:
     return ["--train.global_batch", str(batch), "--train.precision", "bf16"]
 
 
-def kernels(setup: Setup) -> Figures:
-    """Where a step's time goes: the host's, the device's, and the kernels that take most of it."""
-    found: dict[str, object] = {}
-    for batch in (8,) if setup.small else (128, 1024):
-        with trained(setup, *_in_bf16(batch)) as run:
-            issued, whole = _seconds_a_step(setup, run)
-            events = _device_events(setup, run)
-        device, launches = sum(map(_device_time, events)), sum(event.count for event in events) / STEPS
-        found[f"batch {batch}"] = (
-            f"{whole * 1e3:.2f} ms a step: issuing {issued * 1e3:.2f}, device {device:.2f}, {launches:.0f} kernels"
-        )
-        for event in sorted(events, key=_device_time, reverse=True)[:SHOWN]:
-            found[f"batch {batch}: {str(event.key)[:60]}"] = (
-                f"{_device_time(event):.3f} ms in {event.count / STEPS:.0f}"
-            )
-    return found
+def _rate(setup: Setup, run: Trained) -> str:
+    """Images/s and MFU."""
+    run.take(3 if setup.small else STEPS)
+    steps = run.meter.flush()
+    rate = images_per_second([step.samples for step in steps], [step.seconds for step in steps])
+    operations = rate * training_operations(run.components.table)
+    mfu = model_flops_utilisation(operations, [device_name(setup.device)], "bf16")
+    return f"{rate:,.0f} images/s" + (f", MFU {mfu:.1%}" if mfu is not None else "")
 
 
-def _seconds_a_step(setup: Setup, run: Trained) -> tuple[float, float]:
-    """Seconds a step until the host has issued it, and until the device has done it."""
-    _synchronize(setup)
+def _parts(setup: Setup, run: Trained) -> str:
+    """Milliseconds a step of host, device and data by themselves: without the others a step would take the longest."""
+    few = 2 if setup.small else 8
+    batches = list(islice(run.batches, few + HELD))
+    setup.synchronize()
+    host = 0.0
+    for batch in batches[:few]:  # each begins with nothing queued: a host ahead of its device waits for room
+        start = time.perf_counter()
+        run.take(1, iter([batch]))
+        host += time.perf_counter() - start
+        setup.synchronize()
+    device = _device_ms(setup, run, batches[few:])
+    run.meter.flush()
+    loader = run.components.micro_batches(0, few)
     start = time.perf_counter()
-    run.take(STEPS)
-    issued = time.perf_counter() - start
-    _synchronize(setup)
-    return issued / STEPS, (time.perf_counter() - start) / STEPS
+    for _ in loader:
+        pass
+    setup.synchronize()
+    data = (time.perf_counter() - start) / few * 1e3
+    return f"host {host / few * 1e3:.2f} ms, device {device}, data {data:.2f} ms"
+
+
+def _device_ms(setup: Setup, run: Trained, batches: Sequence[MicroBatch]) -> str:
+    """Milliseconds a step of a device that never waits for the host: it begins when all steps are queued."""
+    if not setup.on_gpu:
+        return "not apart"
+    begins, ends = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda._sleep(HELD_CYCLES)
+    begins.record()
+    run.take(len(batches), iter(batches))
+    ends.record()
+    waited = begins.query()
+    ends.synchronize()
+    milliseconds = begins.elapsed_time(ends) / len(batches)
+    return f"{milliseconds:.2f} ms" + (" or less: it waited for the host" if waited else "")
+
+
+def _kernels(setup: Setup, run: Trained) -> Figures:
+    """How many kernels a step has, their time, and those that take most of it."""
+    events = _device_events(setup, run)
+    run.meter.flush()
+    if not events:
+        yield "kernels", "the profiler sees none: it may need permission to read the device's counters"
+        return
+    launches = sum(event.count for event in events) / STEPS
+    yield "kernels", f"{launches:.0f} a step, {sum(map(_device_time, events)):.2f} ms"
+    for event in sorted(events, key=_device_time, reverse=True)[:SHOWN]:
+        yield str(event.key)[:60], f"{_device_time(event):.3f} ms in {event.count / STEPS:.0f}"
 
 
 def _device_events(setup: Setup, run: Trained) -> list[FunctionEventAvg]:
     """What the device computed in `STEPS` steps, by kernel; on a CPU, by operation."""
     with profile(activities=[ProfilerActivity.CUDA if setup.on_gpu else ProfilerActivity.CPU]) as profiler:
         run.take(STEPS)
-        _synchronize(setup)
+        setup.synchronize()
     wanted = "CUDA" if setup.on_gpu else "CPU"
     return [event for event in profiler.key_averages() if event.device_type.name == wanted]
 
@@ -88,49 +127,50 @@ def _device_time(event: FunctionEventAvg) -> float:
 
 
 def convolutions(setup: Setup) -> Figures:
-    """Forward and backward in bf16 of each grouped convolution, and of two dense ones of half the channels instead."""
-    table = table_of(resolve(load([*setup.net, *_in_bf16(128)]), 1).net)
-    found = {}
-    for batch in (8,) if setup.small else (128, 1024):
-        for shaped in table.shaped_layers:
-            if isinstance(shaped.layer, Conv) and shaped.groups == 2:
-                grouped, halves = (_convolution_ms(setup, shaped, batch, groups) for groups in (2, 1))
-                found[f"{shaped.layer.name}, batch {batch}"] = f"grouped {grouped:.3f} ms, two halves {halves:.3f} ms"
-    return found
+    """Forward and backward in bf16 of each convolution, and of dense ones of half the channels in place of grouped."""
+    set_switches(registry.precisions["bf16"])
+    batch = 8 if setup.small else 128
+    table = table_of(resolve(load([*setup.net, *_in_bf16(batch)]), 1).net)
+    for shaped in (shaped for shaped in table.shaped_layers if isinstance(shaped.layer, Conv)):
+        in_format = partial(_convolution_ms, setup, shaped, batch)
+        times = {"channels last": in_format(shaped.groups, torch.channels_last)}
+        if shaped.groups == 2:
+            times["two halves"] = in_format(1, torch.channels_last)
+        times["contiguous"] = in_format(shaped.groups, torch.contiguous_format)
+        name = f"{shaped.layer.name}{', grouped' if shaped.groups == 2 else ''}"
+        yield name, ", ".join(f"{way} {milliseconds:.3f} ms" for way, milliseconds in times.items())
 
 
-def _convolution_ms(setup: Setup, shaped: ShapedLayer, batch: int, groups: int) -> float:
+def _convolution_ms(
+    setup: Setup, shaped: ShapedLayer, batch: int, groups: int, memory_format: torch.memory_format
+) -> float:
     """Of all groups together, each in a convolution of its own where `groups` is 1."""
     assert isinstance(shaped.layer, Conv)
     apart = shaped.groups // groups
-    images = _bf16(setup, batch, shaped.inputs[0] // apart, *shaped.inputs[1:])
-    weight = _bf16(setup, shaped.weight[0] // apart, *shaped.weight[1:])
+    images = _bf16(setup, memory_format, batch, shaped.inputs[0] // apart, *shaped.inputs[1:])
+    weight = _bf16(setup, memory_format, shaped.weight[0] // apart, *shaped.weight[1:])
+    wanted = (weight,) if shaped.layer.name == "conv1" else (images, weight)
     convolve = partial(functional.conv2d, stride=shaped.layer.stride, padding=shaped.layer.padding[0], groups=groups)
     gradient = torch.ones_like(convolve(images, weight))
 
     def both() -> None:
         for _ in range(apart):
-            torch.autograd.grad(convolve(images, weight), (images, weight), gradient)
+            torch.autograd.grad(convolve(images, weight), wanted, gradient)
 
     return _milliseconds(setup, both)
 
 
-def _bf16(setup: Setup, *shape: int) -> Tensor:
+def _bf16(setup: Setup, memory_format: torch.memory_format, *shape: int) -> Tensor:
     values = torch.randn(shape, device=setup.device, dtype=torch.bfloat16)
-    return values.contiguous(memory_format=torch.channels_last).requires_grad_()
+    return values.contiguous(memory_format=memory_format).requires_grad_()
 
 
 def _milliseconds(setup: Setup, action: Callable[[], None]) -> float:
     for _ in range(3):
         action()
-    _synchronize(setup)
+    setup.synchronize()
     start, times = time.perf_counter(), 2 if setup.small else STEPS
     for _ in range(times):
         action()
-    _synchronize(setup)
+    setup.synchronize()
     return (time.perf_counter() - start) / times * 1e3
-
-
-def _synchronize(setup: Setup) -> None:
-    if setup.on_gpu:
-        torch.cuda.synchronize(setup.device)

@@ -1,11 +1,12 @@
 """What every line of the check gets, and how it reports a problem."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
-Figures = Mapping[str, object]
+Figures = Iterator[tuple[str, object]]  # as they are found, each with its name
 
 
 class NotPossible(Exception):
@@ -29,6 +30,18 @@ class Setup:
     @property
     def on_gpu(self) -> bool:
         return self.device.type == "cuda"
+
+    def synchronize(self) -> None:
+        """Wait until the device has done its work."""
+        if self.on_gpu:
+            torch.cuda.synchronize(self.device)
+
+    def settle(self) -> None:
+        """Wait for the device, and free its memory for other processes."""
+        self.synchronize()
+        gc.collect()
+        if self.on_gpu:
+            torch.cuda.empty_cache()
 
     @property
     def net(self) -> list[str]:

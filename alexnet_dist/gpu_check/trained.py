@@ -25,10 +25,10 @@ class Trained:
     batches: Iterator[MicroBatch]
     taken: int = field(default=0)
 
-    def take(self, steps: int) -> None:
-        """Take steps; nothing here waits for the device."""
+    def take(self, steps: int, batches: Iterator[MicroBatch] | None = None) -> None:
+        """Take steps, on given batches or the next ones; nothing here waits for the device."""
         for _ in range(steps):
-            training_step(self.components, self.taken, self.batches, self.meter)
+            training_step(self.components, self.taken, batches or self.batches, self.meter)
             self.taken += 1
 
 

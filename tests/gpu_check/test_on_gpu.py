@@ -10,5 +10,5 @@ from alexnet_dist.gpu_check.lines import LINES
 
 @pytest.mark.gpu
 def test_no_line_fails() -> None:
-    results = run_lines("cuda:0", lambda name: None, [replace(line, limit=300.0) for line in LINES], form="small")
+    results = run_lines("cuda:0", lambda entries: None, [replace(line, limit=300.0) for line in LINES], "small", 3000.0)
     assert [entry for entry in results if entry["result"] == "failed"] == []
