@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+from long_forms import LONG_FORM
 
 from alexnet_dist.cli import main
 from alexnet_dist.commands.scaling import FLAGS, cases_of
@@ -26,7 +27,7 @@ def costs_of(strategy: str, *flags: str) -> Mapping[int, Costs]:
         ("fsdp", ()),
         ("fsdp", ("--strategy.shard_ranks", "8")),
         ("zero1", ()),
-        ("zero2", ()),
+        pytest.param("zero2", (), marks=LONG_FORM),  # the class of zero1
         ("zero3", ()),
         ("zero3", ("--strategy.reshard_after_forward", "false")),
     ],
