@@ -23,7 +23,8 @@ from alexnet_dist.compare.machine import pending_measurements
 from alexnet_dist.compare.progress import ComparisonProgress
 from alexnet_dist.compare.records import changed_setting, has_finished, record_failure, steps_wanted
 from alexnet_dist.errors import RunFailed, UsageError, refusing
-from alexnet_dist.telemetry.run_files import names_in, temporary_name
+from alexnet_dist.telemetry.folder_contents import names_in
+from alexnet_dist.telemetry.run_files import temporary_name
 
 LOCK = ".lock"
 

@@ -28,7 +28,8 @@ from alexnet_dist.errors import (
 from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report, write_run
 from alexnet_dist.launcher.out_of_memory import out_of_memory
 from alexnet_dist.launcher.rank_log import log_trace, print_on_console
-from alexnet_dist.telemetry.run_files import EXIT, is_free, write_exit
+from alexnet_dist.telemetry.folder_contents import is_free
+from alexnet_dist.telemetry.run_files import EXIT, write_exit
 
 # Parts of the errors that collectives raise when another rank is gone.
 _LOST_PEER = ("gloo/transport", "pair closure", "NCCL error", "ProcessGroupNCCL", "Broken pipe", "Connection reset")

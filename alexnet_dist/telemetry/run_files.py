@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,6 @@ from alexnet_dist.telemetry.step_record import StepRecord
 CONFIG, METRICS, EVALUATION, SUMMARY = "config.yaml", "metrics.jsonl", "evaluation.json", "summary.json"
 EXIT, TRACE, LAUNCHER, LOCK = "exit.json", "trace.json", "launcher.json", "run.lock"
 LOGS, FILTERS = "logs", "filters"
-ASIDE = ".deleting"
-PROGRAM = "alexnet-dist"
-
-# What file systems and operating systems put into a folder: a folder with only these counts as empty.
-_NO_CONTENTS = ("lost+found", ".snapshot", ".DS_Store")
 
 # Of metrics.jsonl (in each line), summary.json and exit.json. It goes up when a field changes its meaning or is taken
 # away, not when one is added; files without a number are older than the first. The first had every rank's seconds in
@@ -138,60 +131,3 @@ def write_exit(folder: Path, code: int, reason: str) -> OSError | None:
     except OSError as error:
         return error
     return None
-
-
-def delete_all(paths: Sequence[Path]) -> None:
-    """Delete files, links and whole folders: all of them or, where something in them cannot be deleted, none.
-
-    Raises:
-        OSError: with the name of what cannot be deleted.
-    """
-    for path in paths:
-        _check_deletable(path)
-    for path in paths:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _check_deletable(path: Path) -> None:
-    """Rename everything in a tree and rename it back, which the operating system refuses wherever it would refuse to
-    delete: immutable files, mount points, disks that are read-only."""
-    if path.is_dir() and not path.is_symlink():
-        for inner in path.iterdir():
-            _check_deletable(inner)
-    path.rename(path.with_name(ASIDE)).rename(path)
-
-
-def names_in(folder: Path) -> set[str]:
-    """What a folder holds; nothing where it is missing.
-
-    Raises:
-        OSError: it is no folder, or cannot be read.
-    """
-    if not os.path.lexists(folder):
-        return set()
-    return {p.name for p in folder.iterdir() if p.name not in _NO_CONTENTS and not p.name.startswith(".nfs")}
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a run of this program was started there. A config.yaml is no proof: users write their own."""
-    mark = read_json(folder / LAUNCHER)
-    # Older runs wrote this mark without the program's name.
-    return mark is not None and (mark.get("program") == PROGRAM or set(mark) == {"host", "id"})
-
-
-def is_refusal(folder: Path) -> bool:
-    """Whether a folder's exit.json is this program's."""
-    ended = read_json(folder / EXIT)
-    return ended is not None and {"format", "code", "reason"} <= set(ended)
-
-
-def is_free(folder: Path) -> bool:
-    """Whether a folder is missing, empty, or holds no more than how an earlier start of this program was refused."""
-    try:
-        found = names_in(folder)
-    except OSError:
-        return False
-    return not found or (found == {EXIT} and is_refusal(folder))

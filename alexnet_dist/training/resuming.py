@@ -7,7 +7,7 @@ from pathlib import Path
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError, refusing
 from alexnet_dist.rng import GENERATOR
-from alexnet_dist.telemetry.run_files import is_run
+from alexnet_dist.telemetry.folder_contents import is_run
 from alexnet_dist.training.checkpoints import files, reader
 from alexnet_dist.training.run_directory import (
     check_run_directory,

@@ -9,8 +9,8 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError, reason_of
 from alexnet_dist.launcher.control_folder import RESTARTS, control_folder
 from alexnet_dist.registry import trackers
+from alexnet_dist.telemetry.folder_contents import ASIDE, PROGRAM, delete_all, is_refusal, is_run, names_in
 from alexnet_dist.telemetry.run_files import (
-    ASIDE,
     CONFIG,
     EVALUATION,
     EXIT,
@@ -19,13 +19,8 @@ from alexnet_dist.telemetry.run_files import (
     LOCK,
     LOGS,
     METRICS,
-    PROGRAM,
     SUMMARY,
     TRACE,
-    delete_all,
-    is_refusal,
-    is_run,
-    names_in,
     read_json,
     temporary_name,
     write_json,
