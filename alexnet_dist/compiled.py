@@ -29,10 +29,11 @@ def compiled(source: Path) -> tuple[CDLL | None, str | None]:
         with TemporaryDirectory(prefix="alexnet-dist-") as folder:
             built = Path(folder) / kept.name
             command = [*compiler, *FLAGS, str(source), "-o", str(built)]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-            library = CDLL(str(built))
+            subprocess.run(command, check=True, capture_output=True, text=True, errors="replace", timeout=120)
             _keep(built, kept)
-            return library, None
+            with suppress(OSError):  # rather than the one built, whose disk may not allow programs to run
+                return CDLL(str(kept)), None
+            return CDLL(str(built)), None
     except subprocess.CalledProcessError as error:
         return None, f"{shown} failed: {(error.stderr.strip() or 'without a word').splitlines()[0]}"
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -56,6 +57,10 @@ def _keep(built: Path, kept: Path) -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(built, beside)
+            with beside.open("rb+") as file:
+                os.fsync(
+                    file.fileno()
+                )  # a library that a power failure cut short would end every program that loads it
             beside.replace(kept)  # atomic: several ranks may build at once
         finally:
             beside.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Building the compiled response norm: where it can be built, where it cannot, and by several processes at once."""
 
 from ast import literal_eval
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import preloaded
 import pytest
 import torch
+from small_disks import mounted
 from torch import Tensor
 
 from alexnet_dist.kernels import response_norm as module
@@ -52,6 +54,24 @@ def test_a_cache_folder_that_is_not_absolute_is_ignored(tmp_path: Path) -> None:
 def test_with_nowhere_to_keep_it_it_is_there_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "alexnet-dist").write_text("a file where the folder should be")
     assert answer(tmp_path) == [True, [], pytest.approx(NORMED)]
+
+
+@pytest.fixture
+def no_programs(tmp_path: Path) -> Iterator[Path]:
+    """A disk from which no program may be run."""
+    yield from mounted(tmp_path / "noexec", "10m,noexec")
+
+
+def test_temporary_files_from_which_no_program_may_be_run(tmp_path: Path, no_programs: Path) -> None:
+    assert answer(tmp_path / "cache", TMPDIR=str(no_programs)) == [True, [], pytest.approx(NORMED)]
+
+
+def test_a_compiler_whose_errors_are_no_text(tmp_path: Path) -> None:
+    compiler = tmp_path / "compiler"
+    compiler.write_text("#!/bin/sh\nprintf '\\377 broken' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    there, (warning,), _ = answer(tmp_path, CXX=str(compiler))
+    assert not there and f"{compiler} failed: \ufffd broken" in warning
 
 
 @pytest.mark.parametrize(
