@@ -4,6 +4,7 @@ A list of 1.28 million takes 50 to 70 MB: names are kept as one string, places a
 """
 
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import final
 
 import numpy as np
 
+from alexnet_dist.data.imagenet.decode import Unreadable
 from alexnet_dist.data.imagenet.random_reads import Numbers, RandomReads, patiently
 
 
@@ -73,10 +75,17 @@ class Files(Source):
     def _read(self, index: int) -> bytes:
         path = os.path.join(self._root, self.name(index))
         try:
-            with open(path, "rb", buffering=0) as file:
+            with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise Unreadable("no file, but a pipe or a device")
                 return file.read()
         except OSError as error:
             raise OSError(error.errno, error.strerror, path) from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file; opening a pipe would wait for somebody to write into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 @final

@@ -1,5 +1,6 @@
 """Image files as samples: the same pixels whoever reads them, and what becomes of those that cannot be read."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,15 @@ def test_another_image_stands_in_for_a_broken_one_in_training_alone(folder: Path
         assert set(parts.unreadable) == {f"{name}.JPEG" for name in broken}
         assert parts.unreadable["train/c0/image2.JPEG"] == "empty"
         assert parts.unreadable["train/c1/image0.JPEG"] == "No such file or directory"
+
+
+def test_a_pipe_or_a_device_in_place_of_an_image_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "train/c0/pipe.jpg")
+    (folder / "train/c0/endless.jpg").symlink_to("/dev/zero")
+    parts = opened(folder)
+    all_of(parts)
+    told = "no file, but a pipe or a device"
+    assert parts.unreadable == {"train/c0/pipe.jpg": told, "train/c0/endless.jpg": told}
 
 
 def test_a_broken_image_may_be_refused(folder: Path) -> None:
