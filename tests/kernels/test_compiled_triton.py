@@ -1,8 +1,10 @@
 """The Triton kernels compile for GPUs that this machine lacks, as the net launches them."""
 
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,64 +13,72 @@ import torch
 from alexnet_dist.kernels.constants import Norm, NormPool
 
 triton = pytest.importorskip("triton")
-DTYPES = {torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp64", torch.uint8: "*u8"}
 TARGETS = {"H100": ("cuda", 90, 32), "MI300": ("hip", "gfx942", 64)}
+NORM1 = NormPool(Norm(48, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 96, 55  # of alexnet_2012
+NORM2 = NormPool(Norm(128, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 256, 27
 
 
-class Launches:
-    """Stands for a kernel, and keeps what it is launched with."""
+class Compiled:
+    """Stands for a kernel: compiles it for what it is launched with, as Triton does before it launches."""
 
     def __init__(self, kernel: Any) -> None:
-        self.kernel = kernel
-        self.arguments: tuple[Any, ...] = ()
+        self._kernel = kernel
+        kernel.device_caches.clear()
 
     def __getitem__(self, grid: tuple[int, ...]) -> Any:
-        return self._launch
+        def launch(*arguments: Any, **options: Any) -> None:
+            self.binary = self._kernel.warmup(*arguments, grid=grid, **options)
 
-    def _launch(self, *arguments: Any, num_warps: int) -> None:
-        self.arguments, self.num_warps = arguments, num_warps
-
-    def compiled(self, target: tuple[Any, ...]) -> Any:
-        """The kernel compiled for the arguments of the last launch."""
-        signature: dict[str, Any] = {}
-        constants: dict[tuple[int, ...], Any] = {}
-        for i, (parameter, value) in enumerate(zip(self.kernel.params, self.arguments, strict=True)):
-            if parameter.is_constexpr:
-                signature[parameter.name], constants[i,] = "constexpr", value
-            elif isinstance(value, tuple):
-                constants |= {(i, j): 1 for j, stride in enumerate(value) if stride == 1}
-                signature[parameter.name] = tuple("constexpr" if stride == 1 else "i32" for stride in value)
-            else:
-                signature[parameter.name] = DTYPES[value.dtype] if isinstance(value, torch.Tensor) else "i32"
-        source = triton.compiler.ASTSource(self.kernel, signature, constants)
-        device = triton.backends.compiler.GPUTarget(*target)
-        return triton.compile(source, target=device, options={"num_warps": self.num_warps})
+        return launch
 
 
 @pytest.fixture
-def launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The kernels' module, which compiles in place of launching."""
     from alexnet_dist.kernels import triton_kernels
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))  # so that nothing is found compiled
-    both = SimpleNamespace(module=triton_kernels)
-    for name in ("forward", "backward"):
-        kernel = "_norm_pool" if name == "forward" else "_norm_pool_backward"
-        setattr(both, name, Launches(getattr(triton_kernels, kernel)))
-        monkeypatch.setattr(triton_kernels, kernel, getattr(both, name))
-    return both
+    for name in ("_norm_pool", "_norm_pool_backward"):
+        monkeypatch.setattr(triton_kernels, name, Compiled(getattr(triton_kernels, name)))
+    yield triton_kernels
+    triton.runtime.driver.set_active(None)
+
+
+def compiled(kernels: Any, target: str, layers: NormPool, channels: int, size: int, dtype: torch.dtype) -> list[Any]:
+    """Forward and backward for a target, of images in channels-last memory."""
+    device = triton.backends.compiler.GPUTarget(*TARGETS[target])
+    answers = {"current_target": device, "current_device": 0, "current_stream": 0}
+    triton.runtime.driver.set_active(
+        SimpleNamespace(**{f"get_{name}": lambda *_, value=value: value for name, value in answers.items()})
+    )
+    pooled_size = (size - layers.kernel) // layers.stride + 1
+    x, pooled, chosen = (
+        torch.empty(2, channels, size, size, dtype=kind, device="meta").to(memory_format=torch.channels_last)
+        for size, kind in ((size, dtype), (pooled_size, dtype), (pooled_size, torch.uint8))
+    )
+    kernels.norm_pool(x, layers, pooled, chosen)
+    kernels.norm_pool_backward(x, chosen, pooled, layers, torch.empty_like(x))
+    return [kernels._norm_pool.binary, kernels._norm_pool_backward.binary]
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_compile_for(target: str, dtype: torch.dtype, launches: SimpleNamespace) -> None:
-    """As norm1 of alexnet_2012."""
-    layers = NormPool(Norm(48, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True)
-    x, pooled, chosen = (
-        torch.empty(2, 96, size, size, dtype=kind, device="meta").to(memory_format=torch.channels_last)
-        for size, kind in ((55, dtype), (27, dtype), (27, torch.uint8))
-    )
-    launches.module.norm_pool(x, layers, pooled, chosen)
-    launches.module.norm_pool_backward(x, chosen, pooled, layers, torch.empty_like(x))
-    for kernel in (launches.forward, launches.backward):
-        binary = kernel.compiled(TARGETS[target])
+def test_compile_for(target: str, dtype: torch.dtype, kernels: ModuleType) -> None:
+    for binary in compiled(kernels, target, *NORM1, dtype):
         assert binary.asm["cubin" if TARGETS[target][0] == "cuda" else "hsaco"]
+
+
+@pytest.mark.parametrize("layers", [NORM1, NORM2], ids=["norm1", "norm2"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_nothing_spills_on_an_h100(
+    layers: tuple[NormPool, int, int], dtype: torch.dtype, kernels: ModuleType, tmp_path: Path
+) -> None:
+    """And four blocks of 128 threads or more share a multiprocessor's 65,536 registers."""
+    for binary in compiled(kernels, "H100", *layers, dtype):
+        (tmp_path / "cubin").write_bytes(binary.asm["cubin"])
+        shown = subprocess.run(
+            [triton.knobs.nvidia.cuobjdump.path, "-res-usage", tmp_path / "cubin"],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        registers, stack = map(int, re.search(r"REG:(\d+) STACK:(\d+)", shown).groups())  # type: ignore[union-attr]
+        assert registers <= 128 and stack == 0, (binary.name, shown)
