@@ -1,4 +1,4 @@
-"""Builds C++ files of this package with this machine's compiler at first need, and keeps the libraries for others."""
+"""Compiles this package's C++ files on first use, with this machine's compiler, and caches the libraries."""
 
 import hashlib
 import os

@@ -54,7 +54,7 @@ def values_flat(table: Table, ranks: int) -> int:
 
 
 def values_by_parameter(table: Table, ranks: int) -> int:
-    """Values of the whole net where each parameter is padded by itself: DeepSpeed's stage 3."""
+    """Values of the whole net where each parameter is padded on its own: DeepSpeed's stage 3."""
     return sum(padded(values, ranks) for group in parameter_groups(table) for values in group)
 
 

@@ -42,9 +42,7 @@ class Fsdp(Strategy):
         given, local = experiment.strategy.shard_ranks, local_world_size
         if local == world_size or local % (given or world_size) == 0:
             return []
-        spans = (
-            "all ranks share one copy of the net" if given is None else f"the {given} ranks of a copy lie on several"
-        )
+        spans = "all ranks share one copy of the net" if given is None else f"the {given} ranks of a copy span machines"
         better = f": --strategy.shard_ranks {local} gathers it within a machine" if local > 1 else ""
         return [f"strategy.shard_ranks: {spans}, and layers are gathered over the network{better}"]
 

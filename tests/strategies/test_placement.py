@@ -16,7 +16,7 @@ from alexnet_dist.config.load import load
         ("fsdp", [], 8, 4, "all ranks share one copy of the net, and layers are gathered over the network: "
                            "--strategy.shard_ranks 4 gathers it within a machine"),
         ("fsdp", [], 2, 1, "all ranks share one copy of the net, and layers are gathered over the network"),
-        ("fsdp", ["--strategy.shard_ranks", "8"], 16, 4, "the 8 ranks of a copy lie on several, and layers are "
+        ("fsdp", ["--strategy.shard_ranks", "8"], 16, 4, "the 8 ranks of a copy span machines, and layers are "
                                                          "gathered over the network: --strategy.shard_ranks 4"),
         ("fsdp", ["--strategy.shard_ranks", "2"], 16, 4, None),
         ("fsdp", [], 4, 4, None),

@@ -1,4 +1,4 @@
-"""The members of ILSVRC's archives, read where they lie: of a .tar, and of the .tars inside a .tar."""
+"""The members of ILSVRC's archives, read in place: of a .tar, and of the .tars inside a .tar."""
 
 import tarfile
 from collections.abc import Iterator

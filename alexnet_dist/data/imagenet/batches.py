@@ -104,6 +104,6 @@ class BatchReader:
     def _skip(self, number: int, reason: str) -> None:
         name = self._name(number)
         if self._broken.refuse:
-            raise RankFailed(f"{name} cannot be read ({reason}): mend or remove it, or set data.broken to skip")
+            raise RankFailed(f"{name} cannot be read ({reason}): repair or remove it, or set data.broken to skip")
         self._skipped.add(number)
         self._broken.reasons[name] = reason

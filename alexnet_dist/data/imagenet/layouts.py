@@ -23,7 +23,7 @@ TEST_ONE_IN = 10
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts lie.
+    """Where the parts are.
 
     Attributes:
         root: the data set's folder.

@@ -2,7 +2,7 @@
 
 A shard is a fixed piece of the list of images. Threads encode them, one thread writes them in their order; so the bytes
 depend neither on the number of threads nor on whether the program was killed in between. What a shard adds to index and
-statistics lies in `.prepare` until all are written.
+statistics is in `.prepare` until all are written.
 """
 
 import os
@@ -165,7 +165,7 @@ class Preparation:
                 if self.refuse and piece.left_out:
                     number, reason = next(iter(piece.left_out.items()))
                     raise UsageError(
-                        "SRC", source.name(number), f"cannot be read ({reason}): mend it, or --broken skip"
+                        "SRC", source.name(number), f"cannot be read ({reason}): repair it, or --broken skip"
                     )
                 entries.sums.add(piece.sums)
                 entries.left_out |= {source.name(number): reason for number, reason in piece.left_out.items()}

@@ -22,7 +22,7 @@ from alexnet_dist.errors import UsageError
 
 @dataclass(frozen=True)
 class Table:
-    """Where the samples of one part lie.
+    """Where the samples of one part are.
 
     Attributes:
         rows: int64 (samples, 4): shard, offset, length, label; mapped, so that the ranks of a machine share its memory.
@@ -72,7 +72,7 @@ class PreparedSamples(SquareSamples):
 
     Args:
         folder: the data set's.
-        table: where they lie.
+        table: where they are.
         reader: makes the batches.
     """
 

@@ -20,7 +20,7 @@ class ImageSamples(LargeSamples):
     """Image files of one part.
 
     Args:
-        source: where they lie.
+        source: where they are.
         reader: makes the batches.
         size: of what `batch` gives.
     """

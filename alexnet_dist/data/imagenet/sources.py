@@ -1,4 +1,4 @@
-"""Where the samples of one part lie: in files of a folder or in archives.
+"""Where the samples of one part are: in the files of a folder or in archives.
 
 A list of 1.28 million takes 50 to 70 MB: names are kept as one string, places as arrays.
 """

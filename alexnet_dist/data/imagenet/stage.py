@@ -27,7 +27,7 @@ def is_remote(root: str) -> bool:
 
 
 def index_of(root: str) -> Index:
-    """The index of a prepared data set that may lie anywhere.
+    """The index of a prepared data set that may be anywhere.
 
     Raises:
         UsageError: there is none, or it cannot be read.

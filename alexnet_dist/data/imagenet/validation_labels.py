@@ -1,4 +1,4 @@
-"""Labels of validation images that lie all together, from the files in which people have them.
+"""Labels of validation images that are all in one folder, from the files that people have them in.
 
 In the order in which they are looked for, in the data set's folder or in its `val`:
 
@@ -24,7 +24,7 @@ DOCUMENTED = "ILSVRC2012_devkit_t12.tar.gz, LOC_val_solution.csv or val.txt"
 
 
 def validation_labels(root: Path, names: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """Labels of validation images that lie together.
+    """Labels of validation images in one folder.
 
     Args:
         root: the data set's folder.

@@ -35,7 +35,7 @@ _OURS: dict[str, Any] = {
     "timers.throughput.enabled": False,
     "timers.throughput.synchronized": False,
 }
-# Ranks up to which stages 1 and 2 sum each owner's part by itself. With more of them, so many small sums take longer
+# Ranks up to which stages 1 and 2 sum each owner's part separately. With more of them, so many small sums take longer
 # than one over all ranks, which moves half as much again.
 MOST_OWNERS = 32
 _NO_LIMIT = 1_000_000_000_000
