@@ -27,7 +27,8 @@ CASES = [
     pytest.param("ddp", 2, KILLS, marks=LONG_FORM),
     *(pytest.param(engine, 2, 3, marks=LONG_FORM) for engine in ("zero1", "zero2", "zero3", "fsdp")),
 ]
-SAMPLES, EPOCHS = 640, 10 + 2 * KILLS
+# A kill may come 60 steps after the checkpoint before it.
+SAMPLES, EPOCHS = 640, 10 + 6 * KILLS
 # Many short steps, a checkpoint every 25: there is always one being written.
 FLAGS = [
     *SMOKE, "--data.name", "synthetic", "--data.samples", str(SAMPLES), "--tracking.wandb", "false",
