@@ -32,5 +32,6 @@ LINES = (
     Line("training", "a run, its evaluation, and the run resumed", 65, f"{_RANKS}:training"),
     Line("stopped rank", "the run ends and names the rank", 40, f"{_RANKS}:stopped_rank"),
     Line("precisions", "a few steps in each precision", 25, f"{_DEVICE}:precisions"),
+    Line("compiled", "the same step with train.compile", 60, f"{_STEPS}:compiled"),
     Line("two ranks, NCCL", "as over gloo; may be impossible on one GPU", 40, f"{_RANKS}:over_nccl"),
 )

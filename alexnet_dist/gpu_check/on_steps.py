@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 
 import torch
 from torch import Tensor
@@ -41,10 +41,17 @@ def step(setup: Setup) -> Figures:
 
 def speed(setup: Setup) -> Figures:
     """The same of other batches, and without the response norm."""
-    cases = [(8, "false")] if setup.small else [(1024, "true"), (128, "false"), (32, "true"), (256, "true")]
+    cases = [(8, "false")] if setup.small else [(128, "false"), *product((1024, 256), ("true", "false")), (32, "true")]
     for batch, norm in cases:
         with trained(setup, *_in_bf16(batch), "--net.norm", norm) as run:
             yield f"batch {batch}{'' if norm == 'true' else ', no norm'}", f"{_rate(setup, run)}; {_parts(setup, run)}"
+
+
+def compiled(setup: Setup) -> Figures:
+    """A step at batch 128 with `train.compile`."""
+    batch = 8 if setup.small else 128
+    with trained(setup, *_in_bf16(batch), "--train.compile", "true") as run:
+        yield f"batch {batch}, compiled", f"{_rate(setup, run)}; {_parts(setup, run)}"
 
 
 def _in_bf16(batch: int) -> list[str]:
