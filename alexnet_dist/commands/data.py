@@ -37,7 +37,9 @@ alexnet-dist data show FOLDER                   counts by class and a contact sh
 Action = Literal["fetch", "prepare", "verify", "show"]
 # The flags of each; another's have no effect.
 OWN_FLAGS = {
-    "fetch": ("root", "mirror", "side"),
+    "fetch fashion_mnist": ("root", "mirror"),
+    "fetch photographs": ("root",),
+    "fetch tiles": ("root", "side"),
     "prepare": ("format", "size", "quality", "subsampling", "shard_samples", "workers", "broken"),
     "verify": ("workers",),
     "show": ("output",),
@@ -80,9 +82,9 @@ def run(flags: Sequence[str]) -> int:
     actions = {"fetch": _fetch, "prepare": _prepare, "verify": _verify, "show": _show}
     if action not in actions:
         raise UsageError("ACTION", action, one_of(action, actions))
-    for name, value in own:
-        if name != "action" and name not in OWN_FLAGS[action] and value != DataFlags.model_fields[name].default:
-            raise UsageError(FLAGS.own_flags[name].typed, value, f"has no effect on data {action}")
+    if action == "fetch":
+        words = words or ["fashion_mnist"]
+    _check_flags(own, f"fetch {words[0]}" if action == "fetch" else action)
     try:
         actions[action](own, words)
     except RankFailed as error:
@@ -90,8 +92,16 @@ def run(flags: Sequence[str]) -> int:
     return DONE
 
 
+def _check_flags(own: DataFlags, what: str) -> None:
+    """Refuse flags without effect; a name that cannot be fetched is refused later."""
+    used = OWN_FLAGS.get(what, DataFlags.model_fields)
+    for name, value in own:
+        if name != "action" and name not in used and value != DataFlags.model_fields[name].default:
+            raise UsageError(FLAGS.own_flags[name].typed, value, f"has no effect on data {what}")
+
+
 def _fetch(own: DataFlags, words: Sequence[str]) -> None:
-    (name,) = _named(words or ["fashion_mnist"], "NAME")
+    (name,) = _named(words, "NAME")
     if name == "fashion_mnist":
         from alexnet_dist.data.fetch.fashion_mnist import fetch
         from alexnet_dist.data.sets.fashion_mnist import check_published
