@@ -57,10 +57,8 @@ def _keep(built: Path, kept: Path) -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(built, beside)
-            with beside.open("rb+") as file:
-                os.fsync(
-                    file.fileno()
-                )  # a library that a power failure cut short would end every program that loads it
+            with beside.open("rb+") as file:  # a library that lost power cuts short would end all that load it
+                os.fsync(file.fileno())
             beside.replace(kept)  # atomic: several ranks may build at once
         finally:
             beside.unlink(missing_ok=True)
