@@ -108,7 +108,9 @@ def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
         ([*train, "--run.resume", f"{secret}/x"], "checkpoint: {0}/x: cannot be read ({1})"),
         ([*train, "--net.weights", f"{secret}/x"], "net.weights: {0}/x: {1}"),
         ([*train, "--net.weights", str(secret)], "net.weights: {0}: cannot be read ({1})"),
-        ([*train, "--data.name", "fashion_mnist", "--data.root", str(secret)], "data.root: {0}: cannot be read ({1})"),
+        *(([*train, "--data.name", name, "--data.root", str(secret)], "data.root: {0}: cannot be read ({1})")
+          for name in ("fashion_mnist", "imagenet", "image_folder")),
+        (["data", "prepare", "image_folder", f"{secret}/x", str(tmp_path / "new")], "SRC: {0}/x: cannot be read ({1})"),
         ([*auto, str(copies["list"])], f"run.dir: {tmp_path}/list: its checkpoints cannot be read ({{1}})"),
         ([*auto, str(copies["step"])], f"checkpoint: {checkpoint}: cannot be read ({{1}})"),
         ([*auto, str(copies["metrics"])], f"run.dir: {tmp_path}/metrics: {unwritable}"),

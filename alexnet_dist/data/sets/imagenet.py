@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from alexnet_dist import registry
 from alexnet_dist.config.schema import DataConfig
 from alexnet_dist.data.dataset import DataSet, Facts, Parts
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, refusing
 
 if TYPE_CHECKING:
     import torch
@@ -92,9 +92,10 @@ def _class_names(settings: DataConfig) -> tuple[str, ...]:
     root = _root(settings)
     if is_remote(root) and settings.stage is None:
         raise UsageError("data.root", root, "is read from a copy: name a folder for it in data.stage")
-    if is_remote(root) or (Path(root).expanduser() / INDEX).is_file():
-        return tuple(index_of(root).classes)
-    found = find_layout(Path(root).expanduser()).classes()
+    with refusing("data.root", root):
+        if is_remote(root) or (Path(root).expanduser() / INDEX).is_file():
+            return tuple(index_of(root).classes)
+        found = find_layout(Path(root).expanduser()).classes()
     if settings.stage is not None:
         raise UsageError("data.stage", settings.stage, f"{root} is not prepared: alexnet-dist data prepare")
     return found
