@@ -51,8 +51,7 @@ def names_in(folder: Path) -> set[str]:
 def is_run(folder: Path) -> bool:
     """Whether a run of this program was started there. A config.yaml is no proof: users write their own."""
     mark = read_json(folder / LAUNCHER)
-    # Older runs wrote this mark without the program's name.
-    return mark is not None and (mark.get("program") == PROGRAM or set(mark) == {"host", "id"})
+    return mark is not None and mark.get("program") == PROGRAM
 
 
 def is_refusal(folder: Path) -> bool:

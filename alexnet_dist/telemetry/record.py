@@ -44,7 +44,7 @@ class RunRecord:
         earlier: the lines of metrics.jsonl that were kept, as they were written.
 
     Raises:
-        UsageError: the earlier part was written by a newer version of this program.
+        UsageError: the earlier part was written by another version of this program.
         OSError: the folder cannot be written.
     """
 

@@ -15,9 +15,7 @@ CONFIG, METRICS, EVALUATION, SUMMARY = "config.yaml", "metrics.jsonl", "evaluati
 EXIT, TRACE, LAUNCHER, LOCK = "exit.json", "trace.json", "launcher.json", "run.lock"
 LOGS, FILTERS = "logs", "filters"
 
-# Of metrics.jsonl (in each line), summary.json and exit.json. It goes up when a field changes its meaning or is taken
-# away, not when one is added; files without a number are older than the first. The first had every rank's seconds in
-# each line, and `seconds` was the largest of them.
+# Of metrics.jsonl (in each line), summary.json and exit.json. It goes up when their fields change.
 FORMAT = 2
 
 
@@ -61,7 +59,7 @@ def read_metrics(folder: Path, say: Callable[[str], None] = lambda _: None) -> l
         say: gets a warning about other damaged lines, which are left out.
 
     Raises:
-        UsageError: a newer version of this program wrote them.
+        UsageError: another version of this program wrote them.
         OSError: the file is there and cannot be read.
     """
     try:
@@ -69,9 +67,8 @@ def read_metrics(folder: Path, say: Callable[[str], None] = lambda _: None) -> l
     except FileNotFoundError:
         return []
     lines = [line for text in [*texts, cut_short] if (line := _step_line(text)) is not None]
-    newest = max((line.get("format", 0) for line in lines), default=0)
-    if newest > FORMAT:
-        raise UsageError(str(folder / METRICS), f"format {newest}", f"this version reads up to format {FORMAT}")
+    if others := {line["format"] for line in lines} - {FORMAT}:
+        raise UsageError(str(folder / METRICS), f"format {max(others)}", f"this version reads format {FORMAT}")
     if damaged := [number for number, text in enumerate(texts, 1) if _step_line(text) is None]:
         count = counted(len(damaged), "damaged line")
         say(f"warning: {folder / METRICS}: left out {count}, of which the first is line {damaged[0]}")
@@ -83,7 +80,7 @@ def _step_line(text: str) -> dict[str, Any] | None:
     try:
         line = json.loads(text)
         StepRecord.of_line(line)
-        return line if isinstance(line.get("format", 0), int) else None
+        return line if isinstance(line.get("format"), int) else None
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 

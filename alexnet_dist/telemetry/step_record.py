@@ -11,13 +11,11 @@ from alexnet_dist.telemetry.throughput import images_per_second
 class StepRecord:
     """A step's metrics (`telemetry.step_metrics`): those that the program itself uses are fields.
 
-    Fields with a default may be missing in a line that an older version wrote.
-
     Attributes:
         step: counted from 1.
         loss: mean over the samples of the global batch.
         samples: in the global batch.
-        top1: fraction of the samples that were predicted right, before the update; None in a line older than the field.
+        top1: fraction of the samples that were predicted right, before the update.
         seconds: wall time, data wait included; over some steps it adds up to that of the rank which took longest.
         ranks: how many there were.
         own_slowest, own_median, own_fastest: the part of the step in which a rank did not wait for others, of the rank
@@ -37,19 +35,19 @@ class StepRecord:
     loss: float
     samples: int
     seconds: float
-    ranks: int | None = None
-    own_slowest: float | None = None
-    own_median: float | None = None
-    own_fastest: float | None = None
-    slowest_rank: int | None = None
-    top1: float | None = None
-    sample_fingerprint: int | None = None
-    data_wait: float = 0.0
-    optimizer_seconds: float = 0.0
-    sent_bytes: int = 0
-    lr: float | None = None
-    norm: float | None = None
-    skipped: bool = False
+    ranks: int
+    own_slowest: float
+    own_median: float
+    own_fastest: float
+    slowest_rank: int
+    top1: float
+    sample_fingerprint: int
+    data_wait: float
+    optimizer_seconds: float
+    sent_bytes: int
+    lr: float
+    norm: float | None
+    skipped: bool
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -60,17 +58,15 @@ class StepRecord:
 
     @classmethod
     def of_line(cls, line: Mapping[str, Any]) -> Self:
-        """From a line of metrics.jsonl of this or an older format, in which null stands for a loss of NaN or infinity.
+        """From a line of metrics.jsonl, in which null stands for a loss of NaN or infinity.
 
         Raises:
-            TypeError: a field without a default is missing, or is no number.
+            TypeError: a field is missing, or is no number.
         """
         loss = line.get("loss")
-        # In the first format, the seconds of every rank, instead of the number of ranks.
-        ranks = line.get("ranks", len(line.get("rank_seconds", [None])))
-        step = cls.of({**line, "loss": float("nan") if loss is None else loss, "ranks": ranks})
-        figures = (step.step, step.loss, step.samples, step.seconds, step.data_wait, step.optimizer_seconds)
-        if not all(isinstance(figure, int | float) for figure in (*figures, step.sent_bytes, step.top1 or 0, ranks)):
+        step = cls.of({**line, "loss": float("nan") if loss is None else loss})
+        figures = (getattr(step, name) for name in _FIELDS if name != "norm")
+        if not all(isinstance(figure, int | float) for figure in (*figures, step.norm or 0.0)):
             raise TypeError("a figure of a step is no number")
         return step
 
@@ -95,13 +91,13 @@ def window_figures(window: Sequence[StepRecord]) -> dict[str, float]:
     samples, seconds = ([getattr(record, name) for record in window] for name in ("samples", "seconds"))
     return {
         "loss": sum(record.loss * record.samples for record in window) / sum(samples),
-        "top1": sum((record.top1 or 0.0) * record.samples for record in window) / sum(samples),
-        "lr": window[-1].lr or 0.0,
+        "top1": sum(record.top1 * record.samples for record in window) / sum(samples),
+        "lr": window[-1].lr,
         "images_per_second": images_per_second(samples, seconds),
         "step_seconds": sum(seconds) / len(window),
         "data_wait_fraction": sum(record.data_wait for record in window) / sum(seconds),
-        **_means([{name: getattr(record, name) for name in OWN_SECONDS} for record in window]),
-        **({} if window[-1].slowest_rank is None else {"slowest_rank": window[-1].slowest_rank}),
+        **{name: sum(getattr(record, name) for record in window) / len(window) for name in OWN_SECONDS},
+        "slowest_rank": window[-1].slowest_rank,
         **_means([record.extra for record in window]),
     }
 

@@ -74,7 +74,6 @@ class Stragglers:
         return found
 
     def _add(self, step: StepRecord) -> None:
-        assert step.slowest_rank is not None and step.own_slowest is not None and step.own_median is not None
         self._steps += 1
         self._seconds += step.seconds
         if step.own_slowest > FACTOR * step.own_median:

@@ -46,7 +46,7 @@ class EpochSums:
     def add(self, step: StepRecord) -> None:
         self.samples += step.samples
         self.loss_sum += step.loss * step.samples
-        self.correct += (float("nan") if step.top1 is None else step.top1) * step.samples
+        self.correct += step.top1 * step.samples
 
     @property
     def loss(self) -> float:
@@ -65,7 +65,6 @@ class _Sums:
     seconds: float = 0.0
     data_wait: float = 0.0
     optimizer_seconds: float = 0.0
-    own_steps: int = 0  # with the next three; an older version did not measure them
     own_slowest: float = 0.0
     own_median: float = 0.0
     own_fastest: float = 0.0
@@ -75,10 +74,9 @@ class _Sums:
         self.seconds += step.seconds
         self.data_wait += step.data_wait
         self.optimizer_seconds += step.optimizer_seconds
-        self.own_steps += step.own_median is not None
-        self.own_slowest += step.own_slowest or 0.0
-        self.own_median += step.own_median or 0.0
-        self.own_fastest += step.own_fastest or 0.0
+        self.own_slowest += step.own_slowest
+        self.own_median += step.own_median
+        self.own_fastest += step.own_fastest
 
 
 class RunMetrics:
@@ -135,7 +133,7 @@ class RunMetrics:
         """
         steps = [StepRecord.of_line(line) for line in lines]
         if finished and steps:
-            self.world_size = steps[-1].ranks or 1
+            self.world_size = steps[-1].ranks
         if steps and steps[-1].ranks == self.world_size:
             self.add([step for step in steps if step.ranks == self.world_size])
         self._earlier_seconds = sum(step.seconds for step in steps)
@@ -178,7 +176,7 @@ class RunMetrics:
             warm_up,
             images_per_second([sums.samples], [sums.seconds]),
             {"median": median, "p5": p5, "p95": p95},
-            {name.removeprefix("own_"): getattr(sums, name) / sums.own_steps for name in OWN_SECONDS if sums.own_steps},
+            {name.removeprefix("own_"): getattr(sums, name) / len(seconds) for name in OWN_SECONDS},
             sums.data_wait / sums.seconds,
             sums.optimizer_seconds / sums.seconds,
         )

@@ -107,7 +107,7 @@ def _read_checkpoint(path: Path) -> TrainedWeights:
         reader.read_whole_weights(checkpoint),
         f"step {manifest.step} of a run",
         manifest.experiment["net"],
-        manifest.experiment["data"].get("normalise", "none"),
+        manifest.experiment["data"]["normalise"],
     )
 
 

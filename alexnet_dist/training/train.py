@@ -245,6 +245,6 @@ def _summary(components: Components, start: ResumePoint, run: RunContext) -> dic
     summary = summarise(experiment, components.table, mesh, run.metrics, hardware, memory, constant)
     summary["last_step"] = max(start.step, components.total_steps)
     earlier = read_json((start.earlier or run.folder) / SUMMARY) or {}
-    if start.step < components.total_steps or earlier.get("last_step", earlier.get("steps")) != start.step:
+    if start.step < components.total_steps or earlier.get("last_step") != start.step:
         return summary
     return {**summary, **earlier, "eval": summary["eval"] or earlier.get("eval")}

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from replaced_gpus import NO_GPU, OLD_DRIVER, ONE, Machine
+from step_records import step_record
 
 from alexnet_dist.cli import main
 from alexnet_dist.compare import runner
@@ -24,6 +25,7 @@ from alexnet_dist.compare.config import Comparison, load_comparison, overridden
 from alexnet_dist.compare.records import changed_setting, steps_wanted
 from alexnet_dist.config.load import load
 from alexnet_dist.errors import UsageError
+from alexnet_dist.telemetry.run_files import FORMAT
 
 SMALL = ["--net.name", "alexnet_small", "--data.name", "synthetic"]
 
@@ -83,8 +85,8 @@ def finished(wanted: Comparison, run: Run, step_seconds: float) -> None:
     folder = run_folder(wanted, run)
     folder.mkdir(parents=True)
     steps = range(1, 1 + wanted.compare.warm_up + measured_steps(wanted, run.case))
-    lines = [{"step": i, "samples": run.case.global_batch, "loss": 2, "seconds": step_seconds} for i in steps]
-    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    lines = [step_record(step=i, samples=run.case.global_batch, seconds=step_seconds).line() for i in steps]
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps({'format': FORMAT, **line})}\n" for line in lines))
     (folder / "config.yaml").write_text(yaml.safe_dump(experiment_of(wanted, run.case, run).model_dump()))
     for name, content in {"summary.json": {}, "exit.json": {"code": 0}}.items():
         (folder / name).write_text(json.dumps(content))

@@ -1,5 +1,7 @@
 """A rank that keeps the others waiting is reported, once; chance delays are not."""
 
+from step_records import step_record
+
 from alexnet_dist.telemetry.step_record import StepRecord
 from alexnet_dist.telemetry.stragglers import LEAST_STEPS, Stragglers
 
@@ -8,11 +10,9 @@ HOSTS = ["n1", "n1", "n5", "n5"]
 
 def steps(count: int, slowest: int, factor: float, seconds: float = 1.0) -> list[StepRecord]:
     return [
-        StepRecord(
-            step=1, loss=1.0, samples=8, seconds=seconds, own_slowest=0.1 * factor, own_median=0.1, slowest_rank=slowest
-        )
+        step_record(seconds=seconds, own_slowest=0.1 * factor, own_median=0.1, slowest_rank=slowest)
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def test_a_slow_rank_is_told_once() -> None:

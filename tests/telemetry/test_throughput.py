@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from step_records import step_record
 
-from alexnet_dist.telemetry.step_record import StepRecord, window_figures
+from alexnet_dist.telemetry.step_record import window_figures
 from alexnet_dist.telemetry.summary import WARM_UP_STEPS, RunMetrics
 from alexnet_dist.telemetry.throughput import images_per_second
 
@@ -12,7 +13,7 @@ from alexnet_dist.telemetry.throughput import images_per_second
 @given(st.lists(st.tuples(st.integers(1, 512), st.floats(0.001, 100.0)), min_size=1, max_size=40))
 def test_a_window_and_a_run_have_the_same_throughput(steps: list[tuple[int, float]]) -> None:
     window = [
-        StepRecord(step=number, loss=1.0, samples=samples, seconds=seconds, ranks=2)
+        step_record(step=number, samples=samples, seconds=seconds, ranks=2)
         for number, (samples, seconds) in enumerate(steps, start=1)
     ]
     assert window_figures(window)["images_per_second"] == pytest.approx(images_per_second(*zip(*steps, strict=True)))

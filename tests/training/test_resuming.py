@@ -60,20 +60,21 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(raw)
 
 
-def forget_generator(checkpoint: Path) -> None:
-    """As an older version wrote its manifest."""
+def change_generator(checkpoint: Path) -> None:
+    """As a version with other random numbers writes its manifest."""
     values = json.loads((checkpoint / files.MANIFEST).read_text())
-    del values["sha256"], values["generator"]
+    del values["sha256"]
+    values["generator"] = GENERATOR - 1
     values["sha256"] = sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     (checkpoint / files.MANIFEST).write_text(json.dumps(values))
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(train: Train, finished: Finished) -> None:
-    """The one before it is of an older version, which drew other random numbers."""
+    """The one before it is of a version that drew other random numbers."""
     (shard,) = checkpoint(finished.folder, 6).glob("*.safetensors")
     more = [*QUICK, "--strategy.name", "single", "--train.max_steps", "8", "--run.resume", "auto"]
     flip_a_byte(shard)
-    forget_generator(checkpoint(finished.folder, 4))
+    change_generator(checkpoint(finished.folder, 4))
     run = train(1, [*more, "--optim.lr", "1e-4"])
     assert "\nchanged since the checkpoint: optim.lr 0.0001 (was 0.003)\n" in f"\n{run.output}"
     assert run.code == 0 and [line["step"] for line in run.metrics()] == list(range(1, 9))

@@ -40,7 +40,7 @@ class Manifest:
         world_size, mesh: of the ranks that wrote it.
         versions: of the packages that wrote it.
         files: by name: SHA-256 in hex.
-        generator: of the random numbers that it was trained with (`rng.GENERATOR`); older checkpoints do not say.
+        generator: of the random numbers that it was trained with (`rng.GENERATOR`).
     """
 
     step: int
@@ -49,7 +49,7 @@ class Manifest:
     mesh: Mapping[str, int]
     versions: Mapping[str, str]
     files: Mapping[str, str]
-    generator: int = 1
+    generator: int
 
 
 def directory_name(step: int) -> str:
