@@ -99,7 +99,7 @@ def _over_rows(norm: Norm, *images: Tensor) -> Tensor:
     """The norm of x, or from x and dL/dy the gradient dL/dx; images of x's shape."""
     x = images[0]
     rows = [_rows(image, norm.maps) for image in images]
-    out = torch.empty_like(rows[0])
+    out = torch.empty_like(rows[0], memory_format=torch.contiguous_format)  # one image's rows may be a transposed view
     kernel = kernel_of(x.dtype) if x.device.type == "cpu" else None
     if kernel is None:
         shifted_adds.in_pieces(norm, rows, out)

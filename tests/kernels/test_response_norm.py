@@ -27,7 +27,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_equals_the_formula(dtype: torch.dtype) -> None:
     for case in check.cases(CPU, channels=24):
         if case.dtype == dtype:
-            assert max(check.errors(case, CPU, (2, 24, 5, 7))) < check.TOLERANCES[dtype], case
+            for shape in [(2, 24, 5, 7), (1, 24, 5, 7), (3, 24, 1, 1)]:
+                assert max(check.errors(case, CPU, shape)) < check.TOLERANCES[dtype], (case, shape)
 
 
 @pytest.mark.parametrize("size, beta", [(5, 0.75), (3, 0.5)])
