@@ -10,7 +10,7 @@ from torch import Tensor
 from alexnet_dist.data.ahead import in_order
 from alexnet_dist.data.augment.base import Augmenter
 from alexnet_dist.data.dataset import Samples
-from alexnet_dist.data.order import Order, Rows
+from alexnet_dist.data.order import Order
 from alexnet_dist.distributed.devices import use_device
 from alexnet_dist.distributed.mesh import SampleShard
 
@@ -29,7 +29,7 @@ class MicroBatch:
     images: Tensor
     labels: Tensor
     ids: Tensor
-    rows: Rows
+    rows: range
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,6 @@ class Loader:
             work, min(self.workers, self.prefetch), self.prefetch, "loader", partial(use_device, self.device)
         )
 
-    def _load(self, epoch: int, ids: Tensor, rows: Rows) -> MicroBatch:
+    def _load(self, epoch: int, ids: Tensor, rows: range) -> MicroBatch:
         images, labels = self.augmenter(self.samples, epoch, ids)
         return MicroBatch(images, labels, ids, rows)

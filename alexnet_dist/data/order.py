@@ -1,16 +1,14 @@
 """The order of samples: a pure function of seed, epoch and step, the same for any number of ranks."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from alexnet_dist.rng import Rng
 
 
-def share(length: int, parts: int, index: int) -> slice:
+def share(length: int, parts: int, index: int) -> range:
     """The `index`-th of `parts` contiguous parts whose sizes differ by at most one."""
-    return slice(index * length // parts, (index + 1) * length // parts)
+    return range(index * length // parts, (index + 1) * length // parts)
 
 
 def sample_hashes(ids: Tensor) -> Tensor:
@@ -29,31 +27,17 @@ def fingerprint(ids: Tensor) -> int:
     return int(sample_hashes(ids).sum())
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Positions in the global batch: those of one micro-batch of one shard."""
-
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def slice(self) -> slice:
-        return slice(self.start, self.stop)
-
-
 class Order:
     """Cuts each epoch's permutation into global batches; the last one of an epoch may be short.
 
     Args:
-        draws: owner of the permutation.
+        rng: owner of the permutation.
         samples: in the training set.
         global_batch: samples of a full step.
     """
 
-    def __init__(self, draws: Rng, samples: int, global_batch: int) -> None:
-        self.draws = draws
+    def __init__(self, rng: Rng, samples: int, global_batch: int) -> None:
+        self.rng = rng
         self.samples = samples
         self.global_batch = global_batch
         self.steps_per_epoch = -(-samples // global_batch)
@@ -69,11 +53,11 @@ class Order:
         first = step % self.steps_per_epoch * self.global_batch
         return min(self.global_batch, self.samples - first)
 
-    def ids(self, step: int, rows: Rows) -> Tensor:
-        """Sample numbers (int64) at the given positions of a step's global batch."""
+    def ids(self, step: int, rows: range) -> Tensor:
+        """Sample numbers (int64) at consecutive positions of a step's global batch."""
         epoch = self.epoch(step)
         if epoch != self._epoch or self._permutation is None:
-            self._epoch, self._permutation = epoch, self.draws.permutation(epoch, self.samples)
+            self._epoch, self._permutation = epoch, self.rng.permutation(epoch, self.samples)
         first = step % self.steps_per_epoch * self.global_batch
         return self._permutation[first + rows.start : first + rows.stop]
 
@@ -81,8 +65,8 @@ class Order:
         """As the function of this name, for samples in the training set; from a table, since every step needs it."""
         return int(self._hashes[ids].sum())
 
-    def rows(self, step: int, shards: int, shard: int, accumulate: int) -> list[Rows]:
+    def rows(self, step: int, shards: int, shard: int, accumulate: int) -> list[range]:
         """The positions of each micro-batch of one shard. Some are empty where the batch is very short."""
         mine = share(self.count(step), shards, shard)
-        parts = (share(mine.stop - mine.start, accumulate, i) for i in range(accumulate))
-        return [Rows(mine.start + part.start, mine.start + part.stop) for part in parts]
+        parts = (share(len(mine), accumulate, i) for i in range(accumulate))
+        return [mine[part.start : part.stop] for part in parts]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from alexnet_dist.data.loader import MicroBatch
-from alexnet_dist.data.order import Order, Rows, fingerprint
+from alexnet_dist.data.order import Order, fingerprint
 from alexnet_dist.distributed.agreement import gather_on_first
 from alexnet_dist.distributed.mesh import SampleShard, World
 
@@ -48,7 +48,7 @@ def check_samples(world: World, shard: SampleShard, batches: Iterable[MicroBatch
     ranks = gather_on_first(world, Held(shard.index, count, mixed, checksum))
     if ranks:
         total = order.count(0)
-        problem = sharding_problem(ranks, total, fingerprint(order.ids(0, Rows(0, total))))
+        problem = sharding_problem(ranks, total, fingerprint(order.ids(0, range(total))))
         if problem is not None:
             raise RuntimeError(problem)
 

@@ -180,7 +180,7 @@ def create_net(table: t.Table, seed: int = 0) -> AlexNet:
 
 
 @torch.no_grad()
-def initialise(net: AlexNet, draws: Rng) -> None:
+def initialise(net: AlexNet, rng: Rng) -> None:
     """Fill the parameters in place. Each tensor is a function of the seed and its name only.
 
     Drawn in fp32 whatever the net's dtype, so that every precision starts from the same weights.
@@ -192,8 +192,8 @@ def initialise(net: AlexNet, draws: Rng) -> None:
         weight, bias = net.get_parameter(f"{name}.weight"), net.get_parameter(f"{name}.bias")
         if init.std is None:
             bound = prod(shaped.weight[1:]) ** -0.5
-            weight.copy_(draws.uniform(f"{name}.weight", shaped.weight, bound))
-            bias.copy_(draws.uniform(f"{name}.bias", shaped.weight[:1], bound))
+            weight.copy_(rng.uniform(f"{name}.weight", shaped.weight, bound))
+            bias.copy_(rng.uniform(f"{name}.bias", shaped.weight[:1], bound))
         else:
-            weight.copy_(draws.normal(f"{name}.weight", shaped.weight, init.std))
+            weight.copy_(rng.normal(f"{name}.weight", shaped.weight, init.std))
             bias.fill_(init.bias)

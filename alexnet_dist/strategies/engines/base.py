@@ -14,7 +14,6 @@ from alexnet_dist.config.precisions import Precision
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
-from alexnet_dist.data.order import Rows
 from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.mesh import SampleShard, World
 from alexnet_dist.nets.alexnet import AlexNet
@@ -99,7 +98,7 @@ class Engine(ABC):
     def groups(self) -> list[ProcessGroup]:
         """Every process group that the engine communicates over, so that each gets the run's time limit."""
 
-    def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
+    def mask_part(self, dropout: ShapedLayer, rows: range) -> tuple[slice, slice]:
         """Rows (of the global batch) and columns (units over all towers) of a layer's dropout mask that a micro-batch
         needs on this rank; by default all units of its samples.
 
@@ -107,7 +106,7 @@ class Engine(ABC):
             dropout: the layer.
             rows: the micro-batch's positions in the global batch.
         """
-        return rows.slice(), slice(0, dropout.outputs[0])
+        return slice(rows.start, rows.stop), slice(0, dropout.outputs[0])
 
     @abstractmethod
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:

@@ -18,7 +18,6 @@ from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
-from alexnet_dist.data.order import Rows
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
@@ -61,8 +60,8 @@ class ModuleEngine(Engine):
     def groups(self) -> list[ProcessGroup]:
         return self._layout.groups
 
-    def mask_part(self, dropout: ShapedLayer, rows: Rows) -> tuple[slice, slice]:
-        return rows.slice(), self._layout.part(dropout.outputs[0])
+    def mask_part(self, dropout: ShapedLayer, rows: range) -> tuple[slice, slice]:
+        return slice(rows.start, rows.stop), self._layout.part(dropout.outputs[0])
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
         # The order matters: parameters are cut on the host, so that a device never holds the whole net, and DDP

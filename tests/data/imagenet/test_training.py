@@ -58,9 +58,7 @@ def seen(
         loader = Loader(samples, order, shard, accumulate, augmenter, workers, 2, CPU)
         for number, batch in enumerate(loader.micro_batches(start, 5)):
             step = start + number // accumulate
-            for row, sample, image in zip(
-                range(batch.rows.start, batch.rows.stop), batch.ids, batch.images, strict=True
-            ):
+            for row, sample, image in zip(batch.rows, batch.ids, batch.images, strict=True):
                 found[step, row] = f"{int(sample)} {sha256(image.contiguous().numpy().tobytes()).hexdigest()}"
     return found
 
