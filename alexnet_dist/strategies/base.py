@@ -42,9 +42,14 @@ class Strategy(ABC):
             UsageError: with the remedy.
         """
 
-    @abstractmethod
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
-        """Settings of the strategy without effect, and what else a user should know, one line each."""
+        """What a user should know, one line each; by default, the fields of `strategy` without effect."""
+        settings, defaults = experiment.strategy, StrategyConfig()
+        return [
+            f"strategy.{field}: {getattr(settings, field)} has no effect under strategy.name {settings.name}"
+            for field in StrategyConfig.model_fields
+            if field not in ("name", *self.used) and getattr(settings, field) != getattr(defaults, field)
+        ]
 
     def placement_warnings(self, experiment: Experiment, world_size: int, local_world_size: int) -> list[str]:
         """Warnings about the placement of ranks on machines, one line each.
@@ -111,13 +116,3 @@ def norm_bytes(experiment: Experiment, table: Table) -> int:
     if registry.optimizers[experiment.optim.name].layer_norms:
         values += 2 * sum(bool(shaped.weight) for shaped in table.shaped_layers)
     return values * precision.parameter_bytes
-
-
-def without_effect(experiment: Experiment, used: Collection[str]) -> list[str]:
-    """A line for each field of `strategy` that the user changed and that the strategy does not use."""
-    settings, defaults = experiment.strategy, StrategyConfig()
-    return [
-        f"strategy.{field}: {getattr(settings, field)} has no effect under strategy.name {settings.name}"
-        for field in StrategyConfig.model_fields
-        if field not in ("name", *used) and getattr(settings, field) != getattr(defaults, field)
-    ]

@@ -14,7 +14,7 @@ from alexnet_dist.costs.memory import Memory, even_memory
 from alexnet_dist.costs.shard_sizes import row_shards
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes, without_effect
+from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes
 from alexnet_dist.strategies.check import check_sharded
 
 
@@ -34,9 +34,6 @@ class Fsdp(Strategy):
         if wanted is not None and world_size % wanted:
             remedy = f"{world_size} ranks do not divide into groups of {wanted}"
             raise UsageError("strategy.shard_ranks", wanted, remedy)
-
-    def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
-        return without_effect(experiment, self.used)
 
     def placement_warnings(self, experiment: Experiment, world_size: int, local_world_size: int) -> list[str]:
         given, local = experiment.strategy.shard_ranks, local_world_size

@@ -10,7 +10,7 @@ from alexnet_dist.costs.memory import Memory, state_values
 from alexnet_dist.costs.shard_sizes import parameter_groups, values_by_parameter, values_flat, values_touched
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes, without_effect
+from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes
 from alexnet_dist.strategies.check import check_sharded
 from alexnet_dist.strategies.parts.deepspeed_config import MOST_OWNERS, reduces_to_owners
 
@@ -34,9 +34,6 @@ class ZeroStrategy(Strategy):
         if registry.optimizers[experiment.optim.name].layer_norms:
             remedy = "DeepSpeed gives the optimizer one flat tensor, not layers: use another strategy or optimizer"
             raise UsageError("optim.name", experiment.optim.name, remedy)
-
-    def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
-        return without_effect(experiment, self.used)
 
 
 def _norm(table: Table, itemsize: int) -> int:

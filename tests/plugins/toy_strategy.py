@@ -16,7 +16,7 @@ from alexnet_dist.costs.memory import Memory, even_memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.nets.table import Table
 from alexnet_dist.registry import strategies
-from alexnet_dist.strategies.base import Strategy, precision_of, without_effect
+from alexnet_dist.strategies.base import Strategy, precision_of
 from alexnet_dist.strategies.check import needs_several_ranks
 from alexnet_dist.strategies.engines.base import Masks, StepSums
 from alexnet_dist.strategies.engines.module import ModuleEngine
@@ -32,9 +32,6 @@ class Toy(Strategy):
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
         needs_several_ranks(self.name, world_size)
-
-    def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
-        return without_effect(experiment, self.used)
 
     def traffic(
         self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str

@@ -6,7 +6,7 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.collectives import added, exchanged, sent_by_all_reduce
 from alexnet_dist.costs.memory import Memory, even_memory
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes, without_effect
+from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes
 
 
 class ModuleStrategy(Strategy):
@@ -16,8 +16,7 @@ class ModuleStrategy(Strategy):
     used = ("gradient_dtype", "communicate")
 
     def warnings(self, experiment: Experiment, world_size: int) -> list[str]:
-        dtype = experiment.strategy.gradient_dtype
-        found = without_effect(experiment, self.used)
+        found, dtype = super().warnings(experiment, world_size), experiment.strategy.gradient_dtype
         if dtype is not None and world_size == self.split_size:
             found.append(f"strategy.gradient_dtype: {dtype} has no effect: with one replica no gradients are sent")
         if not experiment.strategy.communicate:
