@@ -96,16 +96,19 @@ def make_folder(folder: Path) -> None:
     Path(os.path.realpath(folder)).mkdir(exist_ok=True)
 
 
-def make_temporary(folder: Path, step: int) -> Path:
-    """An empty folder to write a checkpoint into; leftovers of failed attempts are removed."""
+def temporary_path(folder: Path, step: int) -> Path:
+    """Where a checkpoint is written before it gets its name."""
+    return folder / (_WRITING + directory_name(step))
+
+
+def make_temporary(folder: Path, step: int) -> None:
+    """Make an empty folder to write a checkpoint into; leftovers of failed attempts are removed."""
     make_folder(folder)
     for replaced in folder.glob(f"{_REPLACED}{PREFIX}*"):
         _put_back(replaced)
     for left_over in folder.glob(f"{_WRITING}*"):
         shutil.rmtree(left_over)
-    path = folder / (_WRITING + directory_name(step))
-    path.mkdir()
-    return path
+    temporary_path(folder, step).mkdir()
 
 
 def all_of_run(folder: Path) -> list[Path]:

@@ -31,6 +31,10 @@ LOOK_SECONDS = 1.0
 WRITE_TIMEOUT = timedelta(minutes=30)  # the net of 2012 takes minutes on a slow shared disk; training goes on
 
 
+class _NotWritten(Exception):
+    """An attempt to write a checkpoint failed on some rank."""
+
+
 class CheckpointWriter:
     """Copies the state in the caller's thread and writes it in another one.
 
@@ -124,32 +128,31 @@ class CheckpointWriter:
 
     def _attempt(self, state: dict[str, Tensor], step: int, facts: Mapping[str, Any]) -> str | None:
         """One attempt to write a checkpoint. Collective: every rank returns the same, whichever had the problem."""
-        first, temporary = self._world.rank == 0, self._folder / f".writing-{files.directory_name(step)}"
+        first, temporary = self._world.rank == 0, files.temporary_path(self._folder, step)
         checksums: dict[str, str] = {}
+
+        def begin() -> None:
+            self._guard()
+            files.make_temporary(self._folder, step)
 
         def publish() -> None:
             self._guard()
             files.write_manifest(temporary, Manifest(step=step, files=checksums, **facts))
             files.publish(temporary, self._folder, step)
 
-        def begin() -> None:
-            self._guard()
-            files.make_temporary(self._folder, step)
-
-        nothing = lambda: None  # noqa: E731
-        problem = self._on_all_ranks(begin if first else nothing)[0]
-        if problem is None:
-            problem = self._on_all_ranks(lambda: self._write_tensors(state, temporary))[0]
-        if problem is None:
-            problem, parts = self._on_all_ranks(lambda: self._own_checksums(temporary))
-            checksums = {name: checksum for part in parts for name, checksum in part.items()}
-        if problem is None:
-            problem = self._on_all_ranks(publish if first else nothing)[0]
-        if first and problem is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-        if first and problem is None:
+        try:
+            self._on_first_rank(begin)
+            self._on_all_ranks(lambda: self._write_tensors(state, temporary))
+            for part in self._on_all_ranks(lambda: self._own_checksums(temporary)):
+                checksums |= part
+            self._on_first_rank(publish)
+        except _NotWritten as problem:
+            if first:
+                shutil.rmtree(temporary, ignore_errors=True)
+            return str(problem)
+        if first:
             self._prune()
-        return problem
+        return None
 
     def _prune(self) -> None:
         try:
@@ -166,11 +169,19 @@ class CheckpointWriter:
         mine = sorted(path.iterdir())[self._world.rank :: self._world.size]
         return {file.name: files.sha256_of(file) for file in mine}
 
-    def _on_all_ranks(self, action: Callable[[], T]) -> tuple[str | None, list[T]]:
-        """Call `action` on every rank. Collective.
+    def _on_first_rank(self, action: Callable[[], None]) -> None:
+        """Call `action` on the first rank. Collective.
 
-        Returns:
-            The problem of the first rank that had one; and, on the first rank, what the action returned on each.
+        Raises:
+            _NotWritten: on every rank, with the first one's problem.
+        """
+        self._on_all_ranks(action if self._world.rank == 0 else lambda: None)
+
+    def _on_all_ranks(self, action: Callable[[], T]) -> list[T]:
+        """What `action` returns on each rank, on the first one. Collective.
+
+        Raises:
+            _NotWritten: on every rank, with the problem of the first that had one.
         """
         problem, result = None, None
         try:
@@ -180,7 +191,9 @@ class CheckpointWriter:
         tree = Tree(self._group)
         outcomes = tree.gather((problem, result))
         problem = tree.broadcast(next((problem for problem, _ in outcomes if problem is not None), None))
-        return problem, [result for _, result in outcomes if result is not None]
+        if problem is not None:
+            raise _NotWritten(problem)
+        return [result for _, result in outcomes if result is not None]
 
 
 def _connect(group: dist.ProcessGroup) -> None:
