@@ -10,6 +10,7 @@ from alexnet_dist.distributed.agreement import on_first_rank
 from alexnet_dist.distributed.bring_up import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
 from alexnet_dist.rng import GENERATOR
+from alexnet_dist.telemetry.profile import traced_steps
 from alexnet_dist.telemetry.versions import versions
 from alexnet_dist.training.evaluate import Evaluation, evaluate
 from alexnet_dist.training.filter_pictures import is_pictured, picture_filters
@@ -32,15 +33,16 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
     batches = components.micro_batches(start, total)
     meter.start()
     began = time.perf_counter()
-    for step in range(start, total):
-        run.status.at(f"step {step + 1}")
-        inspect = partial(_measure_memory, components, run) if step == total - 1 else None
-        traffic = training_step(components, step, batches, meter, inspect)
-        run.metrics.sent(traffic.counted, traffic.expected, traffic.dtypes)
-        run.profile.step()
-        if step == start:
-            _limit_waiting(components, time.perf_counter() - began)
-        _after_step(components, run, step + 1)
+    with traced_steps(components.experiment.train.profile, components.world, run.folder) as step_is_over:
+        for step in range(start, total):
+            run.status.at(f"step {step + 1}")
+            inspect = partial(_measure_memory, components, run) if step == total - 1 else None
+            traffic = training_step(components, step, batches, meter, inspect)
+            run.metrics.sent(traffic.counted, traffic.expected, traffic.dtypes)
+            step_is_over()
+            if step == start:
+                _limit_waiting(components, time.perf_counter() - began)
+            _after_step(components, run, step + 1)
 
 
 def _after_step(components: Components, run: RunContext, done: int) -> None:

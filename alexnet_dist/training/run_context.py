@@ -5,7 +5,6 @@ from pathlib import Path
 
 from alexnet_dist.launcher.exit_status import ExitStatus
 from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord
 from alexnet_dist.telemetry.summary import RunMetrics
@@ -30,6 +29,5 @@ class RunContext:
     reporter: Reporter | None
     tracking: Tracking
     progress: RunProgress
-    profile: StepProfile
     checkpoints: CheckpointWriter
     status: ExitStatus

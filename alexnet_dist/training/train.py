@@ -3,7 +3,6 @@
 import os
 import platform
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -26,7 +25,6 @@ from alexnet_dist.launcher.slurm import allocation_warnings
 from alexnet_dist.nets.table import Norm
 from alexnet_dist.telemetry.hardware import device_name, gather_hardware
 from alexnet_dist.telemetry.meters import Meter
-from alexnet_dist.telemetry.profile import StepProfile
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord, read_evaluation
 from alexnet_dist.telemetry.run_files import SUMMARY, read_json
@@ -71,8 +69,8 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
     folder = on_first_rank(world, lambda: run_start.open(start))
     status.own(folder)
     log_output(folder, world.rank)
-    with ExitStack() as stack:
-        run = _open(components, start, folder, run_start.check, stop_signal, status, stack)
+    run = _open(components, start, folder, run_start.check, stop_signal, status)
+    with run.progress:
         _load(components, start, run)
         _evaluate_missed_epoch(components, start, run)
         if start.step < components.total_steps:
@@ -90,7 +88,6 @@ def _open(
     guard: Callable[[], None],
     stop_signal: StopSignal,
     status: ExitStatus,
-    stack: ExitStack,
 ) -> RunContext:
     """Open everything that a run writes to, and print its first lines. Collective."""
     experiment, world = components.experiment, components.world
@@ -111,11 +108,7 @@ def _open(
         log_every = experiment.tracking.log_every
         reporter = Reporter(log_every, components.order, hosts, record, metrics, tracking, progress)
     checkpoints = CheckpointWriter(world, folder / FOLDER, experiment.checkpoint, progress.say, guard)
-    stack.enter_context(progress)
-    profile = stack.enter_context(StepProfile(experiment.train.profile, world, folder))
-    return RunContext(
-        folder, meter, rounds, metrics, record, reporter, tracking, progress, profile, checkpoints, status
-    )  # fmt: skip
+    return RunContext(folder, meter, rounds, metrics, record, reporter, tracking, progress, checkpoints, status)
 
 
 def _open_record(
