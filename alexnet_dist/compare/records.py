@@ -8,8 +8,7 @@ from typing import Any
 
 from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps, run_folder
 from alexnet_dist.compare.config import Comparison
-from alexnet_dist.config.load import read_file
-from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.load import load
 from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.telemetry.run_files import CONFIG, EXIT, read_json, read_metrics, read_summary, write_json
 
@@ -79,20 +78,15 @@ def has_finished(folder: Path) -> bool:
 
 
 def changed_setting(comparison: Comparison, run: Run) -> str | None:
-    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing.
-
-    A field that did not exist when the run was written had its default.
-    """
+    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing."""
     try:
-        found = read_file(str(run_folder(comparison, run) / CONFIG))
+        found = load(["--config", str(run_folder(comparison, run) / CONFIG)]).model_dump()
     except UsageError:
         return "its settings cannot be read"
-    wanted, defaults = experiment_of(comparison, run.case, run).model_dump(), Experiment().model_dump()
-    for group, fields in wanted.items():
+    for group, fields in experiment_of(comparison, run.case, run).model_dump().items():
         for field, value in fields.items():
-            before = found.get(group, {}).get(field, defaults[group][field])
-            if before != value:
-                return f"{group}.{field} was {before} and is {value} now"
+            if found[group][field] != value:
+                return f"{group}.{field} was {found[group][field]} and is {value} now"
     return None
 
 
