@@ -33,7 +33,6 @@ alexnet-dist layers --net.name alexnet_2012 --net.exchange "[fc8]" --format svg 
 Without --data.name the net has its own number of classes and channels.
 What crosses between ranks is in the dtype that --train.precision computes in.
 """
-WIDTH = 100
 
 
 class LayersFlags(Group):
@@ -127,6 +126,8 @@ def _table_text(report: Report) -> str:
     """At most 100 columns wide, whatever the terminal."""
     from rich.console import Console
     from rich.table import Table as TextTable
+
+    from alexnet_dist.telemetry.console import WIDTH
 
     drawn = TextTable(title=_headline(report), box=None, padding=(0, 1, 0, 0), show_footer=True)
     sums = totals(report.rows)

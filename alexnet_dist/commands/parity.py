@@ -79,8 +79,9 @@ def _verdicts(
 
 def _show(experiment: Experiment, verdicts: Sequence[Verdict], steps: int) -> None:
     """Print the verdicts as a table."""
-    from rich.console import Console
     from rich.table import Table
+
+    from alexnet_dist.telemetry.console import new_console
 
     precision = precisions[experiment.train.precision]
     table = Table(title=f"{experiment.net.name}, {precision.name}, {steps} steps, against one process")
@@ -91,7 +92,7 @@ def _show(experiment: Experiment, verdicts: Sequence[Verdict], steps: int) -> No
         table.add_row(
             verdict.strategy, str(verdict.ranks), *cells, "[green]same[/]" if verdict.same else "[red]DIFFERS[/]"
         )
-    console = Console()
+    console = new_console()
     console.print(table)
     compared = f"{', '.join(precision.compared)} within {precision.tolerance_of(experiment.train.global_batch):.0e}"
     console.print(f"must hold: {compared} (||a - b|| / ||b|| per tensor)", highlight=False)
