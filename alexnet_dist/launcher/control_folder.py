@@ -73,15 +73,15 @@ def read_first_failure(folder: Path) -> FirstFailure | None:
     return FirstFailure(**json.loads(path.read_text())) if path.exists() else None
 
 
-def write_run(rank: int, folder: Path) -> None:
-    """Tell the supervisor, if there is one, which folder the run has. It can do without, where TMPDIR is full."""
+def write_run_directory(rank: int, folder: Path) -> None:
+    """Tell the supervisor, if there is one, the run directory. It can do without, where TMPDIR is full."""
     control = control_folder()
     if control is not None:
         with suppress(OSError):
             write_json(control / f"run-{rank}.json", {"folder": str(folder)})
 
 
-def read_run(control: Path) -> Path | None:
+def read_run_directory(control: Path) -> Path | None:
     """The run directory; None where no rank has reported it."""
     reported = next(control.glob("run-*.json"), None)
     return None if reported is None else Path(json.loads(reported.read_text())["folder"])

@@ -25,7 +25,7 @@ from alexnet_dist.errors import (
     UsageError,
     reason_of,
 )
-from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report, write_run
+from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report, write_run_directory
 from alexnet_dist.launcher.out_of_memory import out_of_memory
 from alexnet_dist.launcher.rank_log import log_trace, print_on_console
 from alexnet_dist.telemetry.folder_contents import is_free
@@ -68,7 +68,7 @@ class ExitStatus:
     def own(self, folder: Path) -> None:
         """The folder is this run's own from now on."""
         self.folder, self.owned = folder, True
-        write_run(_rank(), folder)
+        write_run_directory(_rank(), folder)
 
     def write(self, code: int, reason: str) -> OSError | None:
         """Write exit.json: the first rank always; another rank only if it crashed, which the first cannot know.

@@ -15,7 +15,7 @@ _WORDS = re.compile(r"(?:tried|unable) to allocate ([\d.]+ ?[KMGT]?i?B)", re.IGN
 
 
 def out_of_memory(error: BaseException) -> str | None:
-    """What was asked for, in words; None where an error is no lack of memory."""
+    """What was asked for, in words; None where an error is about something else."""
     text = str(error)
     by_kind = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     if not (by_kind or getattr(error, "errno", None) == errno.ENOMEM or _SIGNS.search(text) or _no_thread(text)):

@@ -23,7 +23,7 @@ from alexnet_dist.launcher.control_folder import (
     RankReport,
     read_first_failure,
     read_reports,
-    read_run,
+    read_run_directory,
 )
 from alexnet_dist.launcher.exit_status import print_reason
 from alexnet_dist.launcher.launch_line import Nodes, launch_environment, launch_line
@@ -67,7 +67,7 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
             number += 1
             print(f"restart {number} of {max_restarts}: {outcome.reason}", file=sys.stderr, flush=True)
         if outcome.code == FAILED:
-            write_down(outcome, attempt.run_folder(), attempt.reports(), launcher_id=folder)
+            write_down(outcome, attempt.run_directory(), attempt.reports(), launcher_id=folder)
     if outcome.code != DONE:
         print_reason(outcome.code, outcome.reason)
     return outcome.code
@@ -149,9 +149,9 @@ class Attempt:
             return Outcome(FAILED, "asked to stop a second time: ended at once")
         return outcome
 
-    def run_folder(self) -> Path | None:
+    def run_directory(self) -> Path | None:
         """The run directory; None where no rank got that far."""
-        return read_run(self._folder)
+        return read_run_directory(self._folder)
 
     @property
     def stop_requested(self) -> bool:

@@ -18,7 +18,7 @@ from alexnet_dist.training.run_owner import (
     RELEASED,
     SILENCE_SECONDS,
     clock_ahead,
-    in_words,
+    described,
     is_alive,
     last_beat,
     lock,
@@ -64,7 +64,7 @@ class RunLock:
         if _is_gone(self.folder, self._identity):
             raise RankFailed(f"{self._field}: {self.folder}: was removed or moved while the run went on")
         if not _is_at(self._descriptor, self._path):
-            owner = in_words(read_json(self._path) or {})
+            owner = described(read_json(self._path) or {})
             raise RankFailed(f"{self._field}: {self.folder}: another run has taken it over ({owner})")
 
     def release(self) -> None:
@@ -128,11 +128,11 @@ class RunLock:
                 raise UsageError(
                     self._field,
                     self.folder,
-                    f"is in use by a live run ({in_words(owner)}): wait for its end, or choose another folder",
+                    f"is in use by a live run ({described(owner)}): wait for its end, or choose another folder",
                 )
             if not announced:
                 wait = max(SILENCE_SECONDS - silent, due)
-                print(f"{self._path}: of a run ({in_words(owner)}): {wait:.0f} s for a sign of life", flush=True)
+                print(f"{self._path}: of a run ({described(owner)}): {wait:.0f} s for a sign of life", flush=True)
                 announced = True
             time.sleep(WATCH_SECONDS)
 

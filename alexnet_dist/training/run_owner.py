@@ -41,7 +41,7 @@ def _started() -> float | None:
         return None
 
 
-def in_words(owner: Owner) -> str:
+def described(owner: Owner) -> str:
     job = f", job {owner['job']}" if owner.get("job") else ""
     if not owner.get("pid"):
         return "which has not said who it is"

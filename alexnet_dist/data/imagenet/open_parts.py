@@ -11,7 +11,7 @@ from alexnet_dist.data.imagenet.batches import BatchReader, Broken
 from alexnet_dist.data.imagenet.index import INDEX, read_index
 from alexnet_dist.data.imagenet.layouts import find_layout
 from alexnet_dist.data.imagenet.listing import list_images
-from alexnet_dist.data.imagenet.prepared import PreparedSamples, Table
+from alexnet_dist.data.imagenet.prepared import PreparedSamples, SampleTable
 from alexnet_dist.data.imagenet.random_reads import Numbers
 from alexnet_dist.data.imagenet.samples import ImageSamples
 from alexnet_dist.data.imagenet.sources import Source
@@ -56,7 +56,7 @@ class _Opener:
         check_sizes(root, index)
 
         def part(name: str, replace: bool) -> PreparedSamples:
-            table = Table.of(root, index, name)
+            table = SampleTable.of(root, index, name)
             labels = table.rows[:, 3]
             reader = BatchReader(labels, table.name, self.device, self.threads, self.broken, replace)
             return PreparedSamples(root, index, table, reader)
