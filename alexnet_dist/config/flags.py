@@ -213,7 +213,7 @@ class Flags(Generic[Own]):
 
 
 def unknown_field(name: str, groups: Mapping[str, Mapping[str, Flag]], named: Mapping[str, Flag]) -> str:
-    """The remedy for a name that is no flag and no field."""
+    """The remedy for an unknown flag or field."""
     group, dot, _ = name.rpartition(".")
     kind = "no such field" if dot else "unknown flag"
     if found := _meant(name, groups, named):

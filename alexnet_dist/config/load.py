@@ -121,7 +121,7 @@ def validate_as(kind: type[Kind], values: dict[str, Any]) -> Kind:
 
 
 def _refusal(kind: type[Experiment], problem: Mapping[str, Any]) -> UsageError:
-    """One line for what is wrong with a value, or for a name that there is not."""
+    """One line for what is wrong with a value, or for an unknown name."""
     place = [str(part) for part in problem["loc"]]
     name, group = ".".join(place), place[0]
     if problem["type"] != "extra_forbidden" and len(place) > 1:

@@ -45,7 +45,7 @@ def threads_of_rank(environment: Mapping[str, str]) -> int:
     Launchers set it to 1 by themselves: under one that did not record the user's number, 1 counts as unset.
 
     Raises:
-        UsageError: it is no number of threads.
+        UsageError: it is not a number of threads.
     """
     given = environment.get(USERS_THREADS, environment.get(THREADS, ""))
     launched = "RANK" in environment or "ACCELERATE_MIXED_PRECISION" in environment

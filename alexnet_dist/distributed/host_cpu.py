@@ -13,7 +13,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # malloc.h
 
 
 def use_own_cores() -> None:
-    """Let this rank compute with the threads of `threads_of_rank`; launchers set one, whatever there is.
+    """Let this rank compute with the threads of `threads_of_rank`; launchers set it to one, whatever the machine has.
 
     To be called by the thread that trains. Threads that start later (loader, checkpoint writer, callbacks of
     collectives) compute on one core. OpenMP gives every thread that computes a team of its own, and once the teams have
@@ -21,7 +21,7 @@ def use_own_cores() -> None:
     thread must then wake its team first, which can take more than half of a step.
 
     Raises:
-        UsageError: OMP_NUM_THREADS is no number of threads.
+        UsageError: OMP_NUM_THREADS is not a number of threads.
     """
     torch.set_num_threads(threads_of_rank(os.environ))
     torch.get_num_threads()  # fixes the number for this thread; what is set last holds for the others

@@ -24,7 +24,7 @@ def choose_interface() -> str | None:
         The interface; None where all ranks are on this machine.
 
     Raises:
-        UsageError: several interfaces are possible, or none, or the user's own choice is none.
+        UsageError: several interfaces are possible, or none, or the user's own choice is not an interface.
     """
     rank = launched_rank(os.environ)
     given = os.environ.get(CHOICE)  # empty counts as unset, for gloo as well

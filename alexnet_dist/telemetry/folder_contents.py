@@ -41,7 +41,7 @@ def names_in(folder: Path) -> set[str]:
     """What a folder holds; nothing where it is missing.
 
     Raises:
-        OSError: it is no folder, or cannot be read.
+        OSError: it is not a folder, or cannot be read.
     """
     if not os.path.lexists(folder):
         return set()

@@ -52,7 +52,7 @@ class StepRecord:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """From values by name: what is no field goes to `extra`."""
+        """From values by name: names that are not fields go to `extra`."""
         own = {name: value for name, value in values.items() if name in _FIELDS}
         return cls(**own, extra={name: value for name, value in values.items() if name not in _FIELDS})
 
@@ -61,13 +61,13 @@ class StepRecord:
         """From a line of metrics.jsonl, in which null stands for a loss of NaN or infinity.
 
         Raises:
-            TypeError: a field is missing, or is no number.
+            TypeError: a field is missing, or not a number.
         """
         loss = line.get("loss")
         step = cls.of({**line, "loss": float("nan") if loss is None else loss})
         figures = (getattr(step, name) for name in _FIELDS if name != "norm")
         if not all(isinstance(figure, int | float) for figure in (*figures, step.norm or 0.0)):
-            raise TypeError("a figure of a step is no number")
+            raise TypeError("a figure of a step is not a number")
         return step
 
     def line(self) -> dict[str, Any]:

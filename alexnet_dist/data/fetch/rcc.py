@@ -21,7 +21,7 @@ class Resources:
     """An .rcc file's contents.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
 
     raw: bytes

@@ -31,7 +31,7 @@ def members(path: Path, offset: int = 0) -> Iterator[Member]:
         offset: where the archive begins in the file.
 
     Raises:
-        UsageError: it is no .tar, or cut short.
+        UsageError: it is not a .tar, or is cut short.
     """
     try:
         with path.open("rb") as file:

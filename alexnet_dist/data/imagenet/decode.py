@@ -40,7 +40,7 @@ class Encoded:
         height, width: in pixels.
 
     Raises:
-        Unreadable: it is no image.
+        Unreadable: it is not an image.
     """
 
     def __init__(self, raw: bytes) -> None:

@@ -21,7 +21,7 @@ from alexnet_dist.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Table:
+class SampleTable:
     """Where the samples of one part are.
 
     Attributes:
@@ -33,7 +33,7 @@ class Table:
     shards: list[Path]
 
     @classmethod
-    def of(cls, folder: Path, index: Index, part: str) -> "Table":
+    def of(cls, folder: Path, index: Index, part: str) -> "SampleTable":
         """
         Raises:
             UsageError: its file is damaged.
@@ -52,7 +52,7 @@ class Table:
 
 
 def table_problem(path: Path, part: Part, classes: int) -> str | None:
-    """What is wrong with a part's table: samples whose place is outside their shard, or whose label is no class's."""
+    """What is wrong with a part's table: samples whose place is outside their shard, or whose label has no class."""
     try:
         rows = np.load(path, mmap_mode="r")
     except ValueError as error:
@@ -76,7 +76,7 @@ class PreparedSamples(SquareSamples):
         reader: makes the batches.
     """
 
-    def __init__(self, folder: Path, index: Index, table: Table, reader: BatchReader) -> None:
+    def __init__(self, folder: Path, index: Index, table: SampleTable, reader: BatchReader) -> None:
         self._mean_image, self._index = folder / MEAN, index
         self._rows, self._files, self._reader = table.rows, RandomReads(table.shards), reader
         self._reads = ShardReads(self._files, self.size)
