@@ -21,6 +21,7 @@ from alexnet_dist.config.schema import CheckpointConfig
 from alexnet_dist.distributed.bring_up import shut_down
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.parity.trace import relative_difference
+from alexnet_dist.rng import GENERATOR
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.reader import read_into
@@ -53,7 +54,7 @@ def loss(components: Components) -> float:
 
 
 def write(components: Components, world: World, folder: Path) -> None:
-    facts = {"experiment": {}, "world_size": world.size, "mesh": {}, "versions": {}}
+    facts = {"experiment": {}, "world_size": world.size, "mesh": {}, "versions": {}, "generator": GENERATOR}
     writer = CheckpointWriter(world, folder, CheckpointConfig(background=False), print)
     writer.save(components.engine.state(), 2, facts)
     assert writer.missing() is None
