@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,17 @@ import pytest
 NO_SPACE = "No space left on device"
 
 
+@contextmanager
 def mounted(folder: Path, size: str) -> Iterator[Path]:
-    """For a fixture: a disk of a size, as `mount` takes it; a skip where this user cannot mount."""
+    """A disk of a size, as `mount` takes it; a skip where this user cannot mount."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(disk: Path) -> None:

@@ -59,7 +59,8 @@ def test_with_nowhere_to_keep_it_it_is_there_all_the_same(tmp_path: Path) -> Non
 @pytest.fixture
 def no_programs(tmp_path: Path) -> Iterator[Path]:
     """A disk from which no program may be run."""
-    yield from mounted(tmp_path / "noexec", "10m,noexec")
+    with mounted(tmp_path / "noexec", "10m,noexec") as folder:
+        yield folder
 
 
 def test_temporary_files_from_which_no_program_may_be_run(tmp_path: Path, no_programs: Path) -> None:

@@ -13,7 +13,8 @@ from alexnet_dist.compare.runner import locked_folder
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    yield from mounted(tmp_path / "disk", "100k")
+    with mounted(tmp_path / "disk", "100k") as folder:
+        yield folder
 
 
 def test_a_drawing(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,8 @@ def test_what_cannot_be_exported_leaves_no_file(
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    yield from mounted(tmp_path / "disk", "100k")
+    with mounted(tmp_path / "disk", "100k") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_one_line(smoke_run: Path, disk: Path) -> None:

@@ -114,9 +114,7 @@ def test_a_rank_that_hangs_ends_the_job_and_is_named(
     """Every process group has the time limit, whoever made it; under ddp a checkpoint is being written all the time."""
     run = endless(tmp_path / "run", strategy, *flags, ranks=ranks)
     run.ranks()[1].send_signal(signal.SIGSTOP)
-    stopped = time.monotonic()
     code, lines = run.end()
-    print(time.monotonic() - stopped, lines)
     assert code == 1 and run.exit()["reason"] == lines[-1].removeprefix("error: ")
     assert re.match(r"error: rank 1 did not answer; rank [023] lost another rank in step ", lines[-1])
     assert "Timed out" in lines[-1] or "Application timeout" in lines[-1]  # gloo says one or the other

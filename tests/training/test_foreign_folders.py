@@ -9,6 +9,7 @@ from pathlib import Path
 import preloaded
 import pytest
 from conftest import ROOT, SMOKE
+from small_disks import mounted
 
 from alexnet_dist.errors import DONE, USAGE
 from alexnet_dist.training.checkpoints import files
@@ -133,11 +134,7 @@ def test_what_another_run_goes_on_from_is_overwritten_nowhere_else(tmp_path: Pat
 
 @pytest.mark.parametrize("holds", ["nothing", "lost+found", "a refusal"])
 def test_an_empty_mount_point_is_used(holds: str, tmp_path: Path) -> None:
-    folder = tmp_path / "volume"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount")
-    try:
+    with mounted(tmp_path / "volume", "8m") as folder:
         if holds == "lost+found":
             (folder / holds).mkdir(mode=0o700)
         if holds == "a refusal":
@@ -147,5 +144,3 @@ def test_an_empty_mount_point_is_used(holds: str, tmp_path: Path) -> None:
         again = train(folder, *OVERWRITE)
         assert again.returncode == DONE, again.stderr
         assert (folder / "lost+found").exists() == (holds == "lost+found")
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -92,7 +92,8 @@ KINDS: list[Interruption] = [kill, terminate, hang_up, close_pipe, fill_disk]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    yield from mounted(tmp_path / "disk", "8m")
+    with mounted(tmp_path / "disk", "8m") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize(

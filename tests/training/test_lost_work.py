@@ -26,13 +26,15 @@ TRAIN = [sys.executable, str(ROOT / "launch/train.py")]
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 300 kB: a checkpoint of the smallest net takes 490 kB."""
-    yield from mounted(tmp_path / "disk", "300k")
+    with mounted(tmp_path / "disk", "300k") as folder:
+        yield folder
 
 
 @pytest.fixture
 def larger_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with space for two checkpoints, not for three."""
-    yield from mounted(tmp_path / "disk", "1300k")
+    with mounted(tmp_path / "disk", "1300k") as folder:
+        yield folder
 
 
 def failed(run: Launched, *words: str) -> None:
@@ -155,7 +157,7 @@ def test_an_older_checkpoint_that_is_reached_again_is_replaced_or_left(tmp_path:
 def test_what_wandb_could_not_write_is_told(tmp_path: Path) -> None:
     """W&B reports it in its own log only."""
     flags = [*SMOKE, *QUIET[2:6], "--train.epochs", "20", "--train.max_steps", "200", "--train.evaluate", "false"]
-    for curves in mounted(tmp_path / "disk", "24k"):
+    with mounted(tmp_path / "disk", "24k") as curves:
         environment = {"WANDB_MODE": "offline", "WANDB_DIR": str(curves)}
         run = start_alone(tmp_path / "run", [*flags, "--tracking.log_every", "1"], environment)
         failed(run, "W&B: its file in ", "is not whole: No space left on device")
@@ -166,7 +168,7 @@ def test_what_wandb_could_not_write_is_told(tmp_path: Path) -> None:
 def test_a_disk_that_takes_nothing_or_the_beginning_of_wandb(size: str, tmp_path: Path) -> None:
     """Of its file and of its logs, whose lines must not become traces. What W&B holds back is written, or not, when it
     has said that the run is finished."""
-    for curves in mounted(tmp_path / "disk", size):
+    with mounted(tmp_path / "disk", size) as curves:
         flags = [*SMOKE, *QUIET[2:6], "--train.max_steps", "2", "--train.evaluate", "false"]
         run = train_in(tmp_path / "run", flags, environment={"WANDB_MODE": "offline", "WANDB_DIR": str(curves)})
         assert run.code == FAILED and "Traceback" not in run.output, run.output
