@@ -74,7 +74,7 @@ class Stopped(Exception):
     """The run was asked to stop and has saved a checkpoint to resume from."""
 
 
-def in_words(error: BaseException, most: int = 200) -> str:
+def message_of(error: BaseException, most: int = 200) -> str:
     """An exception's message in one line of at most so many characters; without a message, its kind."""
     return " ".join(str(error).split())[:most] or type(error).__name__
 

@@ -46,7 +46,7 @@ class ExitStatus:
     Attributes:
         folder: of the run, for exit.json; None where there is no run.
         owned: whether the folder is this run's own by now; before that, only a free folder gets an exit.json.
-        release: gives the folder up, when everything is written.
+        release: releases the folder, when everything is written.
         where: what this rank is doing, in words.
         last_collective: names the collective that this rank began last.
         memory_remedy: what the user can do if memory runs out.

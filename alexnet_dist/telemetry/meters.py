@@ -55,8 +55,8 @@ class Meter:
         self._waited = 0.0
 
     def start(self) -> None:
-        """Start, or start again after something else than a step: the time since the last step belongs to none."""
-        assert not self._noted, "steps are read before something else than a step happens"
+        """Start, or start again after anything other than a step: the time since the last step is not counted."""
+        assert not self._noted, "steps are read before anything else is done"
         self._clock = clock_of(self._world.device)
         watch_waits(self._clock.waiting)
         self._clock.mark()

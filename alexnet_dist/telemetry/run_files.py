@@ -53,7 +53,7 @@ def read_summary(folder: Path) -> Fields | None:
 
 
 def read_metrics(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, one a step; the last line of a run that was killed may be half written.
+    """The lines of metrics.jsonl, one a step; the last line of a killed run may be incomplete.
 
     Args:
         say: gets a warning about other damaged lines, which are left out.

@@ -75,7 +75,7 @@ class Reduction:
         adds: what ranks put in is added up; otherwise the largest counts.
         put: what a rank puts in, of its values and its standing.
         read: the result, of what came together and of the steps' numbers of samples.
-        sampled: instead, the median over some ranks: all, or where there are many, other ones each time.
+        sampled: the result is the median over a sample of the ranks instead: all of them or, of many, others each time.
     """
 
     adds: bool = False

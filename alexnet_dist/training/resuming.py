@@ -114,7 +114,7 @@ class RunStart:
             self.lock.check()
 
     def release(self) -> None:
-        """Give the folder up."""
+        """Release the folder."""
         if self.lock is not None:
             self.lock.release()
 

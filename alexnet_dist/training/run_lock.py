@@ -68,7 +68,7 @@ class RunLock:
             raise RankFailed(f"{self._field}: {self.folder}: another run has taken it over ({owner})")
 
     def release(self) -> None:
-        """Give the folder up."""
+        """Release the folder."""
         if self._end.is_set():
             return
         self._end.set()

@@ -13,7 +13,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from alexnet_dist.errors import in_words
+from alexnet_dist.errors import message_of
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 
@@ -101,14 +101,14 @@ def _by_pillow(raw: bytes) -> Pixels:
         try:
             return np.array(image.convert("RGB"))
         except Exception as error:  # a damaged file can make Pillow's decoders raise anything
-            raise Unreadable(in_words(error, 100)) from None
+            raise Unreadable(message_of(error, 100)) from None
 
 
 def _opened(raw: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(raw))
     except Exception as error:
-        raise Unreadable("no image" if isinstance(error, UnidentifiedImageError) else in_words(error, 100)) from None
+        raise Unreadable("no image" if isinstance(error, UnidentifiedImageError) else message_of(error, 100)) from None
 
 
 def _check_size(height: int, width: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from alexnet_dist.data.imagenet.index import INDEX, File, Index, parse_index, read_index, write_index
-from alexnet_dist.errors import UsageError, in_words, refusing
+from alexnet_dist.errors import UsageError, message_of, refusing
 
 THREADS = 8
 CHUNK_BYTES = 1 << 22
@@ -117,4 +117,4 @@ def _file_system(root: str) -> tuple[Any, str]:
 
 
 def _reason(error: Exception) -> str:
-    return "it is not there" if isinstance(error, FileNotFoundError) else in_words(error)
+    return "it is not there" if isinstance(error, FileNotFoundError) else message_of(error)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.errors import in_words
+from alexnet_dist.errors import message_of
 from alexnet_dist.registry import trackers
 
 
@@ -134,7 +134,7 @@ class Tracking:
             except Exception as error:
                 # A service that only watches must not end the run that it watches, whatever goes wrong inside it.
                 self._running.remove(tracker)
-                reason = in_words(error, 500)
+                reason = message_of(error, 500)
                 if isinstance(error, NotWritten) or getattr(error, "errno", None) in _DISK:
                     self.problem = f"{tracker.label}: {reason}"
                 self._say(f"warning: {tracker.label} stopped ({reason}); the other files of the run have everything")

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
-from alexnet_dist.errors import in_words
+from alexnet_dist.errors import message_of
 from alexnet_dist.registry import trackers
 from alexnet_dist.telemetry.trackers import NotWritten, Tracked, Tracker
 
@@ -51,7 +51,7 @@ class WandbTracker(Tracker):
         except Exception as error:
             if why or mode in (*OFFLINE, "disabled"):
                 raise
-            why = WandbTracker._no_server = in_words(error).partition(" Consider ")[0]
+            why = WandbTracker._no_server = message_of(error).partition(" Consider ")[0]
             self._start(tracked, project, "offline")
         if mode == "disabled":
             return mode
@@ -112,7 +112,7 @@ class WandbTracker(Tracker):
             if not wandb.login(prompt=False, verify=False):
                 return "nobody is logged in"
         except Exception as error:
-            return f"the login failed ({in_words(error)})"
+            return f"the login failed ({message_of(error)})"
         if not cls._no_server and not _answers(url):
             cls._no_server = f"{url} does not answer"
         return cls._no_server
