@@ -10,7 +10,8 @@ from contextlib import suppress
 from ctypes import CDLL
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from alexnet_dist.temporary import temporary_folder
 
 # Those flags of -ffast-math that change no result: errno and the processor's exception flags are never read.
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
@@ -26,8 +27,8 @@ def compiled(source: Path) -> tuple[CDLL | None, str | None]:
     with suppress(OSError):
         return CDLL(str(kept)), None
     try:
-        with TemporaryDirectory(prefix="alexnet-dist-") as folder:
-            built = Path(folder) / kept.name
+        with temporary_folder("alexnet-dist-") as folder:
+            built = folder / kept.name
             command = [*compiler, *FLAGS, str(source), "-o", str(built)]
             subprocess.run(command, check=True, capture_output=True, text=True, errors="replace", timeout=120)
             _keep(built, kept)
