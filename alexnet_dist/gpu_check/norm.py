@@ -7,8 +7,13 @@ each a JSON list: its dtype, the case, its error in units of the tolerance.
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from queue import SimpleQueue
+from signal import SIGKILL
+from tempfile import TemporaryFile
+from threading import Timer
 
 import torch
 
@@ -17,38 +22,79 @@ from alexnet_dist.gpu_check.setup import Figures, Setup, require
 from alexnet_dist.kernels import check
 
 PROCESSES = 8  # at most
+PROCESS_BYTES = 1 << 30  # of a GPU's memory: CUDA, its libraries and some images
 PATIENCE = 50.0  # seconds, within the line's limit: what other processes found is reported
+
+Found = tuple[str, str, float]  # a case's dtype, the case, its error in units of the tolerance
 
 
 def norm(setup: Setup) -> Figures:
-    """The largest error by dtype, in units of its tolerance."""
-    parts = max(1, min(PROCESSES, available_cores())) if setup.on_gpu else 1
+    """The largest error by dtype, in units of its tolerance; each when all cases of the dtype are compared."""
+    parts, queue = _processes(setup), SimpleQueue[Found | str]()
+    cases = [str(case.dtype) for case in check.cases(setup.device, _shape(setup.small)[1])]
+    errors, wrong, ends = defaultdict[str, list[float]](list), list[str](), list[str]()
     with ThreadPoolExecutor(parts) as pool:
-        done = list(pool.map(lambda part: _compared(setup, part, parts), range(parts)))
-    found = [json.loads(text) for output, _ in done for text in output.splitlines()]
-    for dtype in map(str, check.TOLERANCES):
-        errors = [error for name, _, error in found if name == dtype]
-        yield dtype, f"{max(errors, default=0.0):.2f} of the tolerance at most, {len(errors)} cases"
-    wrong = [f"{case}: {error:.1f} times the tolerance" for _, case, error in found if not error <= 1]
-    problems = [*wrong, *(problem for _, problem in done if problem)]
+        for part in range(parts):
+            pool.submit(_compare, setup, part, parts, queue)
+        while len(ends) < parts:
+            found = queue.get()
+            if isinstance(found, str):
+                ends.append(found)
+                continue
+            dtype, case, error = found
+            errors[dtype].append(error)
+            if not error <= 1:
+                wrong.append(f"{case}: {error:.1f} times the tolerance")
+            if len(errors[dtype]) == cases.count(dtype):
+                yield dtype, _largest(errors[dtype])
+    for dtype in dict.fromkeys(cases):
+        if len(errors[dtype]) < cases.count(dtype):
+            yield dtype, f"{_largest(errors[dtype])} of {cases.count(dtype)}"
+    problems = [*wrong, *filter(None, ends)]
     require(not problems, "; ".join(problems))
 
 
-def _compared(setup: Setup, part: int, parts: int) -> tuple[str, str]:
-    """What a process printed, and why it did not finish; empty if it did."""
-    program = [sys.executable, "-m", __name__, str(setup.device), "small" if setup.small else "whole"]
-    try:
-        done = subprocess.run([*program, str(part), str(parts)], capture_output=True, check=False, timeout=PATIENCE)
-    except subprocess.TimeoutExpired as late:
-        return (late.stdout or b"").decode(), f"process {part}: not finished within {PATIENCE:.0f} s"
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    problem = f"process {part}: {lines[-1] if lines else done.returncode}" if done.returncode else ""
-    return done.stdout.decode(), problem
+def _processes(setup: Setup) -> int:
+    if not setup.on_gpu:
+        return 1
+    free, _ = torch.cuda.mem_get_info(setup.device)
+    return max(1, min(PROCESSES, available_cores(), free // PROCESS_BYTES))
+
+
+def _shape(small: bool) -> tuple[int, int, int, int]:
+    """Of the images: (batch, channels, height, width)."""
+    return (2, 16, 5, 5) if small else (8, 96, 27, 27)
+
+
+def _largest(errors: list[float]) -> str:
+    return f"{max(errors, default=0.0):.2f} of the tolerance at most, {len(errors)} cases"
+
+
+def _compare(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | str]") -> None:
+    """Give what a process finds when it finds it; last, why it did not finish, or "" if it did."""
+    form = "small" if setup.small else "whole"
+    program = [sys.executable, "-m", __name__, str(setup.device), form, str(part), str(parts)]
+    with (
+        TemporaryFile("w+") as printed,  # no pipe, which a broken kernel's many messages would fill
+        subprocess.Popen(program, stdout=subprocess.PIPE, stderr=printed, text=True) as process,
+    ):
+        limit = Timer(PATIENCE, process.kill)
+        limit.start()
+        assert process.stdout is not None
+        for text in process.stdout:
+            dtype, case, error = json.loads(text)
+            queue.put((dtype, case, error))
+        code = process.wait()
+        limit.cancel()
+        printed.seek(0)
+        lines = [line.strip() for line in printed if line.strip()]
+    late = f"not finished within {PATIENCE:.0f} s" if code == -SIGKILL else ""
+    reason = late or (lines[-1] if lines else f"exit code {code}")
+    queue.put(f"process {part}: {reason}" if code else "")
 
 
 def main(device: str, form: str, part: str, parts: str) -> None:
-    shape = (2, 16, 5, 5) if form == "small" else (8, 96, 27, 27)
-    place = torch.device(device)
+    shape, place = _shape(form == "small"), torch.device(device)
     for case in islice(check.cases(place, shape[1]), int(part), None, int(parts)):
         error = max(check.errors(case, place, shape)) / check.TOLERANCES[case.dtype]
         print(json.dumps([str(case.dtype), str(case), error]), flush=True)
