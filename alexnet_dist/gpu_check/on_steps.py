@@ -18,13 +18,14 @@ from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.gpu_check.setup import Figures, Setup
 from alexnet_dist.gpu_check.trained import Trained, trained
+from alexnet_dist.launcher.out_of_memory import out_of_memory
 from alexnet_dist.nets.table import Conv, ShapedLayer
 from alexnet_dist.telemetry.hardware import device_name
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.throughput import images_per_second
 from alexnet_dist.training.torch_switches import set_switches
 
-SHOWN = 12  # kernels
+SHOWN, NAME = 24, 110  # kernels, and characters of their names
 STEPS = 20
 HELD = 2  # steps whose kernels, some 250 each, a device queues: it takes 1024
 HELD_CYCLES = 300_000_000  # of a device's clock, 0.15 s: the host queues the steps meanwhile
@@ -40,18 +41,30 @@ def step(setup: Setup) -> Figures:
 
 
 def speed(setup: Setup) -> Figures:
-    """The same of other batches, and without the response norm."""
+    """The same of other batches, and without the response norm; what does not fit the device's memory is said so."""
     cases = [(8, "false")] if setup.small else [(128, "false"), *product((1024, 256), ("true", "false")), (32, "true")]
     for batch, norm in cases:
-        with trained(setup, *_in_bf16(batch), "--net.norm", norm) as run:
-            yield f"batch {batch}{'' if norm == 'true' else ', no norm'}", f"{_rate(setup, run)}; {_parts(setup, run)}"
+        name = f"batch {batch}{'' if norm == 'true' else ', no norm'}"
+        try:
+            figure = _rate_and_parts(setup, *_in_bf16(batch), "--net.norm", norm)
+        except Exception as error:
+            if (asked_for := out_of_memory(error)) is None:
+                raise
+            figure = f"does not fit ({asked_for})"
+        setup.settle()
+        yield name, figure
 
 
 def compiled(setup: Setup) -> Figures:
     """A step at batch 128 with `train.compile`."""
     batch = 8 if setup.small else 128
-    with trained(setup, *_in_bf16(batch), "--train.compile", "true") as run:
-        yield f"batch {batch}, compiled", f"{_rate(setup, run)}; {_parts(setup, run)}"
+    yield f"batch {batch}, compiled", _rate_and_parts(setup, *_in_bf16(batch), "--train.compile", "true")
+
+
+def _rate_and_parts(setup: Setup, *flags: str) -> str:
+    """Of a run that holds no memory afterwards."""
+    with trained(setup, *flags) as run:
+        return f"{_rate(setup, run)}; {_parts(setup, run)}"
 
 
 def _in_bf16(batch: int) -> list[str]:
@@ -114,8 +127,14 @@ def _kernels(setup: Setup, run: Trained) -> Figures:
         return
     launches = sum(event.count for event in events) / STEPS
     yield "kernels", f"{launches:.0f} a step, {sum(map(_device_time, events)):.2f} ms"
-    for event in sorted(events, key=_device_time, reverse=True)[:SHOWN]:
-        yield str(event.key)[:60], f"{_device_time(event):.3f} ms in {event.count / STEPS:.0f}"
+    longest = sorted(events, key=_device_time, reverse=True)[:SHOWN]
+    for place, event in enumerate(longest, start=1):
+        yield f"{place}. {_kernel_name(str(event.key))}", f"{_device_time(event):.3f} ms in {event.count / STEPS:.0f}"
+
+
+def _kernel_name(name: str) -> str:
+    """A kernel's name without what all of torch's have."""
+    return name.removeprefix("void ").replace("at::native::", "").replace("(anonymous namespace)::", "")[:NAME]
 
 
 def _device_events(setup: Setup, run: Trained) -> list[FunctionEventAvg]:

@@ -18,6 +18,7 @@ from alexnet_dist.errors import reason_of
 from alexnet_dist.gpu_check.lines import LINES, Line
 from alexnet_dist.gpu_check.results import FAILED, IMPOSSIBLE, PASSED, append
 from alexnet_dist.gpu_check.setup import NotPossible, Setup
+from alexnet_dist.launcher.out_of_memory import out_of_memory
 
 WHERE = signal.SIGUSR1
 
@@ -42,7 +43,9 @@ def _passes(line: Line, setup: Setup, output: Path) -> bool:
     except NotPossible as why:
         result, reason = IMPOSSIBLE, str(why)
     except Exception as error:
-        result, reason, trace = FAILED, reason_of(error), traceback.format_exc()
+        asked_for = out_of_memory(error)
+        reason = reason_of(error) if asked_for is None else f"out of memory ({asked_for})"
+        result, trace = FAILED, traceback.format_exc()
     append(output, line.name, result=result, seconds=time.perf_counter() - start, reason=reason, traceback=trace)
     return result != FAILED
 
