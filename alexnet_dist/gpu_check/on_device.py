@@ -3,6 +3,7 @@
 import platform
 import time
 from math import isfinite
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -28,10 +29,20 @@ def machine(setup: Setup) -> Figures:
     yield "norm", kernel_problem(setup.device) or "by a kernel of our own"
     if setup.on_gpu:
         free, total = torch.cuda.mem_get_info(setup.device)
-        yield "cuda", str(torch.version.cuda)
+        yield "driver", _driver()
+        yield "cuda", torch.version.cuda or f"HIP {torch.version.hip}"
         yield "cudnn", torch.backends.cudnn.version()
-        yield "gpus", torch.cuda.device_count()
+        gpus = [device_name(torch.device("cuda", number)) for number in range(torch.cuda.device_count())]
+        yield "gpus", f"{len(gpus)}: {', '.join(dict.fromkeys(gpus))}"
         yield "memory", f"{free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+
+
+def _driver() -> str:
+    """The kernel module of NVIDIA's driver, as it describes itself."""
+    try:
+        return Path("/proc/driver/nvidia/version").read_text().partition("\n")[0].partition(": ")[2].strip()
+    except OSError:
+        return "not NVIDIA's"
 
 
 def arithmetic(setup: Setup) -> Figures:
@@ -55,12 +66,13 @@ def arithmetic(setup: Setup) -> Figures:
 
 def precisions(setup: Setup) -> Figures:
     """The loss after a few steps in each precision that the device has."""
-    for precision in ("fp32", "bf16") if setup.small else registry.precisions.names():
+    # fp64 last, and few images: some devices compute it a hundred times slower.
+    for precision in ("fp32", "bf16") if setup.small else reversed(registry.precisions.names()):
         try:
             registry.precisions[precision].check(setup.device)
         except UsageError:
             continue
-        with trained(setup, "--train.global_batch", "32", "--train.precision", precision) as run:
+        with trained(setup, "--train.global_batch", "8", "--train.precision", precision) as run:
             run.take(5)
             loss = run.meter.flush()[-1].loss
         require(isfinite(loss), f"{precision}: the loss is {loss}")
