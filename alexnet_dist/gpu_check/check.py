@@ -1,5 +1,6 @@
 """Runs the check: starts workers, and ends those that take too long or are broken."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psutil
 
@@ -15,8 +15,10 @@ from alexnet_dist.gpu_check.lines import LINES, Line
 from alexnet_dist.gpu_check.results import FAILED, NOT_REACHED, RUNNING, Entry, append, read
 from alexnet_dist.gpu_check.worker import WHERE
 from alexnet_dist.launcher.processes import end_with_parent, process_tree
+from alexnet_dist.temporary import temporary_folder
 
 SECONDS = 470.0  # for all lines together
+STARTING = 100.0  # seconds until a worker begins its first line: a cold disk takes that long to read torch
 LEAVING = 5.0  # seconds that a worker has to end by itself
 
 Changed = Callable[[list[Entry]], None]
@@ -38,8 +40,8 @@ def run_lines(
         Each line's name, result, seconds, figures, and where it failed, reason and traceback.
     """
     ends = time.monotonic() + seconds
-    with TemporaryDirectory(prefix="alexnet-check-") as name:
-        output, printed = Path(name, "results"), Path(name, "printed")
+    with temporary_folder("alexnet-check-") as folder:
+        output, printed = folder / "results", folder / "printed"
         left = lines
         while left and time.monotonic() < ends:
             program = [sys.executable, "-m", "alexnet_dist.gpu_check.worker", device, form, str(output)]
@@ -47,10 +49,14 @@ def run_lines(
                 worker = subprocess.Popen(
                     [*program, *(line.name for line in left)],
                     stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=lambda: end_with_parent(signal.SIGKILL),
+                    env={**os.environ, "TMPDIR": str(folder)},  # what a killed worker leaves is deleted, too
                 )  # fmt: skip
-            lost = _follow(worker, left, output, ends, changed)
-            late = lost is not None and worker.poll() is None
-            _end(worker, late)
+            lost, late = None, True
+            try:
+                lost = _follow(worker, left, output, ends, changed)
+                late = lost is not None and worker.poll() is None
+            finally:  # also where a signal ends the check
+                _end(worker, late)
             left = lines[_finished(output) :]
             if left and lost is not None:
                 reason, trace = _reason(worker.poll(), late, lost, printed.read_text(errors="replace"))
@@ -72,14 +78,16 @@ def _follow(
     """
     before = _finished(output)
     for number, line in enumerate(lines, start=before + 1):
-        began = time.monotonic()
+        began, limit, begun = time.monotonic(), STARTING, False
         while True:
             ended = worker.poll() is not None  # asked first: what it wrote last counts
             entries = read(output)
             changed(entries)
             if _finished(output) >= number:
                 break
-            if ended or time.monotonic() > min(began + line.limit, ends):
+            if not begun and len(entries) >= number:
+                began, limit, begun = time.monotonic(), line.limit, True
+            if ended or time.monotonic() > min(began + limit, ends):
                 return time.monotonic() - began
             time.sleep(0.1)
         if entries[number - 1]["result"] == FAILED:
@@ -93,11 +101,12 @@ def _end(worker: "subprocess.Popen[bytes]", late: bool) -> None:
         worker.send_signal(WHERE)
     with suppress(subprocess.TimeoutExpired):
         worker.wait(0.5 if late else LEAVING)
-    for process in process_tree(worker.pid) if worker.poll() is None else ():
+    tree = process_tree(worker.pid) if worker.poll() is None else []
+    for process in tree:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    with suppress(subprocess.TimeoutExpired):
-        worker.wait(LEAVING)
+    psutil.wait_procs(tree, LEAVING)
+    worker.poll()
 
 
 def _reason(code: int | None, late: bool, seconds: float, printed: str) -> tuple[str, str]:

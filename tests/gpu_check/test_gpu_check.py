@@ -1,17 +1,24 @@
 """The check's lines on a CPU, in their short form and by the same code; its report; a machine without a GPU."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from conftest import ROOT
 from replaced_gpus import OLD_DRIVER, ONE, Machine
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from alexnet_dist.cli import main
 from alexnet_dist.gpu_check import check
@@ -25,31 +32,77 @@ from alexnet_dist.gpu_check.trained import trained
 SCRIPT = str(ROOT / "launch/gpu_check.sh")
 
 
-def test_every_line_that_a_cpu_can_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = Report(tmp_path / "check.json")
-    patient = [replace(line, limit=300.0) for line in LINES]
-    results = run_lines("cpu", report.changed, patient, form="small", seconds=900.0)
-    assert {entry["name"]: entry["result"] for entry in results} == {
+def test_every_line_that_a_cpu_can_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In three parts at once: one line mostly waits, and one compiles, with what earlier runs of it have compiled."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default_cache_dir())
+    apart = [("training", "stopped rank"), ("compiled",)]
+    patient = [replace(line, limit=400.0) for line in LINES]
+    others = [line for line in patient if line.name not in chain(*apart)]
+    parts = [others, *([line for line in patient if line.name in names] for names in apart)]
+    reports = [Report(tmp_path / f"{number}.json") for number in range(len(parts))]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        run = partial(run_lines, "cpu", form="small", seconds=900.0)
+        found = list(pool.map(run, [report.changed for report in reports], parts))
+    assert {entry["name"]: entry["result"] for entry in chain(*found)} == {
         line.name: "not possible" if "NCCL" in line.name else "passed" for line in LINES
-    }, results
-    assert report.good and json.loads((tmp_path / "check.json").read_text())["lines"] == results
+    }, found
+    for number, (report, results) in enumerate(zip(reports, found, strict=True)):
+        assert report.good and json.loads((tmp_path / f"{number}.json").read_text())["lines"] == results
     shown = capsys.readouterr().out.splitlines()
     assert max(map(len, shown)) <= 100
-    assert [text[:17].strip() for text in shown if text[0] != " "] == [line.name for line in LINES]
+    assert {text[:17].strip() for text in shown if text[0] != " "} == {line.name for line in LINES}
 
 
 def test_lines_that_fail_or_take_too_long_do_not_stop_the_rest(tmp_path: Path) -> None:
-    machine = LINES[0]
-    wrong = replace(machine, name="training", limit=0.0)
+    late = next(replace(line, limit=0.0) for line in LINES if line.name == "training")
     report = Report(tmp_path / "check.json")
-    results = run_lines("cpu", report.changed, [wrong, replace(machine, limit=100.0)], form="small")
-    assert [entry["result"] for entry in results] == ["failed", "passed"] and not report.good
+    results = run_lines("cpu", report.changed, [late, LINES[-1]], form="small")  # NCCL's, which a CPU answers at once
+    assert [entry["result"] for entry in results] == ["failed", "not possible"] and not report.good
 
 
 def test_when_the_time_is_over_the_rest_is_not_reached(tmp_path: Path) -> None:
     report = Report(tmp_path / "check.json")
     results = run_lines("cpu", report.changed, LINES[:2], form="small", seconds=0.0)
     assert [entry["result"] for entry in results] == ["not reached"] * 2 and not report.good
+
+
+INTERRUPTED = """
+import sys
+from alexnet_dist.gpu_check.check import run_lines
+from alexnet_dist.gpu_check.lines import LINES
+
+(norm,) = (line for line in LINES if line.name == "norm")
+run_lines("cpu", lambda entries: print("running", flush=True) if entries else None, [norm], "small")
+"""
+
+
+@pytest.mark.processes
+def test_a_signal_leaves_no_file_and_no_process(tmp_path: Path) -> None:
+    line, environment = [sys.executable, "-c", INTERRUPTED], {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as check:
+        assert check.stdout is not None and check.stdout.readline() == "running\n"
+        started = psutil.Process(check.pid).children(recursive=True)
+        assert started and list(tmp_path.iterdir())
+        check.send_signal(signal.SIGTERM)
+        check.stdout.read()
+    assert check.returncode != 0 and list(tmp_path.iterdir()) == []
+    assert not any(process.is_running() for process in started)
+
+
+def test_how_long_a_worker_takes_to_start_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line whose limit is shorter than that passes, unless the start takes too long, too."""
+    slow = tmp_path / "slow"
+    slow.write_text(f'#!/bin/sh\nsleep 2\nexec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    quick = replace(LINES[-1], limit=1.5)  # NCCL's, which a CPU answers at once
+    assert [entry["result"] for entry in run_lines("cpu", lambda entries: None, [quick], "small")] == ["not possible"]
+    monkeypatch.setattr(check, "STARTING", 0.5)
+    (entry,) = run_lines("cpu", lambda entries: None, [quick], "small")
+    assert entry["result"] == "failed" and entry["reason"].startswith("not finished within")
 
 
 def test_a_worker_that_dies_is_a_line_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
