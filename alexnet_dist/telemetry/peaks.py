@@ -1,7 +1,7 @@
-"""Peak arithmetic rates of known GPUs, from NVIDIA's data sheets and white papers: dense, without sparsity.
+"""Peak arithmetic rates of known GPUs, from their makers' data sheets and white papers: dense, without sparsity.
 
-Where a GPU has tensor cores for a precision, theirs; half precisions with sums in fp32, as torch computes. fp64 is
-listed only where there are units for it.
+Where a GPU has tensor cores, AMD's matrix cores, for a precision, theirs; half precisions with sums in fp32, as torch
+computes. fp64 is listed only where there are units for it.
 """
 
 
@@ -15,6 +15,11 @@ _H100_SXM = _ampere_and_later(67.0, 494.7, 989.4, 67.0)  # H100, H200 and GH200 
 _H100_NVL = _ampere_and_later(60.0, 417.5, 835.5, 60.0)  # H100 and H200 NVL data sheets
 _A100 = _ampere_and_later(19.5, 156.0, 312.0, 19.5)
 _V100_SXM2 = {"fp64": 7.8, "fp32": 15.7, "fp16": 125.0}
+_V100_PCIE = {"fp64": 7.0, "fp32": 14.0, "fp16": 112.0}
+# torch computes no TF32 there. An MI250 is two devices of half its rates each.
+_MI300X = {"fp64": 163.4, "fp32": 163.4, "bf16": 1307.4, "fp16": 1307.4}
+_MI250X = {"fp64": 47.9, "fp32": 47.9, "bf16": 191.5, "fp16": 191.5}
+_MI250 = {"fp64": 45.3, "fp32": 45.3, "bf16": 181.0, "fp16": 181.0}
 
 # TFLOP/s by the device name that torch reports, by precision.
 _PEAK_TFLOPS: dict[str, dict[str, float]] = {
@@ -39,7 +44,14 @@ _PEAK_TFLOPS: dict[str, dict[str, float]] = {
     "NVIDIA L4": _ampere_and_later(30.3, 60.0, 121.0),
     "Tesla V100-SXM2-16GB": _V100_SXM2,
     "Tesla V100-SXM2-32GB": _V100_SXM2,
+    "Tesla V100-PCIE-16GB": _V100_PCIE,
+    "Tesla V100-PCIE-32GB": _V100_PCIE,
     "Tesla T4": {"fp32": 8.1, "fp16": 65.0},
+    "AMD Instinct MI300X": _MI300X,
+    "AMD Instinct MI325X": _MI300X,
+    "AMD Instinct MI250X": _MI250X,
+    "AMD Instinct MI250": _MI250,
+    "AMD Instinct MI210": _MI250,
     # White papers of GA102 (RTX 30, A6000), of Ada (RTX 40, 6000) and of RTX Blackwell (RTX 50).
     "NVIDIA GeForce RTX 5090": _ampere_and_later(104.8, 104.8, 209.5),
     "NVIDIA GeForce RTX 5080": _ampere_and_later(56.3, 56.3, 112.6),

@@ -19,6 +19,9 @@ H100 = "NVIDIA H100 80GB HBM3"
         (["NVIDIA B200"], "fp64", 37),
         (["NVIDIA A10"], "bf16", 125),
         (["NVIDIA GeForce RTX 4090"], "fp32", 82.6),
+        (["AMD Instinct MI300X"], "bf16", 1307.4),
+        (["AMD Instinct MI250X"] * 2, "bf16", 383),
+        (["Tesla V100-PCIE-16GB"], "fp16", 112),
     ],
 )
 def test_utilisation_of_all_devices_together(devices: list[str], precision: str, peak: float) -> None:
