@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 from alexnet_dist.config.load import load
-from alexnet_dist.config.precisions import cpu_multiplies_bf16
+from alexnet_dist.config.precisions import cpu_multiplies_bf16, multiplies_bf16
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.operations import training_operations
-from alexnet_dist.distributed.devices import gpu_count
+from alexnet_dist.distributed.devices import gpu_count, own_device
 from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.errors import INTERRUPTED, USAGE, UsageError
 from alexnet_dist.registry import precisions
@@ -98,7 +98,7 @@ def _plan_here(given: Sequence[str]) -> Plan:
         use_own_cores()
         dtype = getattr(torch, precisions[experiment.train.precision].compute)
         steps = cpu_steps(matrix_rate(dtype, seconds=2.0), experiment)
-    bf16 = gpus > 0 and torch.cuda.is_bf16_supported(including_emulation=False)
+    bf16 = gpus > 0 and multiplies_bf16(own_device(0))
     return plan(gpus, "bf16" if bf16 else "fp32", experiment.train.precision, steps)
 
 

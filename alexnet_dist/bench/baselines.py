@@ -28,8 +28,10 @@ from alexnet_dist.data.sets.fashion_mnist import read_fashion_mnist
 from alexnet_dist.distributed.devices import own_device
 from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.nets.alexnet import AlexNet, initialise
+from alexnet_dist.registry import precisions
 from alexnet_dist.rng import Rng
 from alexnet_dist.telemetry.throughput import images_per_second
+from alexnet_dist.training.torch_switches import set_switches
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
@@ -103,7 +105,9 @@ def tutorial(batch: int, steps: int, precision: str) -> float:
 
 
 def bare(batch: int, steps: int, precision: str) -> float:
-    """Our net in the shortest possible loop: the same batch again and again, no record, no dropout."""
+    """Our net in the shortest possible loop: the same batch again and again, no record, no dropout. With torch's
+    switches as in training: by default convolutions in fp32 would be in TF32, and their algorithms not measured."""
+    set_switches(precisions[precision])
     flags = ["--net.name", "alexnet_fashion", "--net.dropout", "0"]
     net = AlexNet(table_of(resolve(load(flags), 1).net))
     initialise(net, Rng(0))

@@ -11,6 +11,7 @@ from alexnet_dist.telemetry.run_files import read_metrics
 from alexnet_dist.telemetry.throughput import images_per_second
 
 WARM_UP = 4  # steps that are not measured: among other things they take memory from the kernel
+MOST_IMAGES = 8192  # synthetic ones, which a GPU holds twice: 2.5 GB of alexnet_2012's
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,16 @@ class TrainingRun(Program):
     flags: tuple[str, ...]
 
     def rate(self, settings: Settings, folder: Path) -> float:
-        steps, run_folder = settings.steps + WARM_UP, folder / "run"
+        run_folder = folder / "run"
+        launch(self.ranks, [*TRAIN, *self.words(settings, run_folder)])
+        measured = read_metrics(run_folder)[WARM_UP:]
+        return images_per_second([step["samples"] for step in measured], [step["seconds"] for step in measured])
+
+    def words(self, settings: Settings, run_folder: Path) -> list[str]:
+        """All flags of the run."""
+        steps = settings.steps + WARM_UP
+        epoch = min(steps, max(1, MOST_IMAGES // settings.batch))  # steps
+        synthetic = {"--data.samples": settings.batch * epoch, "--train.epochs": -(-steps // epoch)}
         shared = {
             "--train.global_batch": settings.batch,
             "--train.max_steps": steps,
@@ -71,12 +81,9 @@ class TrainingRun(Program):
             "--run.dir": run_folder,
             "--run.overwrite": "true",
             "--checkpoint.every_steps": 0,
-            **({"--data.samples": settings.batch * steps} if "synthetic" in self.flags else {}),
+            **(synthetic if "synthetic" in self.flags else {}),
         }
-        words = [str(word) for pair in shared.items() for word in pair]
-        launch(self.ranks, [*TRAIN, *words, *self.flags])
-        measured = read_metrics(run_folder)[WARM_UP:]
-        return images_per_second([step["samples"] for step in measured], [step["seconds"] for step in measured])
+        return [*(str(word) for pair in shared.items() for word in pair), *self.flags]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.precisions import cpu_multiplies_bf16
+from alexnet_dist.config.precisions import multiplies_bf16
 from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.errors import DONE, UsageError, one_of
 from alexnet_dist.registry import commands
@@ -52,7 +52,7 @@ class BenchFlags(Group):
     )
     batch: int = Field(128, ge=1, le=8192, description="training: global batch; augmentation: batch")
     precision: Literal["fp32", "bf16"] | None = Field(
-        None, description="training: default: bf16 on GPUs and where this CPU multiplies it, else fp32"
+        None, description="training: default: bf16 where this GPU or CPU multiplies it, else fp32"
     )
 
 
@@ -88,11 +88,11 @@ def _training(own: BenchFlags) -> Table:
     from alexnet_dist.bench.benchmarks import benchmarks
     from alexnet_dist.bench.measure import measure
     from alexnet_dist.bench.programs import WARM_UP, Settings
-    from alexnet_dist.distributed.devices import gpu_count
+    from alexnet_dist.distributed.devices import gpu_count, own_device
 
     gpus = gpu_count()
     chosen = _chosen(benchmarks(), own.only, gpus)
-    precision = own.precision or ("bf16" if gpus or cpu_multiplies_bf16() else "fp32")
+    precision = own.precision or ("bf16" if multiplies_bf16(own_device(0)) else "fp32")
     settings = Settings(own.steps or (GPU_STEPS if gpus else CPU_STEPS), own.batch, precision)
     if own.batch * (settings.steps + WARM_UP) > FASHION_MNIST_IMAGES:
         raise UsageError("bench", f"{settings.steps} steps of {own.batch}", "are more than an epoch: take fewer")
@@ -115,6 +115,9 @@ def _chosen(benchmarks: Sequence[Benchmark], only: str, gpus: int) -> list[Bench
     chosen = [benchmark for benchmark in named if not gpus or benchmark.ranks <= gpus]
     if not chosen:
         raise UsageError("--only", only, f"needs more GPUs than {gpus}; ACCELERATE_USE_CPU=true takes the CPU")
+    for benchmark in named:
+        if benchmark not in chosen:
+            print(f"left out: {benchmark.name}: {benchmark.ranks} ranks, {gpus} GPU", flush=True)
     return chosen
 
 

@@ -87,13 +87,20 @@ def _check_fp16(device: torch.device) -> None:
 
 
 def _warn_of_emulated_bf16(device: torch.device) -> list[str]:
+    if multiplies_bf16(device):
+        return []
+    if device.type == "cuda":
+        return ["train.precision: bf16 is emulated by this GPU: fp16 or fp32 is faster"]
+    return ["train.precision: bf16 is emulated by this CPU (no AVX-512, no AMX): very much slower than fp32"]
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16; without them torch emulates it."""
     import torch
 
-    if device.type == "cpu" and not cpu_multiplies_bf16():
-        return ["train.precision: bf16 is emulated by this CPU (no AVX-512, no AMX): very much slower than fp32"]
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return ["train.precision: bf16 is emulated by this GPU: fp16 or fp32 is faster"]
-    return []
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return cpu_multiplies_bf16()
 
 
 def cpu_multiplies_bf16() -> bool:

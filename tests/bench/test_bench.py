@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from replaced_gpus import ONE, TWO, Machine
+from replaced_gpus import ONE, TWO, V100, Machine
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from alexnet_dist.bench import baselines
 from alexnet_dist.bench import measure as measuring
-from alexnet_dist.bench.benchmarks import SMALL, Benchmark
+from alexnet_dist.bench.benchmarks import OF_2012, SMALL, Benchmark
 from alexnet_dist.bench.measure import Result, measure
 from alexnet_dist.bench.programs import WARM_UP, Program, Settings, TrainingRun
 from alexnet_dist.cli import main
-from alexnet_dist.commands import bench
+from alexnet_dist.config.load import load
 from alexnet_dist.telemetry import hardware
 from alexnet_dist.telemetry import matrix_rate as rates
 from alexnet_dist.telemetry.matrix_rate import matrix_rate
@@ -70,11 +70,17 @@ def test_the_matrix_rate_of_a_cpu_is_more_than_ten_million_operations_a_second()
     assert matrix_rate(torch.float32, size=256, seconds=0.1) > 1e7
 
 
-@pytest.mark.parametrize("machine, ranks", [(ONE, {1}), (TWO, {1, 2})])
+@pytest.mark.parametrize(
+    "machine, ranks, precision", [(ONE, {1}, "bf16"), (TWO, {1, 2}, "bf16"), (Machine((V100,)), {1}, "fp32")]
+)
 def test_what_is_measured_on_gpus(
-    machine: Machine, ranks: set[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    machine: Machine,
+    ranks: set[int],
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Cases that have a GPU for each rank, many steps, bf16."""
+    """Cases that have a GPU for each rank, the others named; many steps, in bf16 if the GPU multiplies it."""
     machine.replace(monkeypatch)
     asked: list[Any] = []
 
@@ -84,13 +90,30 @@ def test_what_is_measured_on_gpus(
 
     monkeypatch.setattr(measuring, "measure", measure)
     monkeypatch.setattr(hardware, "load_warnings", list)
-    monkeypatch.setattr(bench, "cpu_multiplies_bf16", lambda: False)
     assert main(["bench"]) == 0
     ((chosen, _, settings, _),) = asked
     assert {benchmark.ranks for benchmark in chosen} == ranks
-    assert settings == Settings(steps=200, batch=128, precision="bf16")
-    assert f"A100-SXM4-80GB, {len(machine.gpus)} GPUs" in capsys.readouterr().out
-    assert main(["bench", "--only", "split"]) == (2 if machine is ONE else 0)
+    assert settings == Settings(steps=200, batch=128, precision=precision)
+    shown = capsys.readouterr().out
+    assert f"{machine.gpus[0].split('-')[0]}" in shown and f"{len(machine.gpus)} GPUs" in shown
+    assert ("left out: split / single: 2 ranks, 1 GPU\n" in shown) == (machine is not TWO)
+    assert main(["bench", "--only", "split"]) == (0 if machine is TWO else 2)
+
+
+@pytest.mark.parametrize("batch, steps", [(128, 200), (1024, 200), (8192, 3), (128, 8)])
+def test_synthetic_images_fit_a_gpu_and_last_for_all_steps(batch: int, steps: int, tmp_path: Path) -> None:
+    words = TrainingRun(1, OF_2012).words(Settings(steps, batch, "bf16"), tmp_path)
+    experiment = load(words)
+    samples, epochs = experiment.data.samples, experiment.train.epochs
+    assert samples <= 8192 and samples % batch == 0
+    assert samples * (epochs - 1) < batch * (steps + WARM_UP) <= samples * epochs
+
+
+def test_a_bare_loop_has_the_switches_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(baselines, "set_switches", lambda precision: asked.append(precision.name))
+    monkeypatch.setattr(baselines, "timed", lambda step, batch, steps: 1.0)
+    assert baselines.bare(1, 1, "fp32") == 1.0 and asked == ["fp32"]
 
 
 @pytest.mark.parametrize("use_cpu, device", [("false", "cuda:1"), ("true", "cpu")])
@@ -122,6 +145,8 @@ def test_a_gpus_time_is_taken_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -
         baselines.timed(lambda: done.append("step"), batch=8, steps=2)
     assert done == ["step"] * WARM_UP + ["waited for cuda:1"] + ["step"] * 2 + ["waited for cuda:1"]
     done.clear()
+    monkeypatch.setattr(torch, "mm", lambda a, b: done.append("product"))
     with FakeTensorMode():
         matrix_rate(torch.bfloat16, size=8, seconds=0.01, device="cuda:1")
-    assert set(done) == {"waited for cuda:1"}
+    once = ["product"] * rates.QUEUED + ["waited for cuda:1"]
+    assert done == once * (len(done) // len(once))

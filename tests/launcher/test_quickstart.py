@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from replaced_gpus import A100, NO_GPU, ONE, TWO, V100, Machine
 
+from alexnet_dist.config import precisions
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.errors import UsageError
@@ -77,7 +78,8 @@ def test_what_is_started_where(
     monkeypatch.setattr(quickstart, "__file__", str(tmp_path / "launch/quickstart.py"))
     monkeypatch.setattr(quickstart, "_run", lambda program, environment: started.append((program, environment)))
     monkeypatch.setattr(quickstart, "matrix_rate", lambda dtype, seconds: 1e11)
-    monkeypatch.setattr(quickstart, "cpu_multiplies_bf16", lambda: False)
+    for module in (quickstart, precisions):
+        monkeypatch.setattr(module, "cpu_multiplies_bf16", lambda: False)
     quickstart.main([])
     (_, *runs, _, (compare, comparing)) = started
     ranks = [words[words.index("--ranks") + 1] for words, _ in runs]
