@@ -33,6 +33,8 @@ from alexnet_dist.telemetry.run_files import EXIT, write_exit
 
 # Parts of the errors that collectives raise when another rank is gone.
 _LOST_PEER = ("gloo/transport", "pair closure", "NCCL error", "ProcessGroupNCCL", "Broken pipe", "Connection reset")
+# NCCL's words for mistakes that are a rank's own, such as two ranks on one GPU or on slices (MIG) of one.
+_OWN_MISTAKE = ("ncclInvalidUsage", "ncclInvalidArgument")
 # A launcher ends all ranks as soon as one has ended. So a rank that only lost another one waits before it ends, and a
 # rank with the same reason as the first rank waits until that one has printed it.
 LOST_PEER_WAIT_SECONDS = 3.0
@@ -153,7 +155,7 @@ def _write_elastic_error(text: str) -> None:
 
 def _crashed(error: Exception, status: ExitStatus) -> int:
     """Only this rank fails; the launcher ends the others."""
-    lost_peer = not isinstance(error, OSError) and any(part in str(error) for part in _LOST_PEER)
+    lost_peer = _lost_peer(error)
     asked_for = out_of_memory(error)
     if asked_for is not None:
         reason = f"rank {_rank()} is out of memory in {status.where} ({asked_for}): {status.memory_remedy}"
@@ -177,6 +179,13 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     status.release()
     _end_soon()
     return FAILED
+
+
+def _lost_peer(error: Exception) -> bool:
+    text = str(error)
+    if isinstance(error, OSError) or any(part in text for part in _OWN_MISTAKE):
+        return False
+    return any(part in text for part in _LOST_PEER)
 
 
 def _end_soon() -> None:

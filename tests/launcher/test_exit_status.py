@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import preloaded
+import pytest
+import torch
 from conftest import ACCELERATE, ROOT, SMOKE
 
 from alexnet_dist.errors import FAILED
+from alexnet_dist.launcher import exit_status
 from alexnet_dist.launcher.exit_status import ExitStatus
 
 
@@ -41,3 +44,29 @@ def test_a_failure_where_the_folder_may_no_longer_be_searched(tmp_path: Path) ->
     finally:
         os.seteuid(user)
         tmp_path.chmod(0o700)
+
+
+NCCL = "NCCL error in: …/NCCLUtils.cpp:94, {}, NCCL version 2.28.9\n{}: {}\nLast error:\n{}"
+REMOTE = NCCL.format(
+    "remote process exited", "ncclRemoteError", "A call failed possibly due to a network error.", "socket"
+)
+DUPLICATE = NCCL.format(
+    "invalid usage", "ncclInvalidUsage", "This usually reflects invalid usage of NCCL library.",
+    "Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1b000",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text, said", [(REMOTE, "rank 0 lost another rank"), (DUPLICATE, "rank 0 failed in its start: ")]
+)
+def test_who_is_to_blame_for_an_error_of_nccls(
+    text: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(exit_status, "_wait_to_be_ended", lambda seconds: None)
+
+    def fail(status: ExitStatus) -> None:
+        raise torch.distributed.DistBackendError(text)
+
+    assert exit_status.exit_code_of(fail, ExitStatus()) == FAILED
+    printed = capsys.readouterr().err
+    assert f"error: {said}" in printed and ("Duplicate GPU detected" in printed) == (text is DUPLICATE)
