@@ -1,5 +1,10 @@
 """Building the compiled response norm: where it can be built, where it cannot, and by several processes at once."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from ast import literal_eval
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,6 +78,22 @@ def test_a_compiler_whose_errors_are_no_text(tmp_path: Path) -> None:
     compiler.chmod(0o755)
     there, (warning,), _ = answer(tmp_path, CXX=str(compiler))
     assert not there and f"{compiler} failed: \ufffd broken" in warning
+
+
+def test_a_signal_while_it_is_compiled_leaves_no_file(tmp_path: Path) -> None:
+    compiler, temporary, started = tmp_path / "compiler", tmp_path / "temporary", tmp_path / "started"
+    compiler.write_text(f"#!/bin/sh\ntouch {started}\nexec sleep 60\n")
+    compiler.chmod(0o755)
+    temporary.mkdir()
+    program = f"from pathlib import Path; from alexnet_dist.compiled import compiled; compiled(Path({__file__!r}))"
+    variables = {"TMPDIR": str(temporary), "XDG_CACHE_HOME": str(tmp_path / "cache"), "CXX": str(compiler)}
+    line, environment = [sys.executable, "-c", program], {**os.environ, **variables}
+    with subprocess.Popen(line, env=environment, stderr=subprocess.DEVNULL) as process:
+        while not started.exists():
+            time.sleep(0.01)
+        assert list(temporary.iterdir())
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode != 0 and list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(
