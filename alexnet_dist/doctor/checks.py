@@ -13,7 +13,7 @@ from alexnet_dist import registry
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.descriptors import descriptor_limit, descriptors_needed
-from alexnet_dist.distributed.devices import check_count, check_not_shared, device_warnings
+from alexnet_dist.distributed.devices import check_count, check_not_shared, device_warnings, gpu_count
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.distributed.network_interface import check_loopback
 from alexnet_dist.doctor.facts import RankFacts
@@ -47,6 +47,7 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
     strategy: Strategy = registry.strategies[experiment.strategy.name]
     found.notes.extend(
         [
+            *_hidden_gpus(facts),
             *allocation_warnings(os.environ),
             *strategy.placement_warnings(experiment, facts.world_size, facts.local_world_size),
             *precision.warnings(device),
@@ -75,7 +76,7 @@ def _gpus(facts: RankFacts) -> Iterator[UsageError]:
     if cpu_wanted(os.environ) or not visible:
         return
     try:
-        check_count(facts.local_world_size, visible)
+        check_count(facts.local_world_size, gpu_count() or visible)
     except UsageError as error:
         yield error
         return
@@ -84,7 +85,16 @@ def _gpus(facts: RankFacts) -> Iterator[UsageError]:
             "GPUs",
             f"{visible} visible",
             f"torch {torch.__version__} cannot use them: install a build for this machine's driver (nvidia-smi names "
-            "its CUDA version), or export ACCELERATE_USE_CPU=true to train on the CPU",
+            "the CUDA version of NVIDIA's), or export ACCELERATE_USE_CPU=true to train on the CPU",
+        )
+
+
+def _hidden_gpus(facts: RankFacts) -> Iterator[str]:
+    usable = gpu_count()
+    if 0 < usable < len(facts.visible):
+        yield (
+            f"GPUs: {len(facts.visible)} are named, {', '.join(facts.visible)}, and torch sees {usable}: CUDA hides "
+            "what follows a number that there is not, and of several MIG devices all but the first"
         )
 
 

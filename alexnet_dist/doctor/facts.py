@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import takewhile
 
 import torch
 
@@ -25,7 +26,7 @@ class RankFacts:
         rank, world_size, local_rank, local_world_size: as the environment says, unchecked.
         device: kind and name.
         device_id: a GPU's UUID; None for a CPU, which ranks may share.
-        visible: the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them.
+        visible: the GPUs that this process may use, as CUDA_VISIBLE_DEVICES (AMD: HIP_VISIBLE_DEVICES) names them.
         backend, interface: of its process group; the interface is None on one machine.
         versions: of Python, of the packages that must be the same on all nodes, and of CUDA.
     """
@@ -60,13 +61,17 @@ def own_facts() -> RankFacts:
         tensor_backend(),
         choose_interface() if own.world_size > 1 else None,
         {"python": platform.python_version(), **{package: version(package) for package in PACKAGES},
-         **({"cuda": str(torch.version.cuda)} if device.type == "cuda" else {})},
+         **({"cuda": torch.version.cuda or f"HIP {torch.version.hip}"} if device.type == "cuda" else {})},
     )  # fmt: skip
 
 
 def visible_gpus() -> list[str]:
     """The GPUs that the scheduler gave this process, whether or not torch can use them."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed is not None:
-        return [name for name in listed.split(",") if name]
-    return [str(index) for index in range(torch.cuda.device_count())]
+    if torch.version.hip:
+        listed = os.environ.get("HIP_VISIBLE_DEVICES", listed)
+    if listed is None:
+        return [str(index) for index in range(torch.cuda.device_count())]
+    # Any other word hides itself and what follows: -1, void, Slurm's NoDevFiles.
+    names = (name.strip() for name in listed.split(","))
+    return list(takewhile(lambda name: name.isdecimal() or name.startswith(("GPU-", "MIG-")), names))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import SMOKE
 from replaced_gpus import A100, EIGHT, L4, MIXED, OLD_DRIVER, ONE, TWO, Machine
 
@@ -51,6 +52,50 @@ def test_a_driver_that_torch_is_too_new_for(monkeypatch: pytest.MonkeyPatch) -> 
     assert facts.device.startswith("cpu ") and facts.backend == "gloo" and len(facts.visible) == 2
     (problem,) = problems(facts)
     assert "2 visible: torch" in problem and "cannot use them" in problem
+
+
+@pytest.mark.parametrize(
+    "listed, visible",
+    [
+        ("0,1", ["0", "1"]),
+        ("GPU-8f4a, GPU-91bc", ["GPU-8f4a", "GPU-91bc"]),
+        ("MIG-0a1b", ["MIG-0a1b"]),
+        ("1,-1,0", ["1"]),
+        ("-1", []),
+        ("", []),
+        ("NoDevFiles", []),
+    ],
+)
+def test_what_the_scheduler_names(listed: str, visible: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it names none, there is no GPU that torch could not use."""
+    Machine((A100,) * 2, usable=bool(visible)).replace(monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    facts = own_facts()
+    assert facts.visible == visible and problems(facts) == []
+
+
+def test_amds_variable_comes_before_cudas(monkeypatch: pytest.MonkeyPatch) -> None:
+    EIGHT.replace(monkeypatch)
+    monkeypatch.setattr(torch.version, "hip", "7.1")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert own_facts().visible == ["0"]
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "2,3")
+    facts = own_facts()
+    assert facts.visible == ["2", "3"] and facts.versions["cuda"] == "HIP 7.1"
+
+
+def test_more_gpus_are_named_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four ranks would share two GPUs."""
+    TWO.replace(monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "4")
+    facts = own_facts()
+    assert problems(facts)[0].startswith("GPUs: 4 ranks and 2 visible: one rank a GPU")
+    flags = [*SMOKE, "--data.name", "synthetic", "--run.dir", str(Path.cwd() / "run")]
+    notes = rank_findings(facts, resolve(load(flags), 4)).notes
+    assert any(note.startswith("GPUs: 4 are named, 0, 1, 2, 3, and torch sees 2: ") for note in notes)
 
 
 def test_more_ranks_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
