@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from alexnet_dist.errors import UsageError, one_of
 
@@ -30,7 +30,7 @@ class Named(Protocol):
 Entry = TypeVar("Entry", bound=Named)
 
 
-class Registry(Generic[Entry]):
+class Registry:
     """Entries of one kind, in the order in which they were registered.
 
     Args:
@@ -41,7 +41,7 @@ class Registry(Generic[Entry]):
     def __init__(self, kind: str, home: str) -> None:
         self.kind = kind
         self._home = home
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, Any] = {}
         self._own_imported = False
 
     def register(self, entry: Entry) -> Entry:
@@ -60,13 +60,13 @@ class Registry(Generic[Entry]):
     def names(self) -> tuple[str, ...]:
         return tuple(self._all())
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._all().values())
 
     def __contains__(self, name: str) -> bool:
         return name in self._all()
 
-    def __getitem__(self, name: str) -> Entry:
+    def __getitem__(self, name: str) -> Any:
         """
         Raises:
             UsageError: there is none of that name.
@@ -76,7 +76,7 @@ class Registry(Generic[Entry]):
             raise UsageError(self.kind, name, one_of(name, sorted(entries)))
         return entries[name]
 
-    def _all(self) -> dict[str, Entry]:
+    def _all(self) -> dict[str, Any]:
         self._import_own()
         load_plugins()
         return self._entries
@@ -121,14 +121,14 @@ def load(path: str) -> Any:
 
 
 # Types are given where entries are defined: this file imports none of them.
-commands: Registry[Any] = Registry("command", "alexnet_dist.commands")
-nets: Registry[Any] = Registry("net", "alexnet_dist.nets.catalogue")
-precisions: Registry[Any] = Registry("precision", "alexnet_dist.config.precisions")
-data_sets: Registry[Any] = Registry("data set", "alexnet_dist.data.sets")
-augmentations: Registry[Any] = Registry("augmentation", "alexnet_dist.data.augmentations")
-strategies: Registry[Any] = Registry("strategy", "alexnet_dist.strategies")
-optimizers: Registry[Any] = Registry("optimizer", "alexnet_dist.training.optimizers")
-schedules: Registry[Any] = Registry("learning-rate schedule", "alexnet_dist.training.schedules")
-step_metrics: Registry[Any] = Registry("metric of a step", "alexnet_dist.telemetry.step_metrics")
-trackers: Registry[Any] = Registry("tracker", "alexnet_dist.telemetry.trackers")
-compare_columns: Registry[Any] = Registry("column of compare", "alexnet_dist.compare.columns")
+commands: Registry = Registry("command", "alexnet_dist.commands")
+nets: Registry = Registry("net", "alexnet_dist.nets.catalogue")
+precisions: Registry = Registry("precision", "alexnet_dist.config.precisions")
+data_sets: Registry = Registry("data set", "alexnet_dist.data.sets")
+augmentations: Registry = Registry("augmentation", "alexnet_dist.data.augmentations")
+strategies: Registry = Registry("strategy", "alexnet_dist.strategies")
+optimizers: Registry = Registry("optimizer", "alexnet_dist.training.optimizers")
+schedules: Registry = Registry("learning-rate schedule", "alexnet_dist.training.schedules")
+step_metrics: Registry = Registry("metric of a step", "alexnet_dist.telemetry.step_metrics")
+trackers: Registry = Registry("tracker", "alexnet_dist.telemetry.trackers")
+compare_columns: Registry = Registry("column of compare", "alexnet_dist.compare.columns")

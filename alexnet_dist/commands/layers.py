@@ -13,7 +13,7 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
 from alexnet_dist.config.output import check_output, new_file
-from alexnet_dist.config.precisions import Precision
+from alexnet_dist.config.precisions import Precision, precision_of
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import FilePath, Group
@@ -102,7 +102,7 @@ def _report(experiment: Experiment, ranks: int | None) -> Report:
     table = table_of(experiment.net)
     count = table.towers if ranks is None else ranks
     check_cut(table, count)
-    precision: Precision = registry.precisions[experiment.train.precision]
+    precision = precision_of(experiment)
     return Report(table, count, precision, layer_rows(table, count, precision.compute_bytes))
 
 

@@ -13,11 +13,12 @@ from pydantic import Field
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment, TrainConfig
 from alexnet_dist.config.values import Group, StrategyName
 from alexnet_dist.errors import DONE, FAILED
-from alexnet_dist.registry import commands, precisions
+from alexnet_dist.registry import commands
 from alexnet_dist.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _show(experiment: Experiment, verdicts: Sequence[Verdict], steps: int) -> No
 
     from alexnet_dist.telemetry.console import new_console
 
-    precision = precisions[experiment.train.precision]
+    precision = precision_of(experiment)
     table = Table(title=f"{experiment.net.name}, {precision.name}, {steps} steps, against one process")
     for column in ("strategy", "ranks", "worst loss", "gradient of step 1", "last weight", "verdict"):
         table.add_column(column)

@@ -16,6 +16,7 @@ from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import Group
 from alexnet_dist.errors import UsageError
+from alexnet_dist.strategies.base import strategy_of
 from alexnet_dist.telemetry.console import new_console
 
 ABOUT = """What each strategy does, and the memory that it takes for the given net.
@@ -67,7 +68,7 @@ def _memory(fields: list[str], ranks: int) -> Table:
 
 def _memory_cells(experiment: Experiment, ranks: int) -> list[str]:
     """For a strategy on `ranks` ranks, or on one where it takes no more."""
-    strategy, table = registry.strategies[experiment.strategy.name], table_of(experiment.net)
+    strategy, table = strategy_of(experiment), table_of(experiment.net)
     for count in (ranks, 1):
         try:
             strategy.check(experiment, table, count)

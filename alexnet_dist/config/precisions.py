@@ -15,6 +15,8 @@ from alexnet_dist.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+    from alexnet_dist.config.schema import Experiment
+
 TOLERANCE_SAMPLES = 128
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -120,3 +122,8 @@ for _precision in (
     Precision("fp16", "float32", "float16", 1e-2, autocast="fp16", check=_check_fp16),
 ):
     registry.precisions.register(_precision)
+
+
+def precision_of(experiment: Experiment) -> Precision:
+    precision: Precision = registry.precisions[experiment.train.precision]
+    return precision

@@ -36,7 +36,7 @@ class OneOf:
     Names are looked up when a value is checked, not when this module is imported: plugins may import it.
     """
 
-    registry: registry.Registry[Any]
+    registry: registry.Registry
     further: tuple[str, ...] = ()
 
     def choices(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from alexnet_dist import registry
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.descriptors import descriptor_limit, descriptors_needed
@@ -20,7 +21,7 @@ from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.findings import Findings, experiment_findings
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.slurm import allocation_warnings
-from alexnet_dist.strategies.base import Strategy
+from alexnet_dist.strategies.base import strategy_of
 from alexnet_dist.training.resuming import RunStart
 from alexnet_dist.training.wiring import check_launch
 
@@ -35,7 +36,7 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
         experiment: resolved.
     """
     found, device = experiment_findings(experiment, facts.world_size), torch.device(facts.device.split()[0])
-    precision = registry.precisions[experiment.train.precision]
+    precision = precision_of(experiment)
     found.problems.extend([*_gpus(facts), *_descriptors(facts.world_size), *_run_folder(experiment)])
     found.ask(lambda: check_launch(experiment, facts.world_size))
     found.ask(lambda: precision.check(device))
@@ -44,7 +45,7 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
     if facts.world_size == 1:
         found.notes.extend(_loopback())
     found.ask(lambda: _check_data(experiment, found.notes.append))
-    strategy: Strategy = registry.strategies[experiment.strategy.name]
+    strategy = strategy_of(experiment)
     found.notes.extend(
         [
             *_hidden_gpus(facts),

@@ -4,11 +4,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from alexnet_dist import registry
 from alexnet_dist.config.resolve import table_of, warnings
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import UsageError
-from alexnet_dist.strategies.base import Strategy
+from alexnet_dist.strategies.base import strategy_of
 from alexnet_dist.strategies.check import check_batch
 
 
@@ -41,7 +40,7 @@ def experiment_findings(experiment: Experiment, world_size: int) -> Findings:
     Args:
         experiment: resolved.
     """
-    strategy: Strategy = registry.strategies[experiment.strategy.name]
+    strategy = strategy_of(experiment)
     found = Findings()
     found.ask(lambda: strategy.check(experiment, table_of(experiment.net), world_size))
     if strategy.sample_shards(world_size):  # else there are too few ranks for one replica, which is a problem already

@@ -2,8 +2,7 @@
 
 import os
 
-from alexnet_dist import registry
-from alexnet_dist.config.precisions import Precision
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.layers import layer_rows, totals
@@ -11,7 +10,7 @@ from alexnet_dist.costs.units import counted, shared_batch
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.doctor.findings import Findings, experiment_findings
 from alexnet_dist.errors import DONE, USAGE, UsageError
-from alexnet_dist.strategies.base import Strategy
+from alexnet_dist.strategies.base import strategy_of
 
 NOT_CHECKED = "the ranks' devices, data, run directory and links: run the doctor on them, too"
 
@@ -43,7 +42,7 @@ def _devices(experiment: Experiment, found: Findings) -> str:
     """What is assumed about the devices; where they are CPUs, the precision is checked."""
     import torch  # takes seconds; a mistake in a field is reported before
 
-    precision: Precision = registry.precisions[experiment.train.precision]
+    precision = precision_of(experiment)
     cpu = torch.device("cpu")
     if cpu_wanted(os.environ):
         found.ask(lambda: precision.check(cpu))
@@ -56,7 +55,7 @@ def _devices(experiment: Experiment, found: Findings) -> str:
 
 
 def _print_figures(experiment: Experiment, ranks: int, devices: str) -> None:
-    strategy: Strategy = registry.strategies[experiment.strategy.name]
+    strategy = strategy_of(experiment)
     train, shards = experiment.train, strategy.sample_shards(ranks)
     samples = train.global_batch // shards // train.accumulate
     memory = strategy.memory(experiment, table_of(experiment.net), ranks)
@@ -89,6 +88,6 @@ def activation_bytes(experiment: Experiment, split_size: int, samples: int) -> i
         samples: of the micro-batch, on this rank.
     """
     table = table_of(experiment.net)
-    size = registry.precisions[experiment.train.precision].compute_bytes
+    size = precision_of(experiment).compute_bytes
     outputs = totals(layer_rows(table, 1, size)).activations // split_size
     return samples * size * (outputs + table.channels * table.size**2)

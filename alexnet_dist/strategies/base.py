@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from alexnet_dist import registry
-from alexnet_dist.config.precisions import BYTES, Precision
+from alexnet_dist.config.precisions import BYTES, precision_of
 from alexnet_dist.config.schema import Experiment, StrategyConfig
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.nets.table import Table
@@ -89,9 +89,10 @@ class Strategy(ABC):
         return world_size // self.split_size
 
 
-def precision_of(experiment: Experiment) -> Precision:
-    precision: Precision = registry.precisions[experiment.train.precision]
-    return precision
+def strategy_of(experiment: Experiment) -> Strategy:
+    """The strategy of a resolved experiment."""
+    strategy: Strategy = registry.strategies[experiment.strategy.name]
+    return strategy
 
 
 def wire_dtype(experiment: Experiment) -> str:

@@ -1,11 +1,12 @@
 """Checks of an experiment for a number of ranks, before anything is started."""
 
 from alexnet_dist import registry
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.units import counted
 from alexnet_dist.errors import UsageError
-from alexnet_dist.strategies.base import Strategy, precision_of
+from alexnet_dist.strategies.base import strategy_of
 
 
 def check_experiment(experiment: Experiment, world_size: int) -> None:
@@ -17,8 +18,7 @@ def check_experiment(experiment: Experiment, world_size: int) -> None:
     Raises:
         UsageError: with field, value and remedy.
     """
-    strategy: Strategy = registry.strategies[experiment.strategy.name]
-    strategy.check(experiment, table_of(experiment.net), world_size)
+    strategy_of(experiment).check(experiment, table_of(experiment.net), world_size)
     if registry.optimizers[experiment.optim.name].layer_norms and precision_of(experiment).compute == "float16":
         remedy = f"optim.name {experiment.optim.name} does not support loss scaling: use bf16, or another optimizer"
         raise UsageError("train.precision", experiment.train.precision, remedy)
@@ -31,9 +31,7 @@ def check_batch(experiment: Experiment, world_size: int) -> None:
     Raises:
         UsageError: with what the batch must be a multiple of.
     """
-    strategy: Strategy = registry.strategies[experiment.strategy.name]
-    train = experiment.train
-    shards = strategy.sample_shards(world_size)
+    train, shards = experiment.train, strategy_of(experiment).sample_shards(world_size)
     if train.global_batch % (shards * train.accumulate):
         raise UsageError(
             "train.global_batch",

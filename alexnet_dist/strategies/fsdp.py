@@ -8,13 +8,14 @@ A layer with fewer rows than a copy has ranks is not cut: every rank holds it wh
 from typing import final
 
 from alexnet_dist import registry
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.collectives import added, sent_by_all_reduce, sent_once
 from alexnet_dist.costs.memory import Memory, even_memory
 from alexnet_dist.costs.shard_sizes import row_shards
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes
+from alexnet_dist.strategies.base import Strategy, norm_bytes, wire_bytes
 from alexnet_dist.strategies.check import check_sharded
 
 

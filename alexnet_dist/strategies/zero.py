@@ -4,13 +4,14 @@ too (stage 2), and of the weights as well (stage 3)."""
 from typing import ClassVar, final
 
 from alexnet_dist import registry
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.collectives import added, sent_by_all_reduce, sent_once
 from alexnet_dist.costs.memory import Memory, state_values
 from alexnet_dist.costs.shard_sizes import parameter_groups, values_by_parameter, values_flat, values_touched
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, precision_of, wire_bytes
+from alexnet_dist.strategies.base import Strategy, wire_bytes
 from alexnet_dist.strategies.check import check_sharded
 from alexnet_dist.strategies.parts.deepspeed_config import MOST_OWNERS, reduces_to_owners
 

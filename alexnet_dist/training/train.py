@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from alexnet_dist import registry
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.resolve import length_warnings, size_warnings, warnings
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.units import counted, shared_batch
@@ -134,7 +134,7 @@ def _warnings(components: Components) -> list[str]:
         *strategy.warnings(experiment, world.size),
         *allocation_warnings(os.environ),
         *strategy.placement_warnings(experiment, world.size, launched_rank(os.environ).local_world_size),
-        *registry.precisions[experiment.train.precision].warnings(world.device),
+        *precision_of(experiment).warnings(world.device),
         *(kernel_warnings(world.device) if normed else []),
         *device_warnings(gather_on_first(world, device_name(world.device))),
     ]

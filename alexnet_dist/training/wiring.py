@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from alexnet_dist import registry
-from alexnet_dist.config.precisions import Precision
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import DataConfig, Experiment
 from alexnet_dist.data.augment.base import Augmenter
@@ -33,7 +33,7 @@ from alexnet_dist.launcher.environment import enter_world, refuse_other_engines
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.nets.table import Dropout, Table
 from alexnet_dist.rng import Rng
-from alexnet_dist.strategies.base import Strategy
+from alexnet_dist.strategies.base import Strategy, strategy_of
 from alexnet_dist.strategies.check import check_experiment
 from alexnet_dist.strategies.engines.base import Dtypes, Engine
 from alexnet_dist.telemetry.trackers import check_trackers
@@ -143,7 +143,7 @@ def init_ranks(experiment: Experiment) -> tuple[Experiment, Accelerator, World]:
     """
     world_size = enter_world(os.environ).world_size
     experiment, options = check_launch(experiment, world_size)
-    precision: Precision = registry.precisions[experiment.train.precision]
+    precision = precision_of(experiment)
     set_switches(precision)
     accelerator, world = init_distributed(options, precision.autocast, world_size)
     precision.check(world.device)
@@ -164,8 +164,8 @@ def check_launch(experiment: Experiment, world_size: int) -> tuple[Experiment, A
     experiment = resolve(experiment, world_size)
     check_experiment(experiment, world_size)
     check_trackers(experiment)
-    precision: Precision = registry.precisions[experiment.train.precision]
-    options = engine_of(registry.strategies[experiment.strategy.name]).accelerator_options(experiment, world_size)
+    precision = precision_of(experiment)
+    options = engine_of(strategy_of(experiment)).accelerator_options(experiment, world_size)
     refuse_other_engines(os.environ, options.environment, precision.autocast)
     return experiment, options
 
@@ -194,12 +194,12 @@ def assemble(
 ) -> Components:
     """As `build`, but no rank's samples are compared. Collective."""
     table = table_of(experiment.net)
-    dtypes = Dtypes.of(registry.precisions[experiment.train.precision])
+    dtypes = Dtypes.of(precision_of(experiment))
     net = _initial_net(experiment, table, rng, dtypes, world, resumes)
     data_set = registry.data_sets[experiment.data.name]
     data: Parts = all_or_none(world, lambda: data_set.open(experiment.data, table, rng, world.device))
     augmenter = _augmenter(experiment.data, table.size, dtypes, rng, data, world)
-    strategy = registry.strategies[experiment.strategy.name]
+    strategy = strategy_of(experiment)
     engine = engine_of(strategy)(experiment, world, dtypes)
     engine.place(net, partial(make_optimizer, experiment.optim), accelerator)
     limit_waiting(world, engine.groups(), STARTUP_TIMEOUT)

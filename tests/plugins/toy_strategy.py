@@ -10,13 +10,14 @@ import torch
 import torch.distributed as dist
 from torch.nn import functional
 
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.collectives import added, sent_by_all_reduce
 from alexnet_dist.costs.memory import Memory, even_memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.nets.table import Table
 from alexnet_dist.registry import strategies
-from alexnet_dist.strategies.base import Strategy, precision_of
+from alexnet_dist.strategies.base import Strategy
 from alexnet_dist.strategies.check import needs_several_ranks
 from alexnet_dist.strategies.engines.base import Masks, StepSums
 from alexnet_dist.strategies.engines.module import ModuleEngine

@@ -14,14 +14,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
-from alexnet_dist.strategies.base import wire_dtype
+from alexnet_dist.strategies.base import strategy_of, wire_dtype
 from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
 from alexnet_dist.strategies.parts.accumulation import accumulate
 from alexnet_dist.strategies.parts.evaluation_mode import evaluated
@@ -48,7 +47,7 @@ class ModuleEngine(Engine):
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         self.world = world
         self.micro_batches = experiment.train.accumulate
-        self._layout = arrange(world, registry.strategies[experiment.strategy.name].split_size)
+        self._layout = arrange(world, strategy_of(experiment).split_size)
         self.samples = self._layout.samples
         self._dtypes = dtypes
         self._communicates = experiment.strategy.communicate

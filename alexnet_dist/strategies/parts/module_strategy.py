@@ -2,11 +2,12 @@
 
 from typing import ClassVar
 
+from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.collectives import added, exchanged, sent_by_all_reduce
 from alexnet_dist.costs.memory import Memory, even_memory
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.base import Strategy, norm_bytes, precision_of, wire_bytes
+from alexnet_dist.strategies.base import Strategy, norm_bytes, wire_bytes
 
 
 class ModuleStrategy(Strategy):
