@@ -5,7 +5,6 @@ A file is data: no tags, no anchors, no duplicate names, at most a megabyte.
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -136,9 +135,9 @@ def _refusal(kind: type[Experiment], problem: Mapping[str, Any]) -> UsageError:
     return UsageError(name, problem["input"], unknown_field(name, flags.groups, flags.named))
 
 
-def save(experiment: Experiment, path: Path) -> None:
-    """Write a resolved experiment so that `--config` reads the same one back."""
-    path.write_text(yaml.safe_dump(experiment.model_dump(), sort_keys=False))
+def as_yaml(experiment: Experiment) -> str:
+    """The text of a file from which `--config` reads the same experiment back."""
+    return yaml.safe_dump(experiment.model_dump(), sort_keys=False)
 
 
 def describe(resolved: Experiment, given: Experiment) -> str:

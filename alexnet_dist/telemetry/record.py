@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alexnet_dist.config.load import save
+from alexnet_dist.config.load import as_yaml
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.errors import reason_of
 from alexnet_dist.telemetry.run_files import (
@@ -21,7 +21,6 @@ from alexnet_dist.telemetry.run_files import (
     finite,
     read_json,
     read_metrics,
-    temporary_name,
     write_json,
     write_text,
 )
@@ -59,8 +58,7 @@ class RunRecord:
     ) -> None:
         self.folder, self._guard, self._say = folder, guard, say
         self.earlier = [line for line in read_metrics(earlier or folder, say) if line["step"] <= step]
-        save(experiment, temporary_name(folder / CONFIG))
-        temporary_name(folder / CONFIG).replace(folder / CONFIG)
+        write_text(folder / CONFIG, as_yaml(experiment))
         write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in self.earlier))
         (folder / EXIT).unlink(missing_ok=True)
         self._file = (folder / METRICS).open("ab", buffering=0)

@@ -6,7 +6,7 @@ from subprocess import CompletedProcess
 
 from in_process import command
 
-from alexnet_dist.config.load import load, save
+from alexnet_dist.config.load import as_yaml, load
 from alexnet_dist.config.resolve import resolve
 
 SUMMARY = {
@@ -22,7 +22,7 @@ def run_folder(folder: Path, *flags: str) -> Path:
     folder.mkdir()
     (folder / "summary.json").write_text(json.dumps(SUMMARY))
     words = ["--net.name", "alexnet_2012", "--data.name", "synthetic", "--run.dir", str(folder), *flags]
-    save(resolve(load(words), 2), folder / "config.yaml")
+    (folder / "config.yaml").write_text(as_yaml(resolve(load(words), 2)))
     return folder
 
 

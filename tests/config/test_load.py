@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet_dist.config.fields import fields_of
-from alexnet_dist.config.load import as_flags, describe, load, read_file, save, validate
+from alexnet_dist.config.load import as_flags, as_yaml, describe, load, read_file, validate
 from alexnet_dist.config.plain_yaml import parse_yaml
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
@@ -127,7 +127,7 @@ def test_a_flag_without_its_value_does_not_swallow_the_next() -> None:
 
 def test_a_saved_experiment_reads_back(tmp_path: Path) -> None:
     experiment = resolve(load(["--net.name", "alexnet_2012", "--optim.milestones", "[25, 51]", "--run.seed", "9"]), 2)
-    save(experiment, tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(as_yaml(experiment))
     assert load(["--config", str(tmp_path / "config.yaml")]) == experiment
 
 
@@ -173,5 +173,5 @@ def test_a_name_in_a_file_is_the_word_as_it_stands(tmp_path: Path) -> None:
     experiment = load(["--config", str(path)])
     assert (experiment.run.name, experiment.run.dir) == ("2012-09-30", "010")
     assert (experiment.tracking.group, experiment.tracking.project, experiment.data.root) == ("no", "2012", None)
-    save(experiment, path)
+    path.write_text(as_yaml(experiment))
     assert load(["--config", str(path)]) == experiment

@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from alexnet_dist.config.load import as_yaml
 from alexnet_dist.errors import UsageError
 from alexnet_dist.registry import trackers
 from alexnet_dist.telemetry.trackers import Tracked, Tracker
@@ -34,7 +33,7 @@ class TensorBoardTracker(Tracker):
         root, self._last_step = tracked.folder / self.name, tracked.step
         self._tracker = AcceleratesTracker(tracked.case or "", root, purge_step=tracked.step + 1)
         self._tracker.start()
-        self._tracker.log({"experiment": _code(yaml.safe_dump(tracked.experiment.model_dump(), sort_keys=False))}, 0)
+        self._tracker.log({"experiment": _code(as_yaml(tracked.experiment))}, 0)
         return f"tensorboard --logdir {root}"
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
