@@ -9,6 +9,7 @@ from pydantic import Field
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.values import FilePath, Group
+from alexnet_dist.errors import DONE
 from alexnet_dist.registry import commands
 from alexnet_dist.training.export import export
 
@@ -31,7 +32,7 @@ def run(flags: Sequence[str]) -> int:
     """Write a checkpoint's weights to a file for other programs."""
     own, _ = FLAGS.split(flags)
     export(Path(own.checkpoint), own.format, Path(own.output))
-    return 0
+    return DONE
 
 
 COMMAND = commands.register(Command("export", "a checkpoint's weights for other programs", run, FLAGS, ABOUT))

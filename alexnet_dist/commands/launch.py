@@ -24,7 +24,7 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.values import Group
 from alexnet_dist.distributed.network_interface import check_resolves
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.launcher.launch_line import TRAIN, Nodes, launch_environment, launch_line
 from alexnet_dist.registry import commands
 
@@ -58,7 +58,7 @@ def run(flags: Sequence[str]) -> int:
     line = partial(launch_line, ranks, program, settings.port, nodes)
     if settings.print_command:
         print(shlex.join(["accelerate", "launch", *line()[3:]]))
-        return 0
+        return DONE
     if settings.address is not None:
         check_resolves("--address", settings.address)
     if settings.program:

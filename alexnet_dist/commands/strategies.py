@@ -15,7 +15,7 @@ from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import Group
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.strategies.base import strategy_of
 from alexnet_dist.telemetry.console import new_console
 
@@ -43,7 +43,7 @@ def run(flags: Sequence[str]) -> int:
     """
     own, fields = FLAGS.split(flags)
     new_console().print(_facts(), _memory(fields, own.ranks))
-    return 0
+    return DONE
 
 
 def _facts() -> Table:
