@@ -33,10 +33,6 @@ MOST_SUGGESTED = 3
 LEFT_OUT = "; null leaves it out"
 
 
-class NoFlags(Group):
-    """A command without flags of its own."""
-
-
 class _File(Group):
     config: FilePath | None = Field(
         None,

@@ -11,9 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from alexnet_dist.config.fields import fields_of, is_number, is_optional, is_text
-from alexnet_dist.config.flags import CONFIG, LEFT_OUT, Flags, NoFlags, remedy, shown, unknown_field
+from alexnet_dist.config.flags import CONFIG, LEFT_OUT, Flags, remedy, shown, unknown_field
 from alexnet_dist.config.plain_yaml import one_line, parse_yaml
 from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.values import Group
 from alexnet_dist.errors import UsageError, one_of
 
 Kind = TypeVar("Kind", bound=Experiment)
@@ -67,7 +68,7 @@ def read_flags(
         The config files, and the values by group and field.
     """
     configs, values = list[str](), dict[str, dict[str, Any]]()
-    for flag, word in Flags(NoFlags, kind).read(words):
+    for flag, word in Flags(Group, kind).read(words):
         if flag is None:
             raise UsageError("command line", word, "expected --config FILE or --group.field VALUE")
         if flag.name == CONFIG:
@@ -131,7 +132,7 @@ def _refusal(kind: type[Experiment], problem: Mapping[str, Any]) -> UsageError:
         return UsageError(name, problem["input"], problem["msg"])
     if len(place) == 1:
         return UsageError(name, problem["input"], f"no such group; {one_of(name, kind.model_fields)}")
-    flags = Flags(NoFlags, kind)
+    flags = Flags(Group, kind)
     return UsageError(name, problem["input"], unknown_field(name, flags.groups, flags.named))
 
 
