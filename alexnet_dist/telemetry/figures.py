@@ -18,7 +18,7 @@ Matrix = NDArray[np.float64]  # (steps, metrics)
 
 
 @dataclass(frozen=True)
-class Figures:
+class StepFigures:
     """The metrics of some steps on one rank, or of several ranks together.
 
     Attributes:
@@ -50,7 +50,7 @@ class FiguresOfRanks:
         self._stride = -(-size // SAMPLE)
         self._turn = 0
 
-    def own(self, steps: Sequence[LocalStep]) -> Figures:
+    def own(self, steps: Sequence[LocalStep]) -> StepFigures:
         """This rank's. Called once for each message, on all ranks alike."""
         rows = np.array([[metric.measure(step) for metric in self._metrics] for step in steps], dtype=object)
         rows = rows.reshape(len(steps), len(self._metrics))
@@ -59,23 +59,23 @@ class FiguresOfRanks:
         put = [metric.reduction.put(values, self._standing) for metric, values in columns]
         in_sample = self._rank == 0 or self._rank % self._stride == self._turn % self._stride
         self._turn += 1
-        return Figures(
+        return StepFigures(
             np.stack(put, axis=1),
             rows == None,  # noqa: E711 - element by element
             {self._rank: measured[:, self._is_sampled]} if in_sample else {},
             (sum(step.own_seconds for step in steps), self._rank) if steps else None,
         )
 
-    def combine(self, a: Figures, b: Figures) -> Figures:
+    def combine(self, a: StepFigures, b: StepFigures) -> StepFigures:
         """The figures of two sets of ranks together."""
-        return Figures(
+        return StepFigures(
             np.where(self._adds, a.values + b.values, np.maximum(a.values, b.values)),
             a.absent,
             {**a.sampled, **b.sampled},
             None if a.slowest is None or b.slowest is None else max(a.slowest, b.slowest),
         )
 
-    def records(self, figures: Figures) -> list[StepRecord]:
+    def records(self, figures: StepFigures) -> list[StepRecord]:
         """The steps of all ranks together.
 
         Args:

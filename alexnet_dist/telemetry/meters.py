@@ -13,7 +13,7 @@ from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.distributed.waits import watch_waits
 from alexnet_dist.registry import step_metrics
 from alexnet_dist.telemetry.clock import Lapse, clock_of
-from alexnet_dist.telemetry.figures import Figures, FiguresOfRanks
+from alexnet_dist.telemetry.figures import FiguresOfRanks, StepFigures
 from alexnet_dist.telemetry.step_metrics import LocalStep, Standing
 from alexnet_dist.telemetry.step_record import StepRecord
 
@@ -78,7 +78,7 @@ class Meter:
         self._noted.append((step, self._waited))
         self._waited = 0.0
 
-    def read(self) -> Callable[[], Figures]:
+    def read(self) -> Callable[[], StepFigures]:
         """This rank's figures of every step since the last call.
 
         Returns:
@@ -91,7 +91,7 @@ class Meter:
         # After the copies, which it waits for, too.
         lapses = self._clock.lapses() if noted else list[Lapse]
 
-        def figures() -> Figures:
+        def figures() -> StepFigures:
             times = lapses()
             read = zip(noted, times[::2], times[1::2], losses(), correct(), norms(), skipped(), strict=True)
             return self.figures.own([_local_step(*values) for values in read])

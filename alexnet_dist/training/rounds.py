@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from alexnet_dist.distributed.background import Background
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.distributed.tree import Tree
-from alexnet_dist.telemetry.figures import Figures
+from alexnet_dist.telemetry.figures import StepFigures
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.telemetry.step_record import StepRecord
 
@@ -55,7 +55,7 @@ class Outcome:
 class _Message:
     """Of one rank, or of several together."""
 
-    figures: Figures
+    figures: StepFigures
     stops: str
 
 
@@ -121,7 +121,7 @@ class Rounds:
         self._wanted = outcome.verdict.steps
         return outcome
 
-    def _agree(self, figures: Callable[[], Figures], stops: str, decided: Verdict) -> Outcome:
+    def _agree(self, figures: Callable[[], StepFigures], stops: str, decided: Verdict) -> Outcome:
         """Send this rank's message and receive the verdict. Runs in the thread.
 
         Args:

@@ -8,7 +8,7 @@ from functools import reduce
 import pytest
 
 from alexnet_dist.registry import step_metrics
-from alexnet_dist.telemetry.figures import SAMPLE, Figures, FiguresOfRanks
+from alexnet_dist.telemetry.figures import SAMPLE, FiguresOfRanks, StepFigures
 from alexnet_dist.telemetry.step_metrics import LocalStep, Standing
 from alexnet_dist.telemetry.step_record import StepRecord
 
@@ -23,7 +23,7 @@ def makers(size: int, speakers: Sequence[int]) -> list[FiguresOfRanks]:
     return [FiguresOfRanks(metrics, rank, size, Standing(rank == 0, rank in speakers)) for rank in range(size)]
 
 
-def together(made: Sequence[FiguresOfRanks], steps_of: Callable[[int], Sequence[LocalStep]]) -> Figures:
+def together(made: Sequence[FiguresOfRanks], steps_of: Callable[[int], Sequence[LocalStep]]) -> StepFigures:
     own = [maker.own(steps_of(rank)) for rank, maker in enumerate(made)]
     return reduce(made[0].combine, own)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.telemetry.figures import Figures
+from alexnet_dist.telemetry.figures import StepFigures
 from alexnet_dist.telemetry.meters import Meter, NotedStep
 from alexnet_dist.training.rounds import Rounds
 
@@ -22,7 +22,7 @@ class SlowDevice(Meter):
         self.came = Event()
         self.start()
 
-    def read(self) -> Callable[[], Figures]:
+    def read(self) -> Callable[[], StepFigures]:
         figures = super().read()
         return lambda: (self.came.wait(1), figures())[1]
 
