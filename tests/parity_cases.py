@@ -47,7 +47,7 @@ def worlds(steps: int, strategies: Mapping[int, list[str]] = STRATEGIES) -> Worl
     return {ranks: dict.fromkeys(names, exactly(steps)) for ranks, names in strategies.items()}
 
 
-def hold(cases: dict[str, list[str]], folder: Path, worlds: Worlds) -> None:
+def hold(cases: dict[str, list[str]], folder: Path, worlds: Worlds, data: Sequence[str] = SYNTHETIC) -> None:
     """Every case under every strategy against one process, in each of its kinds; traffic included.
 
     One launch a world takes all of them.
@@ -58,7 +58,7 @@ def hold(cases: dict[str, list[str]], folder: Path, worlds: Worlds) -> None:
         keys = [(case, kind, strategy) for strategy, wanted in world.items() for case in cases for kind in wanted]
         requests = [
             TraceRequest(
-                [*cases[case], *SYNTHETIC, "--train.precision", kind[0], "--strategy.name", strategy],
+                [*cases[case], *data, "--train.precision", kind[0], "--strategy.name", strategy],
                 kind[1],
                 references.get((case, kind)),
             )

@@ -29,7 +29,7 @@ def costs_of(strategy: str, *flags: str) -> Mapping[int, Costs]:
         ("zero1", ()),
         pytest.param("zero2", (), marks=LONG_FORM),  # the class of zero1
         ("zero3", ()),
-        ("zero3", ("--strategy.reshard_after_forward", "false")),
+        pytest.param("zero3", ("--strategy.reshard_after_forward", "false"), marks=LONG_FORM),  # fewer gathers
     ],
 )
 def test_nothing_grows_with_the_ranks(strategy: str, flags: tuple[str, ...]) -> None:

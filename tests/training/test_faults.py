@@ -105,7 +105,11 @@ def test_a_rank_that_dies_ends_the_job_with_the_reason_told_once(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "strategy, ranks, flags",
-    [("ddp", 2, ["--checkpoint.every_steps", "2"]), ("zero2", 2, []), ("fsdp", 4, ["--strategy.shard_ranks", "2"])],
+    [
+        ("ddp", 2, ["--checkpoint.every_steps", "2"]),
+        pytest.param("zero2", 2, [], marks=LONG_FORM),
+        ("fsdp", 4, ["--strategy.shard_ranks", "2"]),
+    ],
     ids=["ddp", "zero2", "hybrid fsdp"],
 )
 def test_a_rank_that_hangs_ends_the_job_and_is_named(

@@ -16,6 +16,7 @@ import pytest
 import torch
 from conftest import ROOT, train_in
 from image_files import CPU, class_folders, opened
+from parity_cases import hold
 
 from alexnet_dist import cli, registry
 from alexnet_dist.config.schema import DataConfig
@@ -131,9 +132,9 @@ def test_a_killed_run_goes_on_in_mid_epoch(folder: Path, tmp_path: Path) -> None
     assert told[0] == told[1] and len(told[0]) == 24
 
 
-def test_the_strategies_train_alike(prepared: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    flags = ["--strategies", "ddp,split", "--ranks", "2", "--train.precision", "fp64", "--train.global_batch", "8"]
-    assert cli.main(["parity", *flags, *NET, "--data.root", str(prepared)]) == 0, capfd.readouterr().out
+def test_the_strategies_train_alike(prepared: Path, tmp_path: Path) -> None:
+    two = {name: [("fp64", 10)] for name in ("ddp", "split")}
+    hold({"images": [*NET, "--train.global_batch", "8"]}, tmp_path, {2: two}, ["--data.root", str(prepared)])
 
 
 @pytest.fixture(scope="module")
