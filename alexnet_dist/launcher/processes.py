@@ -167,13 +167,22 @@ def _reason(output: str) -> str:
     launcher's own, the exit code of the first rank that failed; else the last line."""
     lines = [re.sub(r"^\[rank\d+\]: ?", "", line).rstrip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    signals = re.findall(r"\((SIG[A-Z]+)\) received", output)  # by torch's agent: the root cause is the last
-    if not errors and signals:
-        killed = "a rank was killed: most often it ran out of memory"
-        errors = [killed if signals[-1] == "SIGKILL" else f"a rank was ended by {signals[-1]}"]
+    if not errors:
+        errors = _ended_by_signal(output)
     trace = dropwhile(lambda line: not line.startswith("Traceback"), lines)
     exceptions = [line for line in list(trace)[1:] if not line.startswith(" ")]
     silent = re.search(r"^Root Cause.*?^ *rank *: (\d+).*?^ *exitcode *: (\d+)", output, re.MULTILINE | re.DOTALL)
     if silent and exceptions and "ChildFailedError" in exceptions[0]:
         exceptions = [f"rank {silent[1]} ended with exit code {silent[2]} and printed no reason"]
     return [*errors, *exceptions, *lines[-1:], ""][0][:REASON_LENGTH].strip()
+
+
+def _ended_by_signal(output: str) -> list[str]:
+    """The signal that ended a rank, with what C++ says of an exception that nothing caught; [] if none did."""
+    signals = re.findall(r"\((SIG[A-Z]+)\) received", output)  # by torch's agent: the root cause is the last
+    if not signals:
+        return []
+    if signals[-1] == "SIGKILL":
+        return ["a rank was killed: most often it ran out of memory"]
+    said = re.findall(r"^ *what\(\): *(.+)", output, re.MULTILINE)
+    return [": ".join([f"a rank was ended by {signals[-1]}", *said[-1:]])]

@@ -1,7 +1,7 @@
 """A program for launchers: `program.py FOLDER [DEED]` writes FOLDER/RANK.json, and then does the deed.
 
 DEED: `fail` ends rank 1 with a reason, `crash` with a traceback, `quit` without a word, `hang` never ends, `die` kills
-rank 1.
+rank 1, `abort` ends it as a C++ exception that nothing catches.
 """
 
 import json
@@ -30,4 +30,7 @@ elif deed and rank == "1":
         sys.exit(3)
     if deed == "crash":
         raise ValueError("a cause")
+    if deed == "abort":
+        print("terminate called after throwing an instance of 'Failed'\n  what():  a C++ cause", file=sys.stderr)
+        os.abort()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -51,6 +51,7 @@ def test_one_rank_is_told_which_device_is_wanted(wanted: str, tmp_path: Path, mo
     [
         ("fail", "rank 1 has a reason"),
         ("crash", "ValueError: a cause"),
+        ("abort", "a rank was ended by SIGABRT: a C++ cause"),
         ("quit", "rank 1 ended with exit code 3 and printed no reason"),
     ],
 )
