@@ -15,6 +15,8 @@ from math import ceil, pi
 import torch
 from torch import Tensor
 
+from alexnet_dist.kernels.availability import triton_runs_on
+
 GENERATOR = 2  # in checkpoints; 1 drew masks and synthetic images from torch's generator
 
 # splitmix64: G. L. Steele, D. Lea and C. H. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
@@ -51,6 +53,9 @@ class Rng:
         """The order of an epoch's samples: int64, each of 0 … count - 1 once."""
         return torch.randperm(count, generator=self._generator("order", epoch))
 
+    def _time_key(self, purpose: str, time: int) -> int:
+        return _signed(_mixed((time * _GAMMA + self._key(purpose)) % 2**64))
+
     def words(self, purpose: str, time: int | Tensor, rows: Tensor, columns: range) -> Tensor:
         """Random 64-bit words by position.
 
@@ -63,11 +68,10 @@ class Rng:
         Returns:
             int64 (rows, columns), every bit random.
         """
-        key = self._key(purpose)
         if isinstance(time, Tensor):
-            time_key: int | Tensor = _mix_(time * _signed(_GAMMA) + _signed(key))
+            time_key: int | Tensor = _mix_(time * _signed(_GAMMA) + _signed(self._key(purpose)))
         else:  # without a tensor: many small operations take turns at Python's lock, and a copy waits for a device
-            time_key = _signed(_mixed((time * _GAMMA + key) % 2**64))
+            time_key = self._time_key(purpose, time)
         row_keys = _mix_((rows + 1) * _signed(_GAMMA) + time_key)
         counters = torch.arange(columns.start + 1, columns.stop + 1, device=rows.device) * _signed(_GAMMA)
         words = torch.empty(len(rows), len(columns), dtype=torch.int64, device=rows.device)
@@ -107,13 +111,22 @@ class Rng:
         Returns:
             fp32 (rows, columns): 0 where dropped, else 1 / (1 - rate).
         """
-        first, last = columns.start // _DRAWS_PER_WORD, ceil(columns.stop / _DRAWS_PER_WORD)
-        positions = torch.arange(rows.start, rows.stop, device=device)
-        draws = self.words(f"dropout {layer}", step, positions, range(first, last)).view(torch.int16)
-        offset = first * _DRAWS_PER_WORD
-        draws = draws[:, columns.start - offset : columns.stop - offset]
+        purpose = f"dropout {layer}"
         dropped = min(round(rate * 2**16), 2**16 - 1)  # of 2^16 equally likely draws
-        return (draws >= dropped - 2**15).float().mul_(2**16 / (2**16 - dropped))
+        scale = 2**16 / (2**16 - dropped)
+        if isinstance(step, int) and triton_runs_on(device):
+            from alexnet_dist.kernels.triton_masks import fill_mask
+
+            mask = torch.empty(rows.stop - rows.start, columns.stop - columns.start, device=device)
+            first = rows.start, columns.start
+            fill_mask(mask, self._time_key(purpose, step), first, dropped, scale, _GAMMA, _MULTIPLIERS)
+            return mask
+        first_word, last_word = columns.start // _DRAWS_PER_WORD, ceil(columns.stop / _DRAWS_PER_WORD)
+        positions = torch.arange(rows.start, rows.stop, device=device)
+        draws = self.words(purpose, step, positions, range(first_word, last_word)).view(torch.int16)
+        offset = first_word * _DRAWS_PER_WORD
+        draws = draws[:, columns.start - offset : columns.stop - offset]
+        return (draws >= dropped - 2**15).float().mul_(scale)
 
 
 def _signed(word: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_dist import kernels
+from alexnet_dist import kernels, rng
 from alexnet_dist.kernels import norm_pool, response_norm
 
 
@@ -21,7 +21,7 @@ def interpreted() -> Iterator[ModuleType]:
     _forget()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "TRITON_INTERPRET", "1")
-        for user in (norm_pool, response_norm):
+        for user in (norm_pool, response_norm, rng):
             patch.setattr(user, "triton_runs_on", lambda device: device.type == "cpu")
         patch.setattr(response_norm, "kernel_of", _unused)
         from alexnet_dist.kernels import triton_kernels  # reads the variable
@@ -32,8 +32,9 @@ def interpreted() -> Iterator[ModuleType]:
 
 def _forget() -> None:
     """Make the next import of the kernels a fresh one."""
-    sys.modules.pop("alexnet_dist.kernels.triton_kernels", None)
-    vars(kernels).pop("triton_kernels", None)
+    for name in ("triton_kernels", "triton_masks"):
+        sys.modules.pop(f"alexnet_dist.kernels.{name}", None)
+        vars(kernels).pop(name, None)
 
 
 def _unused(dtype: torch.dtype) -> None:

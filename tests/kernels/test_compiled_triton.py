@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from alexnet_dist import rng
 from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.rng import Rng
 
+META = torch.device("meta")
 triton = pytest.importorskip("triton")
 TARGETS = {"H100": ("cuda", 90, 32), "MI300": ("hip", "gfx942", 64)}
 NORM1 = NormPool(Norm(48, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 96, 55  # of alexnet_2012
@@ -44,13 +47,18 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     triton.runtime.driver.set_active(None)
 
 
-def compiled(kernels: Any, target: str, layers: NormPool, channels: int, size: int, dtype: torch.dtype) -> list[Any]:
-    """Forward and backward for a target, of images in channels-last memory."""
+def compile_for(target: str) -> None:
+    """Make Triton compile for a GPU as if it were there."""
     device = triton.backends.compiler.GPUTarget(*TARGETS[target])
     answers = {"current_target": device, "current_device": 0, "current_stream": 0}
     triton.runtime.driver.set_active(
         SimpleNamespace(**{f"get_{name}": lambda *_, value=value: value for name, value in answers.items()})
     )
+
+
+def compiled(kernels: Any, target: str, layers: NormPool, channels: int, size: int, dtype: torch.dtype) -> list[Any]:
+    """Forward and backward for a target, of images in channels-last memory."""
+    compile_for(target)
     pooled_size = (size - layers.kernel) // layers.stride + 1
     x, pooled, chosen = (
         torch.empty(2, channels, size, size, dtype=kind, device="meta").to(memory_format=torch.channels_last)
@@ -66,6 +74,24 @@ def compiled(kernels: Any, target: str, layers: NormPool, channels: int, size: i
 def test_compile_for(target: str, dtype: torch.dtype, kernels: ModuleType) -> None:
     for binary in compiled(kernels, target, *NORM1, dtype):
         assert binary.asm["cubin" if TARGETS[target][0] == "cuda" else "hsaco"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_masks_compile_for(target: str, kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their words are shifted as unsigned ones, and keys of both signs share a kernel."""
+    from alexnet_dist.kernels import triton_masks
+
+    kernel = Compiled(triton_masks._mask)
+    monkeypatch.setattr(triton_masks, "_mask", kernel)
+    monkeypatch.setattr(rng, "triton_runs_on", lambda device: True)
+    compile_for(target)
+    found = []
+    for step in range(8):
+        Rng(0).dropout_mask("dropout6", step, 0.5, slice(16 * step, 16 * step + 128), slice(0, 4096), META)
+        found.append(kernel.binary)
+    assert all(binary is found[0] for binary in found)
+    code = found[0].asm["ttgir"]
+    assert "arith.shrui" in code and "arith.shrsi" not in code
 
 
 @pytest.mark.parametrize("layers", [NORM1, NORM2], ids=["norm1", "norm2"])
