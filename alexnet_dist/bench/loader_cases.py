@@ -108,13 +108,7 @@ def _typical_files(folder: Path) -> Path:
 
 
 def _prepared(source: Path, target: Path, kind: str) -> Path:
-    is_raw = kind == "raw"
-    encoding = Encoding(
-        kind="raw" if is_raw else "jpeg",
-        size=256,
-        quality=None if is_raw else 90,
-        subsampling=None if is_raw else "420",
-    )
+    encoding = Encoding.of("raw" if kind == "raw" else "jpeg")
     Preparation(list_images(find_layout(source)), target, encoding, 4096, 2, refuse=False).run(lambda done: None)
     return target
 

@@ -137,14 +137,10 @@ def _prepare(own: DataFlags, words: Sequence[str]) -> None:
         listing = list_images(find_layout(Path(source).expanduser()))
     except UsageError as error:
         raise UsageError(error.field.replace("data.root", "SRC"), error.given, error.remedy) from None
-    is_raw = own.format == "raw"
-    encoding = Encoding(
-        kind=own.format,
-        size=own.size,
-        quality=None if is_raw else own.quality,
-        subsampling=None if is_raw else own.subsampling,
+    encoding, threads = (
+        Encoding.of(own.format, own.size, own.quality, own.subsampling),
+        own.workers or available_cores(),
     )
-    threads = own.workers or available_cores()
     preparation = Preparation(
         listing, Path(target).expanduser(), encoding, own.shard_samples, threads, own.broken == "refuse"
     )

@@ -12,7 +12,7 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -21,6 +21,8 @@ from alexnet_dist.errors import UsageError
 INDEX, MEAN = "index.json", "mean.npy"
 FORMAT = 1
 PARTS = ("train", "test")
+Kind = Literal["jpeg", "raw"]
+Subsampling = Literal["420", "422", "444"]
 
 
 class _Record(BaseModel):
@@ -36,10 +38,17 @@ class Encoding(_Record):
         quality, subsampling: of JPEG; None for raw.
     """
 
-    kind: Literal["jpeg", "raw"]
+    kind: Kind
     size: int = Field(ge=1)
     quality: int | None
-    subsampling: Literal["420", "422", "444"] | None
+    subsampling: Subsampling | None
+
+    @classmethod
+    def of(cls, kind: Kind, size: int = 256, quality: int = 90, subsampling: Subsampling = "420") -> Self:
+        """With the settings that images of this kind have."""
+        if kind == "raw":
+            return cls(kind=kind, size=size, quality=None, subsampling=None)
+        return cls(kind=kind, size=size, quality=quality, subsampling=subsampling)
 
 
 class File(_Record):
