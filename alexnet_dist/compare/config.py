@@ -1,18 +1,18 @@
 """The settings of a comparison: an experiment, and one more group of fields, `compare`."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, Field
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from alexnet_dist import registry
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load_as, read_flags
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.config.values import FilePath, Group
+from alexnet_dist.config.values import FilePath, Group, OneOf
 from alexnet_dist.errors import UsageError
 from alexnet_dist.telemetry.run_files import write_text
 
@@ -20,13 +20,15 @@ SETTINGS = "comparison.yaml"  # in the comparison's folder
 MARK = "# Written by alexnet-dist compare, which goes on from it.\n"
 
 
-def _check_variant(given: str) -> str:
-    if not re.fullmatch(r"[a-z0-9_]+(:(fp32|bf16))?", given):
+def _check_variant(given: str, check_strategy: ValidatorFunctionWrapHandler) -> str:
+    strategy, colon, dtype = given.partition(":")
+    if colon and dtype not in ("fp32", "bf16"):
         raise PydanticCustomError("variant", "Input should be a strategy, or one with :fp32 or :bf16 behind its name")
+    check_strategy(strategy)
     return given
 
 
-Variant = Annotated[str, AfterValidator(_check_variant)]
+Variant = Annotated[str, OneOf(registry.strategies), WrapValidator(_check_variant)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 

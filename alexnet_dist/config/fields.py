@@ -123,7 +123,9 @@ def default(info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True, validated_data={})
     if value in (None, "", []) or info.is_required():
         return ""
-    return ",".join(map(str, value)) if isinstance(value, list) else one_line(value)
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return value if isinstance(value, str) else one_line(value)
 
 
 def fields_of(group: FieldInfo) -> dict[str, FieldInfo]:

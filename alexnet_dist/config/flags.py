@@ -170,14 +170,16 @@ class Flags(Generic[Own]):
                 if flag.is_switch:
                     value = "true"
                 elif not rest or rest[0].startswith("--"):
-                    raise UsageError(typed, rest[0] if rest else "", "needs a value first")
+                    raise UsageError(typed, rest[0] if rest else "", "needs a value" + " first" * bool(rest))
                 else:
                     value = rest.popleft()
             yield flag, value
 
     def _take_argument(self, word: str, values: dict[str, Any]) -> None:
         if self.argument is None:
-            raise UsageError("command line", word, "a flag goes before a value; see --help")
+            meant = " or ".join(f"{typed} {word}" for typed in self._flags_for(word)[:MOST_SUGGESTED])
+            remedy = f"did you mean {meant}?" if meant else "a flag goes before a value; see --help"
+            raise UsageError("command line", word, remedy)
         name, info = self.argument
         if is_list(info):
             values.setdefault(name, []).append(word)
@@ -185,6 +187,15 @@ class Flags(Generic[Own]):
             raise UsageError("command line", word, f"{values[name]} was given already")
         else:
             values[name] = word
+
+    def _flags_for(self, word: str) -> list[str]:
+        """Which flags may have been left out before a value: --config for a file in YAML, those that it is a choice of,
+        or the command's own that are needed."""
+        if CONFIG in self.named and word.endswith((".yaml", ".yml")):
+            return [f"--{CONFIG}"]
+        taking = [flag.typed for flag in self.named.values() if word in choices(flag.info)]
+        needed = [flag.typed for flag in self.own_flags.values() if flag.info.is_required()]
+        return list(dict.fromkeys(taking)) or needed
 
     def _validated(self, values: Mapping[str, Any]) -> Own:
         try:
@@ -221,6 +232,8 @@ def unknown_field(name: str, groups: Mapping[str, Mapping[str, Flag]], named: Ma
 
 def _meant(name: str, groups: Mapping[str, Mapping[str, Flag]], named: Mapping[str, Flag]) -> list[Flag]:
     """Flags that may be meant by a name: of the same field in the group that comes nearest, or in others; or alike."""
+    if "name" in groups.get(name, {}):
+        return [groups[name]["name"]]
     group, _, field = name.rpartition(".")
     likely = groups.get(group) or groups.get(closest(group, groups), {})
     if field in likely:

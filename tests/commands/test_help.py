@@ -55,6 +55,10 @@ def test_comparison_flags_are_documented_with_their_short_form() -> None:
     assert "[single,ddp,split]" in shown
 
 
+def test_a_default_that_is_text_has_no_quotation_marks() -> None:
+    assert "(420 | 422 | 444) [420]" in command("data", "--help").stdout
+
+
 def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
     done = command("launch", "--ranks", "1", "--program", "--print-command", "--", "script.py", "--help")
     assert done.returncode == 0 and done.stdout.rstrip().endswith("script.py --help")
@@ -81,6 +85,11 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
             ["compare", "--strategies", "ddp:fp8"],
             "compare.strategies.0: ddp:fp8: Input should be a strategy, or one with :fp32 or :bf16 behind its name\n",
         ),
+        (
+            ["compare", "--strategies", "ddp,splt:bf16"],
+            "compare.strategies.1: splt: did you mean split? Input should be 'ddp', ",
+        ),
+        (["evaluate", "runs/a"], "command line: runs/a: did you mean --checkpoint runs/a?\n"),
         (["runs"], "FOLDER: empty: is needed: a run's own directory"),
         (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
         (["data", "verify", "s3://b/x"], "DST: s3://b/x: must be on a disk of this machine\n"),

@@ -85,6 +85,7 @@ def test_a_list_needs_no_brackets(words: list[str], values: list[str] | None) ->
         (["--train.batch-size", "2"], "train.batch_size: 2: no such field: did you mean train.global_batch?"),
         (["--train.zzzz", "2"], "train.zzzz: 2: no such field; there are: global_batch, accumulate, "),
         (["--epochs", "2"], "--epochs: 2: unknown flag: did you mean --train.epochs?"),
+        (["--net", "alexnet_2012"], "--net: alexnet_2012: unknown flag: did you mean --net.name?"),
         (["--group", "x"], "--group: x: unknown flag: did you mean --tracking.group?"),
         (["--max-restart", "2"], "--max-restart: 2: unknown flag: did you mean --max-restarts?"),
         (["--dryrun"], "--dryrun: empty: unknown flag: did you mean --dry-run?"),
@@ -124,10 +125,25 @@ def test_a_slip_is_answered_with_what_was_meant(words: list[str], line: str) -> 
 
 
 def test_a_flag_that_is_needed_is_asked_for() -> None:
+    assert refusal(["--optim.lr"]) == "--optim.lr: empty: needs a value"
     with pytest.raises(UsageError, match=r"--checkpoint: empty: is needed: a run"):
         FLAGS.split([])
-    with pytest.raises(UsageError, match="command line: x: a flag goes before a value"):
-        COMPARE.split(["x"])
+
+
+@pytest.mark.parametrize(
+    "word, remedy",
+    [
+        ("x", "a flag goes before a value; see --help"),
+        ("configs/a.yaml", "did you mean --config configs/a.yaml?"),
+        ("alexnet_2012", "did you mean --net.name alexnet_2012?"),
+        ("weak", "did you mean --compare.scaling weak?"),
+        ("bf16", "did you mean --strategy.gradient_dtype bf16 or --train.precision bf16?"),
+    ],
+)
+def test_a_value_without_its_flag_is_answered_with_the_flag(word: str, remedy: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        COMPARE.split([word])
+    assert str(caught.value) == f"command line: {word}: {remedy}"
 
 
 def test_help_is_asked_for_in_front_of_the_program_of_others() -> None:
