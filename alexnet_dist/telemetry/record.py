@@ -36,6 +36,7 @@ class RunRecord:
         experiment: resolved.
         step: optimizer steps done; lines that an earlier part of the run wrote about later steps are dropped.
         earlier: the directory of the run that did these steps; None: this one.
+        finished: no step is left to do: the settings that the run was trained with are kept, where they are there.
         guard: called before anything is written; raises where the folder is no longer this run's.
         say: prints one line.
 
@@ -53,12 +54,14 @@ class RunRecord:
         experiment: Experiment,
         step: int = 0,
         earlier: Path | None = None,
+        finished: bool = False,
         guard: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = print,
     ) -> None:
         self.folder, self._guard, self._say = folder, guard, say
         self.earlier = [line for line in read_metrics(earlier or folder, say) if line["step"] <= step]
-        write_text(folder / CONFIG, as_yaml(experiment))
+        if not (finished and (folder / CONFIG).exists()):
+            write_text(folder / CONFIG, as_yaml(experiment))
         write_text(folder / METRICS, "".join(json.dumps(line) + "\n" for line in self.earlier))
         (folder / EXIT).unlink(missing_ok=True)
         self._file = (folder / METRICS).open("ab", buffering=0)

@@ -1,5 +1,6 @@
 """From the first step to the last: steps, windows, checkpoints, epochs."""
 
+import shlex
 import time
 from dataclasses import asdict
 from datetime import timedelta
@@ -16,6 +17,7 @@ from alexnet_dist.training.evaluate import Evaluation, evaluate
 from alexnet_dist.training.filter_pictures import is_pictured, picture_filters
 from alexnet_dist.training.rounds import Outcome, Verdict
 from alexnet_dist.training.run_context import RunContext
+from alexnet_dist.training.run_directory import named_by_user
 from alexnet_dist.training.step import training_step
 from alexnet_dist.training.wiring import Components
 
@@ -131,7 +133,11 @@ def _stopped(components: Components, run: RunContext, done: int, why: str) -> Ex
     missing = what_is_missing(components, run)
     if missing is not None:
         return RunFailed(f"{why} after step {done}, but not all of it is on the disk: {missing}")
-    return Stopped(f"{why} after step {done}, which is saved: continue with the same command, --run.resume auto")
+    named, _ = named_by_user(components.experiment)
+    folder = "" if named else f"--run.dir {shlex.quote(str(run.folder))} "
+    return Stopped(
+        f"{why} after step {done}, which is saved: continue with the same command, {folder}--run.resume auto"
+    )
 
 
 def end_epoch(components: Components, run: RunContext, done: int) -> None:

@@ -99,7 +99,7 @@ def _open(
     meter = Meter(world, components.engine.samples.speakers)
     rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds)
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
-    record = all_or_none(world, lambda: _open_record(experiment, folder, start, guard, progress) if first else None)
+    record = all_or_none(world, lambda: _open_record(components, folder, start, guard, progress) if first else None)
     tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)
     hosts = gather_on_first(world, platform.node())
     reporter = None
@@ -112,13 +112,14 @@ def _open(
 
 
 def _open_record(
-    experiment: Experiment, folder: Path, start: ResumePoint, guard: Callable[[], None], progress: RunProgress
+    components: Components, folder: Path, start: ResumePoint, guard: Callable[[], None], progress: RunProgress
 ) -> RunRecord:
     try:
         make_folder(folder / FOLDER)  # else it would be missed when the first checkpoint is due
         with TemporaryFile(dir=folder / FOLDER):
             pass
-        return RunRecord(folder, experiment, start.step, start.earlier, guard, progress.say)
+        finished = start.step >= components.total_steps
+        return RunRecord(folder, components.experiment, start.step, start.earlier, finished, guard, progress.say)
     except OSError as error:
         raise unwritable("run.dir", folder, error) from None
 

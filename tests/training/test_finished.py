@@ -55,10 +55,12 @@ def test_in_a_new_folder_under_any_strategy(ranks: int, strategy: str, trained: 
 
 
 def test_in_its_own_folder_and_where_the_record_was_lost(trained: Finished, tmp_path: Path) -> None:
-    """On other ranks than the run's, without evaluation; killed before it wrote its summary; then a bare checkpoint."""
+    """On other ranks than the run's, without evaluation; killed before it wrote its summary; then a bare checkpoint.
+    The settings are those that it was trained with."""
     folder, alone = tmp_path / "A", [*FLAGS, "--strategy.name", "single", "--run.resume"]
     shutil.copytree(trained.folder, folder)
     assert finished(train_in(folder, [*alone, "auto", "--train.evaluate", "false"])) == trained.summary()
+    assert (folder / "config.yaml").read_text() == (trained.folder / "config.yaml").read_text()
     (folder / "summary.json").unlink()
     again = finished(train_in(folder, [*alone, "auto"]))
     for name in ("steps", "samples_seen", "images_per_second", "step_seconds", "train_loss", "eval", "world_size"):

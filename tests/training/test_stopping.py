@@ -2,14 +2,15 @@
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import SMOKE
-from launched import Launched, checkpoint, start
+from conftest import ROOT, SMOKE
+from launched import Launched, checkpoint, start, start_line
 
 from alexnet_dist.launcher.signals import SAME_SECONDS
 from alexnet_dist.training.checkpoints import files
@@ -72,6 +73,20 @@ def test_a_signal_stops_all_ranks_at_the_same_step_and_saves_it(
         assert code == 0 and "resuming after step 2" in "\n".join(lines)
         assert again.exit() == {"code": 0, "reason": "finished"}
         assert again.steps() == 2 and json.loads((run.folder / "summary.json").read_text())["eval"] is not None
+
+
+def test_a_run_whose_directory_the_user_did_not_name_tells_it(tmp_path: Path) -> None:
+    """With --run.resume auto alone the same command would not know which run is meant."""
+    line = [sys.executable, str(ROOT / "launch/train.py"), *IN_STEPS]
+    folder = tmp_path / "runs/alexnet_small-single"
+    folder.parent.mkdir()
+    run = start_line(["bash", "-c", 'cd .. && exec "$@"', "bash", *line], folder)
+    run.wait_until(lambda: run.steps() >= 2)
+    run.process.send_signal(signal.SIGINT)
+    code, lines = run.end()
+    assert code == 75 and lines[-1].endswith(
+        "continue with the same command, --run.dir runs/alexnet_small-single --run.resume auto"
+    ), lines
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
