@@ -17,11 +17,14 @@ ABOUT = """A checkpoint's weights for other programs, written and then checked a
 
 alexnet-dist export --checkpoint runs/NAME --output weights.safetensors
 """
+ENDINGS = {".onnx": "onnx", ".pt": "torchvision", ".pth": "torchvision"}
 
 
 class ExportFlags(Group):
     checkpoint: FilePath = Field(description="a checkpoint, or the directory of a run")
-    format: Literal["safetensors", "torchvision", "onnx"] = Field("safetensors", description="of the file")
+    format: Literal["safetensors", "torchvision", "onnx"] | None = Field(
+        None, description="default: onnx for .onnx, torchvision for .pt and .pth, else safetensors"
+    )
     output: FilePath = Field(description="the file to write, which must not exist")
 
 
@@ -31,7 +34,8 @@ FLAGS = Flags(ExportFlags)
 def run(flags: Sequence[str]) -> int:
     """Write a checkpoint's weights to a file for other programs."""
     own, _ = FLAGS.split(flags)
-    export(Path(own.checkpoint), own.format, Path(own.output))
+    output = Path(own.output)
+    export(Path(own.checkpoint), own.format or ENDINGS.get(output.suffix, "safetensors"), output)
     return DONE
 
 

@@ -28,16 +28,19 @@ from alexnet_dist.strategies.parts.cut_check import check_cut
 ABOUT = """A net layer by layer: shapes, parameters, operations, and the bytes that cross between its towers.
 
 alexnet-dist layers --net.name alexnet_2012
-alexnet-dist layers --net.name alexnet_2012 --net.exchange "[fc8]" --format svg --output columns.svg
+alexnet-dist layers --net.name alexnet_2012 --net.exchange "[fc8]" --output columns.svg
 
 Without --data.name the net has its own number of classes and channels.
 What crosses between ranks is in the dtype that --train.precision computes in.
 """
+ENDINGS = {".json": "json", ".svg": "svg"}
 
 
 class LayersFlags(Group):
-    format: Literal["table", "json", "svg"] = Field(
-        "table", description="json: every figure; svg: a drawing after Figure 2 of the paper"
+    format: Literal["table", "json", "svg"] | None = Field(
+        None,
+        description="json: every figure; svg: a drawing after Figure 2 of the paper; default: what the output's ending "
+        "says, else a table",
     )
     output: FilePath | None = Field(
         None, description="the file to write, which must not exist; default: standard output"
@@ -78,9 +81,11 @@ def run(flags: Sequence[str]) -> int:
     """
     own, fields = FLAGS.split(flags)
     writers = {"table": _table_text, "json": _json, "svg": _svg}
+    form = own.format
     if own.output is not None:
         check_output(Path(own.output))
-    text = writers[own.format](_report(_experiment(fields), own.ranks))
+        form = form or ENDINGS.get(Path(own.output).suffix)
+    text = writers[form or "table"](_report(_experiment(fields), own.ranks))
     if own.output is None:
         print(text, end="")
         return DONE

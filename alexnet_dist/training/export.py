@@ -85,8 +85,8 @@ def _check_net(trained: TrainedNet, form: str) -> None:
     net = trained.experiment.net.model_dump()
     for field, value in TORCHVISION_NET.items() if form == "torchvision" else ():
         if net[field] != value:
-            remedy = f"torchvision's AlexNet has net.{field} {json.dumps(value)}, this net {json.dumps(net[field])}"
-            raise UsageError("--format", form, remedy)
+            theirs = f"torchvision's AlexNet has net.{field} {json.dumps(value)}, this net {json.dumps(net[field])}"
+            raise UsageError("--format", form, f"{theirs}: export it as safetensors")
 
 
 def _write(wanted: Format, trained: TrainedNet, output: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_setting_of_net_or_data_changes_the_figures() -> None:
 def test_the_drawing_has_a_row_a_tower_and_a_line_where_they_meet(
     tmp_path: Path, flags: list[str], meets: list[str], rows: int
 ) -> None:
-    done = command("layers", *flags, "--format", "svg", "--output", str(tmp_path / "net.svg"))
+    done = command("layers", *flags, "--output", str(tmp_path / "net.svg"))
     assert (done.returncode, done.stdout) == (0, f"wrote {tmp_path}/net.svg\n")
     drawing = ElementTree.parse(tmp_path / "net.svg").getroot()
     texts = [text.text or "" for text in drawing.iter(f"{SVG}text")]

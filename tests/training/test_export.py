@@ -1,16 +1,19 @@
 """A checkpoint's weights in other programs' formats: they load there, and compute the same."""
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import onnxruntime
 import preloaded
 import pytest
 import torch
 from accelerate.utils.modeling import load_state_dict
+from conftest import ROOT
 from safetensors import safe_open
 from small_disks import NO_SPACE, mounted
 
@@ -36,14 +39,20 @@ def test_safetensors_are_read_by_others_and_two_exports_are_the_same_bytes(smoke
     own = load_trained_net(smoke_run).net.state_dict()
     read = load_state_dict(str(outputs[0]))  # refuses a file whose metadata lack the format
     assert read.keys() == own.keys() and all(torch.equal(read[name], own[name]) for name in own)
-    with safe_open(outputs[0], "pt") as file:
+    outputs[0].rename("alexnet.safetensors")
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs/checkpoints.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    exec(block, loaded := dict[str, Any]())
+    assert all(torch.equal(weight, own[name]) for name, weight in loaded["net"].state_dict().items())
+    with safe_open(outputs[1], "pt") as file:
         metadata = file.metadata()
     assert metadata["format"] == "pt" and metadata["step"] == "20" and '"name": "alexnet_small"' in metadata["net"]
 
 
 def test_onnx_computes_the_same_wherever_the_file_lies(smoke_run: Path, tmp_path: Path) -> None:
     """A net of two towers with the response norm; batches of other sizes than the one it was exported with."""
-    done = export(smoke_run, tmp_path / "net.onnx", "--format", "onnx")
+    done = export(smoke_run, tmp_path / "net.onnx")
     assert done.returncode == 0, done.stderr
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -65,7 +74,7 @@ def test_what_cannot_be_exported_leaves_no_file(
     Path("link").symlink_to("nothing")
     for name in ("taken", "link"):
         refused(export(smoke_run, name), f"--output: {name}", "exists already")
-    refused(export(smoke_run, "net", "--format", "torchvision"), "torchvision", "alexnet_owt", "alexnet_small")
+    refused(export(smoke_run, "net.pt"), "--format: torchvision", "alexnet_owt", "alexnet_small", "as safetensors")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["export", "--checkpoint", str(smoke_run), "--output", "net", "--format", "onnx"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
