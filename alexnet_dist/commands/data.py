@@ -16,7 +16,7 @@ from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.output import check_output, new_file
 from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.distributed.cores import available_cores
-from alexnet_dist.errors import DONE, RankFailed, RunFailed, UsageError, one_of
+from alexnet_dist.errors import DONE, RankFailed, RunFailed, UsageError, one_of, refusing
 from alexnet_dist.registry import commands
 
 if TYPE_CHECKING:
@@ -132,11 +132,9 @@ def _prepare(own: DataFlags, words: Sequence[str]) -> None:
 
     if name not in ("imagenet", "image_folder"):
         raise UsageError("NAME", name, one_of(name, ("imagenet", "image_folder")))
-    try:
+    with _reading("SRC", source):
         data_sets[name].check(DataConfig(name=name, root=source))
         listing = list_images(find_layout(Path(source).expanduser()))
-    except UsageError as error:
-        raise UsageError(error.field.replace("data.root", "SRC"), error.given, error.remedy) from None
     encoding, threads = (
         Encoding.of(own.format, own.size, own.quality, own.subsampling),
         own.workers or available_cores(),
@@ -157,7 +155,8 @@ def _verify(own: DataFlags, words: Sequence[str]) -> None:
     from alexnet_dist.data.imagenet.index import read_index
     from alexnet_dist.data.imagenet.verify import verify
 
-    index = read_index(Path(target))
+    with _reading("DST", target):
+        index = read_index(Path(target))
     with _progress("verifying", len(index.files()), "files") as progress:
         problems = verify(Path(target), index, own.workers or available_cores(), progress)
     if problems:
@@ -178,7 +177,8 @@ def _show(own: DataFlags, words: Sequence[str]) -> None:
     from alexnet_dist.registry import data_sets
 
     settings = DataConfig(name="image_folder", root=folder, workers=available_cores())
-    parts = open_parts(Path(folder).expanduser(), settings, torch.device("cpu"))
+    with _reading("FOLDER", folder):
+        parts = open_parts(Path(folder).expanduser(), settings, torch.device("cpu"))
     names = data_sets["image_folder"].facts(settings).class_names
     labels = [labels_of(part) for part in (parts.train, parts.test)]
     _print_counts(names, [np.bincount(part, minlength=len(names)).tolist() for part in labels])
@@ -211,6 +211,16 @@ def _named(words: Sequence[str], *names: str) -> Sequence[str]:
         if "://" in word:
             raise UsageError(name, word, "must be on a disk of this machine")
     return words
+
+
+@contextmanager
+def _reading(word: str, folder: str) -> Iterator[None]:
+    """What is wrong with the folder is said of the word that names it, not of `data.root`."""
+    try:
+        with refusing(word, folder):
+            yield
+    except UsageError as error:
+        raise UsageError(error.field.replace("data.root", word), error.given, error.remedy) from None
 
 
 def _contents(index: Index) -> str:

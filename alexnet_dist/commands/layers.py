@@ -81,7 +81,7 @@ def run(flags: Sequence[str]) -> int:
     """
     own, fields = FLAGS.split(flags)
     writers = {"table": _table_text, "json": _json, "svg": _svg}
-    form = own.format
+    form: str | None = own.format
     if own.output is not None:
         check_output(Path(own.output))
         form = form or ENDINGS.get(Path(own.output).suffix)

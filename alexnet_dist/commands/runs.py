@@ -1,6 +1,7 @@
 """`alexnet-dist runs`: finished runs side by side, from their summaries, and the settings in which they differ."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from alexnet_dist.config.load import read_file
 from alexnet_dist.config.plain_yaml import one_line
 from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.costs.units import three_digits
-from alexnet_dist.errors import DONE, UsageError, reason_of
+from alexnet_dist.errors import DONE, UsageError, reason_of, refusing
 from alexnet_dist.registry import commands
 from alexnet_dist.telemetry.run_files import CONFIG, SUMMARY, read_summary
 
@@ -38,15 +39,23 @@ def run(flags: Sequence[str]) -> int:
     most, last training loss, accuracy, and the number of test images it was measured on; then the settings that differ.
 
     Raises:
-        UsageError: a folder holds files of another program or, after the table of the others, no finished run.
+        UsageError: a folder cannot be read, or holds files of another program or, after the table of the others, no
+            finished run.
     """
-    found = {folder: read_summary(folder) for folder in map(Path, FLAGS.split(flags)[0].folder)}
+    found = {folder: _summary(folder) for folder in map(Path, FLAGS.split(flags)[0].folder)}
     finished = {folder: summary for folder, summary in found.items() if summary is not None}
     if finished:
         _print_runs(list(finished), list(finished.values()))
     if missing := [str(folder) for folder in found if folder not in finished]:
         raise UsageError("run directory", ", ".join(missing), f"no finished run there (no {SUMMARY})")
     return DONE
+
+
+def _summary(folder: Path) -> dict[str, Any] | None:
+    """None where no run has finished."""
+    with refusing("run directory", folder), suppress(FileNotFoundError, NotADirectoryError):
+        (folder / SUMMARY).open().close()
+    return read_summary(folder)
 
 
 def _print_runs(folders: Sequence[Path], summaries: Sequence[dict[str, Any]]) -> None:

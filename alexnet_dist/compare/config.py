@@ -13,7 +13,7 @@ from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load_as, read_flags
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import FilePath, Group, OneOf
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, refusing
 from alexnet_dist.telemetry.run_files import write_text
 
 SETTINGS = "comparison.yaml"  # in the comparison's folder
@@ -124,10 +124,14 @@ def store_settings(comparison: Comparison) -> None:
 
 
 def is_comparison(folder: Path) -> bool:
-    """Whether a comparison was run there. A settings file is no proof: users write such files, too."""
+    """Whether a comparison was run there. A settings file is no proof: users write such files, too.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     try:
         return (folder / SETTINGS).read_text(errors="replace").startswith(MARK)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
@@ -135,9 +139,11 @@ def stored_comparison(folder: str) -> Comparison:
     """The comparison in a folder.
 
     Raises:
-        UsageError: the folder holds none.
+        UsageError: the folder holds none, or cannot be read.
     """
-    if not is_comparison(Path(folder)):
+    with refusing("--from", folder):
+        found = is_comparison(Path(folder))
+    if not found:
         raise UsageError("--from", folder, f"holds no comparison (no {SETTINGS} of this program's)")
     return load_comparison(["--config", str(Path(folder, SETTINGS)), f"--dir={folder}"])
 

@@ -61,8 +61,9 @@ def _check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but a comparison: its files might be overwritten."""
     with refusing("--dir", folder, "is not a folder that can be read"):
         found = {name for name in names_in(folder) if name != LOCK or (folder / LOCK).stat().st_size}
+        ours = is_comparison(folder)
     found.discard(temporary_name(Path(SETTINGS)).name)  # of one that was killed before it had begun
-    if found and not is_comparison(folder):
+    if found and not ours:
         raise UsageError("--dir", folder, f"is no comparison's folder (it holds {', '.join(sorted(found)[:5])})")
 
 

@@ -85,7 +85,7 @@ class RunStart:
                 return self._at(found, folder)
             self._say(f"{folder} has no checkpoint yet: the run starts with its first step")
             return ResumePoint(folder, None, 0)
-        found = reader.find(Path(resume))
+        found = reader.find(Path(resume), "run.resume")
         if folder is not None and _is_in(folder, found[0]):
             return self._from_own(found, folder)
         check_run_directory(self._experiment)

@@ -105,7 +105,7 @@ def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
     unwritable = "cannot be written ({1}): choose another folder"
     cases: list[tuple[list[str], str]] = [
         ([*train, "--run.dir", f"{secret}/x"], f"run.dir: {{0}}/x: {unwritable}"),
-        ([*train, "--run.resume", f"{secret}/x"], "checkpoint: {0}/x: cannot be read ({1})"),
+        ([*train, "--run.resume", f"{secret}/x"], "run.resume: {0}/x: cannot be read ({1})"),
         ([*train, "--net.weights", f"{secret}/x"], "net.weights: {0}/x: {1}"),
         ([*train, "--net.weights", str(secret)], "net.weights: {0}: cannot be read ({1})"),
         *(([*train, "--data.name", name, "--data.root", str(secret)], "data.root: {0}: cannot be read ({1})")
@@ -121,7 +121,13 @@ def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
          "--output: {0}/x: the folder {0} cannot be written to"),
         (["layers", "--output", f"{secret}/x/y"], "--output: {0}/x/y: there is no folder {0}/x: make it first"),
         (["compare", "--dir", str(secret)], "--dir: {0}: is not a folder that can be read ({1})"),
+        (["compare", "--from", str(secret)], "--from: {0}: cannot be read ({1})"),
+        (["runs", str(run), str(secret)], "run directory: {0}: cannot be read ({1})"),
         (["data", "fetch", "--root", f"{secret}/x"], "data.root: {0}/x: cannot be written ({1})"),
+        *((["data", "fetch", name, "--root", str(secret)], "--root: {0}: cannot be written ({1})")
+          for name in ("photographs", "tiles")),
+        (["data", "verify", str(secret)], "DST: {0}: index.json cannot be read ({1})"),
+        (["data", "show", str(secret), "--output", "x.png"], "FOLDER: {0}: cannot be read ({1})"),
         (["doctor", *NO_WANDB, "--run.dir", f"{secret}/x"],
          "run.dir: {0}/x: cannot be written ({1}): choose one that every node can write"),
     ]  # fmt: skip

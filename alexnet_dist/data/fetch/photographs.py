@@ -55,6 +55,8 @@ def fetch(root: str | None) -> Path:
                 unpack(PACKAGE, work)
                 _copy(work / "usr/share", folder)
         return folder
+    except PermissionError as error:
+        raise UsageError("--root", root or USUAL_PLACE, f"cannot be written ({error.strerror})") from None
     except (OSError, ValueError, RuntimeError) as error:
         remedy = f"the photographs of Debian's package {PACKAGE} could not be fetched ({error})"
         raise UsageError("--root", root or USUAL_PLACE, remedy) from None

@@ -44,6 +44,8 @@ def fetch(root: str | None, side: int) -> Path:
             if not (folder / LICENCES).is_file():
                 with temporary_folder(within=folder) as work:
                     _cut_all(work, folder, side)
+    except PermissionError as error:
+        raise UsageError("--root", folder, f"cannot be written ({error.strerror})") from None
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError("--root", folder, f"no tiles could be fetched and cut there ({error})") from None
     with Image.open(next(folder.glob("*/*.jpg"))) as tile:

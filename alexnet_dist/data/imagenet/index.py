@@ -118,8 +118,10 @@ def read_index(folder: Path) -> Index:
     path = folder / INDEX
     try:
         return parse_index(path.read_text(), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError("data.root", folder, f"holds no {INDEX}: it is not what data prepare wrote") from None
     except OSError as error:
-        raise UsageError("data.root", path, error.strerror or str(error)) from None
+        raise UsageError("data.root", folder, f"{INDEX} cannot be read ({error.strerror})") from None
 
 
 def parse_index(text: str, where: str) -> Index:

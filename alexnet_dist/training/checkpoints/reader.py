@@ -30,20 +30,21 @@ COURSE = (
 )
 
 
-def find(path: Path) -> list[Path]:
+def find(path: Path, field: str = "checkpoint") -> list[Path]:
     """The checkpoints that a path stands for: itself, or those of the run in that folder, newest first.
+
+    Args:
+        field: that names the path, for messages.
 
     Raises:
         UsageError: there is none, or it cannot be read.
     """
-    with refusing("checkpoint", path):
+    with refusing(field, path):
         if (path / files.MANIFEST).exists() or path.name.startswith(files.PREFIX):
             return [path]
         found = files.candidates(path / files.FOLDER)
     if not found:
-        raise UsageError(
-            "checkpoint", path, "is neither a checkpoint (…/checkpoints/step-000000500) nor a run that has one"
-        )
+        raise UsageError(field, path, "is neither a checkpoint (…/checkpoints/step-000000500) nor a run that has one")
     return found
 
 
