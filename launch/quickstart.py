@@ -7,6 +7,7 @@ Runs, comparison and a picture of the net go to runs/quickstart and runs/compare
 All settings: alexnet-dist train --help.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -27,12 +28,15 @@ from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.errors import INTERRUPTED, USAGE, UsageError
 from alexnet_dist.registry import precisions
 from alexnet_dist.telemetry.matrix_rate import matrix_rate
+from alexnet_dist.temporary import temporary_folder
 
 CLI = [sys.executable, "-m", "alexnet_dist.cli"]
 RUNS = Path("runs/quickstart")
 TRAINED = ["--config", "configs/quickstart.yaml", "--run.overwrite", "true"]
 COMPARED = ["--config", "configs/compare/quickstart.yaml", "--overwrite", "true"]
-GPU_EPOCHS = 10
+# On GPUs: the most epochs; seconds that each strategy's may take; the part of the rate of matrix products that a step
+# reaches on an H100; on slower GPUs it is more.
+GPU_EPOCHS, GPU_SECONDS, GPU_SHARE = 10, 150.0, 0.08
 BATCH, IMAGES = 128, 60_000  # Fashion-MNIST's, as configs/quickstart.yaml trains it
 # On a CPU: seconds that each strategy's steps may take; what part of the rate of matrix products a step reaches.
 CPU_SECONDS, CPU_SHARE = 100.0, 0.45
@@ -57,19 +61,21 @@ class Plan:
     on_cpu: bool
 
 
-def plan(gpus: int, gpu_precision: str, cpu_precision: str, cpu_steps: int) -> Plan:
+def plan(gpus: int, gpu_precision: str, gpu_epochs: int, cpu_precision: str, cpu_steps: int) -> Plan:
     """What to do on a machine.
 
     Args:
         gpus: that torch can use.
         gpu_precision, cpu_precision: values of `train.precision`.
+        gpu_epochs: of each run on GPUs.
         cpu_steps: of each run on the CPU.
     """
-    epochs = ["--train.epochs", str(GPU_EPOCHS), "--train.precision", gpu_precision]
+    epochs = ["--train.epochs", str(gpu_epochs), "--train.precision", gpu_precision]
+    shown = f"{gpu_epochs} epoch{'s' if gpu_epochs > 1 else ''}"
     if gpus >= 2:
-        about = f"{gpus} GPUs here: ddp and split on two of them, {GPU_EPOCHS} epochs each in {gpu_precision}"
+        about = f"{gpus} GPUs here: ddp and split on two of them, {shown} each in {gpu_precision}"
         return Plan(about, None, epochs, ["--train.precision", gpu_precision], on_cpu=False)
-    here = "one GPU here: ten epochs in one process on it; then" if gpus else "no GPU here:"
+    here = f"one GPU here: {shown} in one process on it; then" if gpus else "no GPU here:"
     about = f"{here} two ranks on the CPU in {cpu_precision}, {cpu_steps} steps of {BATCH} images each"
     few = ["--train.max_steps", str(cpu_steps), "--train.evaluate_samples", "2000", "--train.precision", cpu_precision]
     comparison = ["--seconds", "0", "--train.precision", cpu_precision]
@@ -92,14 +98,35 @@ def cpu_steps(operations_per_second: float, experiment: Experiment) -> int:
     return min(max(round(images / BATCH), 5), IMAGES // BATCH)
 
 
+def gpu_epochs(operations_per_second: float, experiment: Experiment) -> int:
+    """Epochs that a GPU takes in `GPU_SECONDS`, one to `GPU_EPOCHS`.
+
+    Args:
+        operations_per_second: of matrix products.
+    """
+    images = GPU_SECONDS * GPU_SHARE * operations_per_second / training_operations(table_of(experiment.net))
+    return min(max(int(images / IMAGES), 1), GPU_EPOCHS)
+
+
 def _plan_here(given: Sequence[str]) -> Plan:
-    gpus, experiment, steps = gpu_count(), on_cpu(given), 0
+    gpus, experiment, steps, epochs = gpu_count(), on_cpu(given), 0, 0
+    precision = "bf16" if multiplies_bf16(own_device(0)) else "fp32"
+    if gpus:
+        epochs = gpu_epochs(_gpu_rate(precision), experiment)
     if gpus < 2:
         use_own_cores()
         dtype = getattr(torch, precisions[experiment.train.precision].compute)
         steps = cpu_steps(matrix_rate(dtype, seconds=2.0), experiment)
-    bf16 = gpus > 0 and multiplies_bf16(own_device(0))
-    return plan(gpus, "bf16" if bf16 else "fp32", experiment.train.precision, steps)
+    return plan(gpus, precision, epochs, experiment.train.precision, steps)
+
+
+def _gpu_rate(precision: str) -> float:
+    """Of matrix products, by a process that leaves the GPU's memory to those that train."""
+    with temporary_folder("alexnet-quickstart-") as folder:
+        output = folder / "rate.json"
+        program = ["-m", "alexnet_dist.telemetry.matrix_rate", "--precision", precision, "--output", str(output)]
+        _run([sys.executable, *program], {})
+        return float(json.loads(output.read_text())["rate"])
 
 
 def _run(program: Sequence[str], environment: dict[str, str]) -> None:

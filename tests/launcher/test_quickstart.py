@@ -43,7 +43,7 @@ def test_what_is_trained_where(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
-    plan = quickstart.plan(gpus, "fp16", "bf16", 25)
+    plan = quickstart.plan(gpus, "fp16", 10, "bf16", 25)
     assert (plan.single is not None, plan.on_cpu) == (single, on_cpu)
     train = resolve(load([*quickstart.TRAINED, *plan.ranks, "--strategy.name", "split"]), 2).train
     assert (train.precision, train.epochs, train.max_steps) == (precision, epochs, 25 if on_cpu else None)
@@ -78,6 +78,7 @@ def test_what_is_started_where(
     monkeypatch.setattr(quickstart, "__file__", str(tmp_path / "launch/quickstart.py"))
     monkeypatch.setattr(quickstart, "_run", lambda program, environment: started.append((program, environment)))
     monkeypatch.setattr(quickstart, "matrix_rate", lambda dtype, seconds: 1e11)
+    monkeypatch.setattr(quickstart, "_gpu_rate", lambda precision: 1e15)
     for module in (quickstart, precisions):
         monkeypatch.setattr(module, "cpu_multiplies_bf16", lambda: False)
     quickstart.main([])
@@ -101,6 +102,18 @@ def test_a_faster_machine_takes_more_steps_and_at_most_an_epoch(
     assert quickstart.cpu_steps(1e11, given) > few and given.train.precision == "fp32"
     with pytest.raises(UsageError, match="batch"):
         quickstart.on_cpu(["--train.global_batch", "0"])
+
+
+def test_a_slow_gpu_trains_fewer_epochs_in_the_same_time(
+    quickstart: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rates of a T4 in fp32, an L4, an H100."""
+    monkeypatch.chdir(ROOT)
+    net = quickstart.on_cpu([])
+    slow, more, most = (quickstart.gpu_epochs(rate, net) for rate in (5e12, 6e13, 7e14))
+    assert slow == 1 < more < most == 10
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")  # as if it were one
+    assert quickstart._gpu_rate("fp32") > 1e7
 
 
 @pytest.mark.parametrize("flag", ["--run.dir", "--run.resume=auto", "--strategy.name", "--config"])
