@@ -77,7 +77,8 @@ class Precision:
 def _check_tf32(device: torch.device) -> None:
     import torch
 
-    if device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 0):
+    # AMD's GPUs report a capability, too, and torch then computes in fp32.
+    if device.type != "cuda" or torch.version.hip or torch.cuda.get_device_capability(device) < (8, 0):
         raise UsageError("train.precision", "tf32", "only NVIDIA GPUs since Ampere have it: use fp32 here")
 
 

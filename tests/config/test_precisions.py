@@ -26,6 +26,15 @@ def test_a_gpu_before_ampere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "bf16 is emulated by this GPU: fp16 or fp32 is faster" in line
 
 
+def test_a_gpu_of_amds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its capability looks like one of a new GPU of NVIDIA's: 9.4 of an MI300X."""
+    Machine((A100,)).replace(monkeypatch)
+    monkeypatch.setattr(torch.version, "hip", "7.1")
+    with pytest.raises(UsageError, match="only NVIDIA GPUs since Ampere have it"):
+        registry.precisions["tf32"].check(CUDA)
+    registry.precisions["fp16"].check(CUDA)
+
+
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_a_cpu_has_neither(precision: str) -> None:
     with pytest.raises(UsageError, match=f"train.precision: {precision}"):
