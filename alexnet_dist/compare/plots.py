@@ -142,6 +142,7 @@ def _losses(axes: Axes, rows: Sequence[Row]) -> None:
             style = styles[batches.index(row.case.global_batch) % len(styles)]
             label = f"{name}, {row.case.global_batch}"
             axes.plot(range(1, len(losses) + 1), losses, style, color=colour, label=label, alpha=0.8)
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("step")
     axes.set_ylabel("training loss")
     _legend(axes)

@@ -1,9 +1,13 @@
 """The verdict: only comparable cases are compared, a wrong case never wins, and the cause is the largest difference."""
 
+from dataclasses import replace
+
+from matplotlib.figure import Figure
+
 from alexnet_dist.compare.case_parity import CaseParity
 from alexnet_dist.compare.cases import Case
 from alexnet_dist.compare.pairwise import pairwise_results, summary_sentence
-from alexnet_dist.compare.plots import crossing
+from alexnet_dist.compare.plots import PLOTS, crossing
 from alexnet_dist.compare.rows import Figures, Row
 from alexnet_dist.compare.statistics import Timings, median_estimate, throughput_estimate
 
@@ -81,3 +85,10 @@ def test_constant_and_growing_bytes_cross_where_they_are_equal() -> None:
     assert ddp.figures is not None and split.figures is not None
     batch, sent = crossing((ddp, ddp.figures), (split, split.figures)) or (0.0, 0.0)
     assert (batch, sent) == (976.0, 244_000_000) and crossing((ddp, ddp.figures), (ddp, ddp.figures)) is None
+
+
+def test_the_steps_of_losses_are_whole_numbers() -> None:
+    two = replace(figures([1.0], "fp32", 0.4, 1, 1), losses=[2.0, 1.9])
+    axes = Figure().subplots()
+    PLOTS["losses"][1](axes, [Row(Case("ddp", None, 2, 32, 32, None), SAME, two, None)])
+    assert all(tick == int(tick) for tick in axes.get_xticks())

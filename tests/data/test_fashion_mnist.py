@@ -51,5 +51,5 @@ def test_a_damaged_file_is_named(copy: Path, damage: str) -> None:
 
 def test_a_missing_file_tells_where_it_looked(copy: Path) -> None:
     (copy / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UsageError, match="alexnet-dist data fetch"):
+    with pytest.raises(UsageError, match=r"alexnet-dist data fetch, .*; for images of your own, set data.name"):
         read_fashion_mnist(str(copy))

@@ -107,7 +107,10 @@ def find_folder(root: str | None) -> Path:
                 raise UsageError("data.root", place, f"cannot be read ({error.strerror})") from None
     searched = ", ".join(map(str, places))
     raise UsageError(
-        "data.root", searched, "no Fashion-MNIST there: run alexnet-dist data fetch, with --root FOLDER if you like"
+        "data.root",
+        searched,
+        "no Fashion-MNIST there: run alexnet-dist data fetch, with --root FOLDER if you like; "
+        "for images of your own, set data.name",
     )
 
 
