@@ -35,7 +35,7 @@ def run(flags: Sequence[str]) -> int:
     """Write a checkpoint's weights to a file for other programs."""
     own, _ = FLAGS.split(flags)
     output = Path(own.output)
-    export(Path(own.checkpoint), own.format or ENDINGS.get(output.suffix, "safetensors"), output)
+    export(Path(own.checkpoint), own.format or ENDINGS.get(output.suffix.lower(), "safetensors"), output)
     return DONE
 
 

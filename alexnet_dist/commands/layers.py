@@ -84,7 +84,7 @@ def run(flags: Sequence[str]) -> int:
     form: str | None = own.format
     if own.output is not None:
         check_output(Path(own.output))
-        form = form or ENDINGS.get(Path(own.output).suffix)
+        form = form or ENDINGS.get(Path(own.output).suffix.lower())
     text = writers[form or "table"](_report(_experiment(fields), own.ranks))
     if own.output is None:
         print(text, end="")

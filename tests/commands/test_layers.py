@@ -118,9 +118,9 @@ def test_a_setting_of_net_or_data_changes_the_figures() -> None:
 def test_the_drawing_has_a_row_a_tower_and_a_line_where_they_meet(
     tmp_path: Path, flags: list[str], meets: list[str], rows: int
 ) -> None:
-    done = command("layers", *flags, "--output", str(tmp_path / "net.svg"))
-    assert (done.returncode, done.stdout) == (0, f"wrote {tmp_path}/net.svg\n")
-    drawing = ElementTree.parse(tmp_path / "net.svg").getroot()
+    done = command("layers", *flags, "--output", str(tmp_path / "net.SVG"))
+    assert (done.returncode, done.stdout) == (0, f"wrote {tmp_path}/net.SVG\n")
+    drawing = ElementTree.parse(tmp_path / "net.SVG").getroot()
     texts = [text.text or "" for text in drawing.iter(f"{SVG}text")]
     crossings = [line for line in drawing.iter(f"{SVG}line") if line.get("stroke-dasharray") != "none"]
     orange = [text.text for text in drawing.iter(f"{SVG}text") if text.get("fill") == "#e8590c"]
