@@ -21,7 +21,7 @@ from wandb_file import contents
 
 from alexnet_dist.cli import main
 from alexnet_dist.compare.cases import Case, Run
-from alexnet_dist.compare.config import stored_comparison
+from alexnet_dist.compare.config import SETTINGS, load_comparison
 from alexnet_dist.compare.records import changed_setting, read_run
 
 PATHS = [str(path) for path in (ROOT, ROOT / "tests/compare", ROOT / "tests/plugins")]
@@ -200,7 +200,10 @@ def test_a_column_from_outside_is_in_every_table(outcome: Outcome) -> None:
 
 
 def test_a_damaged_record_counts_as_none(outcome: Outcome) -> None:
-    comparison = stored_comparison(str(outcome.folder))
+    settings = ["--config", str(outcome.folder / SETTINGS), "--dir", str(outcome.folder)]
+    comparison = load_comparison(
+        [*settings, "--strategies", "ddp"]
+    )  # the others are a plugin's, which is not loaded here
     run = Run(Case("ddp", None, 2, 16, 16, None), 1)
     folder = outcome.folder / "runs" / run.name
     for name, damaged in (("summary.json", "{"), ("exit.json", "{}"), ("exit.json", "[]")):
