@@ -201,9 +201,8 @@ def test_a_column_from_outside_is_in_every_table(outcome: Outcome) -> None:
 
 def test_a_damaged_record_counts_as_none(outcome: Outcome) -> None:
     settings = ["--config", str(outcome.folder / SETTINGS), "--dir", str(outcome.folder)]
-    comparison = load_comparison(
-        [*settings, "--strategies", "ddp"]
-    )  # the others are a plugin's, which is not loaded here
+    # The others are a plugin's, which is not loaded here.
+    comparison = load_comparison([*settings, "--strategies", "ddp"])
     run = Run(Case("ddp", None, 2, 16, 16, None), 1)
     folder = outcome.folder / "runs" / run.name
     for name, damaged in (("summary.json", "{"), ("exit.json", "{}"), ("exit.json", "[]")):
