@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, USAGE, RunFailed, UsageError, reason_of
+from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, USAGE, RunFailed, RunRefused, UsageError, reason_of
 
 if TYPE_CHECKING:
     from alexnet_dist.commands import Command
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (UsageError, RunFailed) as error:
-        reason, code = str(error), USAGE if isinstance(error, UsageError) else FAILED
+        reason, code = str(error), USAGE if isinstance(error, UsageError | RunRefused) else FAILED
     except (OSError, ImportError) as error:  # of the machine or the installation
         reason, code = reason_of(error), FAILED
     except KeyboardInterrupt:

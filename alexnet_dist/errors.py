@@ -58,6 +58,10 @@ class RunFailed(Exception):
     """A run, or ranks that were started as separate processes, failed for a reason that is known."""
 
 
+class RunRefused(RunFailed):
+    """Ranks that were started as separate processes refuse something that the user can fix."""
+
+
 class RankFailed(Exception):
     """One rank cannot go on, for a reason that is known; the launcher ends the others."""
 

@@ -15,13 +15,17 @@ from typing import IO
 import psutil
 
 from alexnet_dist.distributed.network_interface import check_loopback
-from alexnet_dist.errors import RunFailed, UsageError
+from alexnet_dist.errors import USAGE, RunFailed, RunRefused, UsageError
 from alexnet_dist.launcher.launch_line import free_port, launch_environment, launch_line
 from alexnet_dist.temporary import temporary_folder
 
 # From SIGTERM to SIGKILL: the launcher gives its ranks 30 s.
 GRACE_SECONDS = 40.0
 REASON_LENGTH = 200
+# Of the rank that failed first, by torch's agent, which then ends with 1; or by Accelerate, where there is one rank.
+_REFUSED = re.compile(
+    rf"^Root Cause.*?^ *exitcode *: {USAGE}\b|returned non-zero exit status {USAGE}\.", re.MULTILINE | re.DOTALL
+)
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
@@ -55,7 +59,7 @@ class Launcher:
 
         Raises:
             UsageError: `start_with` cannot be started.
-            RunFailed: with the ranks' own reason in one line.
+            RunFailed, RunRefused: with the ranks' own reason in one line.
         """
         with temporary_folder("alexnet-ranks-") as folder:
             path = self.log or folder / "output"
@@ -63,7 +67,9 @@ class Launcher:
             with path.open("w") as output:
                 code = self._run(self.line(ranks, program, folder / "agent"), output)
             if code:
-                raise RunFailed(_reason(path.read_text(errors="replace")) or f"exit code {code}, nothing printed")
+                printed = path.read_text(errors="replace")
+                failure = RunRefused if _REFUSED.search(printed) else RunFailed
+                raise failure(_reason(printed) or f"exit code {code}, nothing printed")
 
     def _run(self, line: Sequence[str], output: IO[str]) -> int:
         """The exit code of a command whose processes have all ended."""
@@ -83,7 +89,7 @@ def launch(ranks: int, program: Sequence[str]) -> None:
     """Start ranks on this machine with `accelerate launch`, without output, and wait for them.
 
     Raises:
-        RunFailed: with the ranks' own reason in one line.
+        RunFailed, RunRefused: with the ranks' own reason in one line.
     """
     Launcher().launch(ranks, program)
 

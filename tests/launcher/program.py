@@ -1,7 +1,7 @@
 """A program for launchers: `program.py FOLDER [DEED]` writes FOLDER/RANK.json, and then does the deed.
 
-DEED: `fail` ends rank 1 with a reason, `crash` with a traceback, `quit` without a word, `hang` never ends, `die` kills
-rank 1, `abort` ends it as a C++ exception that nothing catches.
+DEED: `fail` ends rank 1 with a reason, `refuse` with a refusal's, `crash` with a traceback, `quit` without a word,
+`hang` never ends, `die` kills rank 1, `abort` ends it as a C++ exception that nothing catches.
 """
 
 import json
@@ -26,6 +26,9 @@ elif deed and rank == "1":
     time.sleep(0.5)
     if deed == "fail":
         sys.exit("error: rank 1 has a reason")
+    if deed == "refuse":
+        print("error: field: value: remedy", file=sys.stderr)
+        sys.exit(2)
     if deed == "quit":
         sys.exit(3)
     if deed == "crash":

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from alexnet_dist.errors import RunFailed, UsageError
+from alexnet_dist.errors import RunFailed, RunRefused, UsageError
 from alexnet_dist.launcher.processes import Launcher, launch, run_without_launcher
 
 PROGRAM, STARTER = (str(Path(__file__).with_name(name)) for name in ("program.py", "starter.py"))
@@ -50,6 +50,7 @@ def test_one_rank_is_told_which_device_is_wanted(wanted: str, tmp_path: Path, mo
     "deed, reason",
     [
         ("fail", "rank 1 has a reason"),
+        ("refuse", "field: value: remedy"),
         ("crash", "ValueError: a cause"),
         ("abort", "a rank was ended by SIGABRT: a C++ cause"),
         ("quit", "rank 1 ended with exit code 3 and printed no reason"),
@@ -59,6 +60,7 @@ def test_the_reason_of_a_failure_is_the_ranks_own(deed: str, reason: str, tmp_pa
     with pytest.raises(RunFailed) as failure:
         launch(2, [PROGRAM, str(tmp_path), deed])
     assert str(failure.value) == reason
+    assert isinstance(failure.value, RunRefused) == (deed == "refuse")
 
 
 def test_without_a_launcher_ranks_know_each_other(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from long_forms import LONG
 from parity_cases import ADAM, CALM_ADAM, CALM_SGD, LARS, NETS, SGD, SMALL, TRAINING, hold, worlds
 
 from alexnet_dist.cli import main
+from alexnet_dist.errors import USAGE
 from alexnet_dist.parity.trace import TrainingTrace, differences
 from alexnet_dist.parity.verdict import judge
 
@@ -78,3 +79,9 @@ def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["parity", *flags, "--strategies", "ddp,split", "--ranks", "2", "--steps=3"]) == 0
     shown = capfd.readouterr().out
     assert shown.count("same") == 2 and "1e-12" in shown and max(map(len, shown.splitlines())) <= 100
+
+
+def test_what_the_ranks_refuse_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--train.precision", "fp16"]
+    assert main(["parity", *flags]) == USAGE
+    assert capsys.readouterr().err.startswith("error: train.precision: fp16: ")
