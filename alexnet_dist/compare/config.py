@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
@@ -20,12 +20,13 @@ SETTINGS = "comparison.yaml"  # in the comparison's folder
 MARK = "# Written by alexnet-dist compare, which goes on from it.\n"
 
 
-def _check_variant(given: str, check_strategy: ValidatorFunctionWrapHandler) -> str:
-    strategy, colon, dtype = given.partition(":")
+def _check_variant(given: Any, check_strategy: ValidatorFunctionWrapHandler) -> str:
+    # YAML reads "ddp:" and "ddp: bf16" as a mapping.
+    strategy, colon, dtype = given.partition(":") if isinstance(given, str) else ("", ":", "")
     if colon and dtype not in ("fp32", "bf16"):
         raise PydanticCustomError("variant", "Input should be a strategy, or one with :fp32 or :bf16 behind its name")
     check_strategy(strategy)
-    return given
+    return str(given)
 
 
 Variant = Annotated[str, OneOf(registry.strategies), WrapValidator(_check_variant)]

@@ -152,6 +152,7 @@ def test_an_experiment_file_serves_and_fields_without_effect_are_named() -> None
         (["--global-batches", "32,many"], "many"),
         (["--strategies", "ddp:fp8"], "ddp:fp8"),
         (["--strategies", "magic"], "magic"),
+        (["--strategies", "ddp:"], "compare.strategies.0"),  # a mapping in YAML
         (["--round", "3"], "unknown flag"),
         (["--compare.round", "3"], "no such field"),
     ],
