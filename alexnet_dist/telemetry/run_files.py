@@ -76,12 +76,13 @@ def read_metrics(folder: Path, say: Callable[[str], None] = lambda _: None) -> l
 
 
 def _step_line(text: str) -> dict[str, Any] | None:
-    """A line of metrics.jsonl; None where it is damaged."""
+    """A line of metrics.jsonl; None where it is damaged. Another format may have other fields."""
     try:
         line = json.loads(text)
-        StepRecord.of_line(line)
-        return line if isinstance(line.get("format"), int) else None
-    except (ValueError, TypeError, AttributeError, RecursionError):
+        if line["format"] == FORMAT:
+            StepRecord.of_line(line)
+        return line if isinstance(line["format"], int) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
