@@ -18,6 +18,7 @@ from threading import Timer
 import torch
 
 from alexnet_dist.distributed.cores import available_cores
+from alexnet_dist.errors import reason_of
 from alexnet_dist.gpu_check.setup import Figures, Setup, require
 from alexnet_dist.kernels import check
 
@@ -72,6 +73,14 @@ def _largest(errors: list[float]) -> str:
 
 def _compare(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | str]") -> None:
     """Give what a process finds when it finds it; last, why it did not finish, or "" if it did."""
+    try:
+        problem = _problem(setup, part, parts, queue)
+    except Exception as error:  # else the queue would be waited for in vain
+        problem = reason_of(error)
+    queue.put(f"process {part}: {problem}" if problem else "")
+
+
+def _problem(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | str]") -> str:
     form = "small" if setup.small else "whole"
     program = [sys.executable, "-m", __name__, str(setup.device), form, str(part), str(parts)]
     with (
@@ -81,16 +90,18 @@ def _compare(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | st
         limit = Timer(PATIENCE, process.kill)
         limit.start()
         assert process.stdout is not None
-        for text in process.stdout:
-            dtype, case, error = json.loads(text)
-            queue.put((dtype, case, error))
-        code = process.wait()
-        limit.cancel()
+        try:
+            for text in process.stdout:
+                dtype, case, error = json.loads(text)
+                queue.put((dtype, case, error))
+            code = process.wait()
+        finally:
+            limit.cancel()
+            process.kill()
         printed.seek(0)
         lines = [line.strip() for line in printed if line.strip()]
     late = f"not finished within {PATIENCE:.0f} s" if code == -SIGKILL else ""
-    reason = late or (lines[-1] if lines else f"exit code {code}")
-    queue.put(f"process {part}: {reason}" if code else "")
+    return (late or (lines[-1] if lines else f"exit code {code}")) if code else ""
 
 
 def main(device: str, form: str, part: str, parts: str) -> None:

@@ -1,5 +1,7 @@
 """When the norm's line gives its figures, with the processes that compare replaced."""
 
+import sys
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 
@@ -35,12 +37,19 @@ def test_a_dtype_is_shown_when_its_cases_are_compared_and_the_rest_when_time_is_
         next(figures)
 
 
-def test_a_process_that_fails_and_one_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_fail_and_one_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def ends(device: str) -> str | norm.Found:
         queue = SimpleQueue[norm.Found | str]()
         norm._compare(Setup(torch.device(device), small=True), 0, 1, queue)
         return queue.get()
 
     assert str(ends("privateuseone")).startswith("process 0: ModuleNotFoundError: ")
+    with monkeypatch.context() as noisy:
+        (tmp_path / "sitecustomize.py").write_text('print("welcome")')
+        noisy.setenv("PYTHONPATH", str(tmp_path))
+        assert str(ends("cpu")).startswith("process 0: JSONDecodeError: ")
+    with monkeypatch.context() as nothing:
+        nothing.setattr(sys, "executable", str(tmp_path / "missing"))
+        assert str(ends("cpu")).startswith("process 0: No such file or directory: ")
     monkeypatch.setattr(norm, "PATIENCE", 0.0)
     assert ends("cpu") == "process 0: not finished within 0 s"
