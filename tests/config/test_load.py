@@ -122,7 +122,7 @@ def test_a_name_is_the_word_as_it_stands() -> None:
 
 def test_a_flag_without_its_value_does_not_swallow_the_next() -> None:
     assert refusal(load, ["--optim.lr", "--run.dir", "x"]).startswith("--optim.lr: --run.dir: needs a value first")
-    assert refusal(load, ["--optim.lr"]).startswith("--optim.lr: empty: needs a value first")
+    assert refusal(load, ["--optim.lr"]) == "--optim.lr: empty: needs a value"
 
 
 def test_a_saved_experiment_reads_back(tmp_path: Path) -> None:
