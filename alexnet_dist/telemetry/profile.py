@@ -8,17 +8,20 @@ from pathlib import Path
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.telemetry.run_files import TRACE
+from alexnet_dist.telemetry.run_files import TRACE, TRACE_TEMPORARY
 
 SKIPPED = 2  # the first steps allocate, choose kernels and, under DDP, agree on buckets
 
 
 @contextmanager
-def traced_steps(steps: int | None, world: World, folder: Path) -> Iterator[Callable[[], object]]:
+def traced_steps(
+    steps: int | None, world: World, folder: Path, say: Callable[[str], None] = print
+) -> Iterator[Callable[[], object]]:
     """Trace `steps` steps of the first rank, after the first two; nothing where `steps` is None.
 
     Args:
         folder: the run's own; the trace goes there.
+        say: gets a warning where the trace cannot be written.
 
     Returns:
         A function to call after every step.
@@ -35,6 +38,23 @@ def traced_steps(steps: int | None, world: World, folder: Path) -> Iterator[Call
         activities=activities,
         record_shapes=True,
         schedule=schedule(wait=SKIPPED - 1, warmup=1, active=steps, repeat=1),
-        on_trace_ready=lambda done: done.export_chrome_trace(str(folder / TRACE)),
+        on_trace_ready=lambda done: _export(done, folder, say),
     ) as tracing:
         yield tracing.step
+
+
+def _export(done: profile, folder: Path, say: Callable[[str], None]) -> None:
+    """Write the trace or nothing: of a full disk, torch says nothing."""
+    trace, half_written = folder / TRACE, folder / TRACE_TEMPORARY
+    done.export_chrome_trace(str(trace))
+    broken = [path for path in (half_written, trace) if path.exists() and (path == half_written or _is_cut(path))]
+    for path in broken:
+        path.unlink()
+    if broken:
+        say(f"warning: {trace} could not be written: is the disk full?")
+
+
+def _is_cut(trace: Path) -> bool:
+    with trace.open("rb") as file:
+        file.seek(max(0, trace.stat().st_size - 3))
+        return not file.read().rstrip().endswith(b"}")

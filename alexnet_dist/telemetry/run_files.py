@@ -14,6 +14,7 @@ from alexnet_dist.telemetry.step_record import StepRecord
 CONFIG, METRICS, EVALUATION, SUMMARY = "config.yaml", "metrics.jsonl", "evaluation.json", "summary.json"
 EXIT, TRACE, LAUNCHER, LOCK = "exit.json", "trace.json", "launcher.json", "run.lock"
 LOGS, FILTERS = "logs", "filters"
+TRACE_TEMPORARY = f"{TRACE}.tmp"  # torch's, which renames it
 
 # Of metrics.jsonl (in each line), summary.json and exit.json. It goes up when their fields change.
 FORMAT = 2
