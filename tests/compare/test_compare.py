@@ -25,8 +25,7 @@ from alexnet_dist.compare.config import SETTINGS, load_comparison
 from alexnet_dist.compare.records import changed_setting, read_run
 
 PATHS = [str(path) for path in (ROOT, ROOT / "tests/compare", ROOT / "tests/plugins")]
-ENVIRONMENT = {
-    **os.environ,
+VARIABLES = {
     "ALEXNET_DIST_PLUGINS": "planted",
     "PYTHONPATH": os.pathsep.join(PATHS),
     "WANDB_MODE": "offline",
@@ -44,7 +43,7 @@ def command(*flags: str) -> list[str]:
 
 
 def report_again(folder: Path, plugins: str = "planted") -> "subprocess.CompletedProcess[str]":
-    return preloaded.run(command("--from", str(folder))[1:], {**ENVIRONMENT, "ALEXNET_DIST_PLUGINS": plugins})
+    return preloaded.run(command("--from", str(folder))[1:], {**VARIABLES, "ALEXNET_DIST_PLUGINS": plugins})
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -89,7 +88,8 @@ class Outcome:
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("compare") / "planted"
     line = command(*FLAGS, "--dir", str(folder))
-    first = subprocess.Popen(line, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+    environment = {**os.environ, **VARIABLES}
+    first = subprocess.Popen(line, stdout=subprocess.DEVNULL, env=environment)
     third = folder / "runs" / "wrong-bf16-2x-b16-round-1"
     wait_until(lambda: (third / "config.yaml").exists())
     assert first.poll() is None
@@ -98,7 +98,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     wait_until(lambda: not processes_in(folder))  # what it had started ends with it
     done = [path for path in (folder / "runs").glob("*/metrics.jsonl") if (path.parent / "summary.json").exists()]
     untouched = {path: path.stat().st_mtime_ns for path in done}
-    again = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    again = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     yield Outcome(folder, again.returncode, again.stdout + again.stderr, untouched)
 
 
@@ -241,7 +241,7 @@ def test_a_folder_of_the_users_is_left_alone(name: str, tmp_path: Path, capsys: 
 
 def test_other_settings_do_not_mix_with_what_is_there(outcome: Outcome) -> None:
     before = (outcome.folder / "comparison.yaml").read_text()
-    done = preloaded.run(command(*FLAGS, "--dir", str(outcome.folder), "--run.seed", "1")[1:], ENVIRONMENT)
+    done = preloaded.run(command(*FLAGS, "--dir", str(outcome.folder), "--run.seed", "1")[1:], VARIABLES)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "run.seed was 0 and is 1 now" in done.stderr and "--overwrite true" in done.stderr
     assert (outcome.folder / "comparison.yaml").read_text() == before
