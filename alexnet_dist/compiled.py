@@ -58,7 +58,7 @@ def _keep(built: Path, kept: Path) -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(built, beside)
-            with beside.open("rb+") as file:  # a library that lost power cuts short would end all that load it
+            with beside.open("rb+") as file:  # after a power failure, half a library would crash whoever loads it
                 os.fsync(file.fileno())
             beside.replace(kept)  # atomic: several ranks may build at once
         finally:

@@ -34,8 +34,8 @@ CLI = [sys.executable, "-m", "alexnet_dist.cli"]
 RUNS = Path("runs/quickstart")
 TRAINED = ["--config", "configs/quickstart.yaml", "--run.overwrite", "true"]
 COMPARED = ["--config", "configs/compare/quickstart.yaml", "--overwrite", "true"]
-# On GPUs: the most epochs; seconds that each strategy's may take; the part of the rate of matrix products that a step
-# reaches on an H100; on slower GPUs it is more.
+# On GPUs: the most epochs; the seconds that each strategy may take; the share of the rate of matrix products that a
+# step reaches: that of alexnet_2012 on an H100. The quickstart's own net was not measured on a GPU.
 GPU_EPOCHS, GPU_SECONDS, GPU_SHARE = 10, 150.0, 0.08
 BATCH, IMAGES = 128, 60_000  # Fashion-MNIST's, as configs/quickstart.yaml trains it
 # On a CPU: seconds that each strategy's steps may take; what part of the rate of matrix products a step reaches.

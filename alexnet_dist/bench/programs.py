@@ -69,8 +69,8 @@ class TrainingRun(Program):
     def words(self, settings: Settings, run_folder: Path) -> list[str]:
         """All flags of the run."""
         steps = settings.steps + WARM_UP
-        epoch = min(steps, max(1, MOST_IMAGES // settings.batch))  # steps
-        synthetic = {"--data.samples": settings.batch * epoch, "--train.epochs": -(-steps // epoch)}
+        per_epoch = min(steps, max(1, MOST_IMAGES // settings.batch))
+        synthetic = {"--data.samples": settings.batch * per_epoch, "--train.epochs": -(-steps // per_epoch)}
         shared = {
             "--train.global_batch": settings.batch,
             "--train.max_steps": steps,

@@ -17,6 +17,7 @@ from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.precisions import multiplies_bf16
 from alexnet_dist.config.values import FilePath, Group, Role
+from alexnet_dist.costs.units import counted
 from alexnet_dist.errors import DONE, UsageError, one_of
 from alexnet_dist.registry import commands
 
@@ -108,7 +109,7 @@ def _training(own: BenchFlags) -> Table:
 
 
 def _chosen(benchmarks: Sequence[Benchmark], only: str, gpus: int) -> list[Benchmark]:
-    """Those whose name has `only` in it and that have a GPU for each rank, unless they run on the CPU."""
+    """Those whose name has `only` in it and that have a GPU for each rank, or run on the CPU; others are printed."""
     named = [benchmark for benchmark in benchmarks if only in benchmark.name]
     if not named:
         raise UsageError("--only", only, one_of(only, [benchmark.name for benchmark in benchmarks]))
@@ -117,7 +118,8 @@ def _chosen(benchmarks: Sequence[Benchmark], only: str, gpus: int) -> list[Bench
         raise UsageError("--only", only, f"needs more GPUs than {gpus}; ACCELERATE_USE_CPU=true takes the CPU")
     for benchmark in named:
         if benchmark not in chosen:
-            print(f"left out: {benchmark.name}: {benchmark.ranks} ranks, {gpus} GPU", flush=True)
+            needed, there = counted(benchmark.ranks, "rank"), counted(gpus, "GPU")
+            print(f"left out: {benchmark.name}: {needed}, {there}", flush=True)
     return chosen
 
 

@@ -135,10 +135,8 @@ def _prepare(own: DataFlags, words: Sequence[str]) -> None:
     with _reading("SRC", source):
         data_sets[name].check(DataConfig(name=name, root=source))
         listing = list_images(find_layout(Path(source).expanduser()))
-    encoding, threads = (
-        Encoding.of(own.format, own.size, own.quality, own.subsampling),
-        own.workers or available_cores(),
-    )
+    encoding = Encoding.of(own.format, own.size, own.quality, own.subsampling)
+    threads = own.workers or available_cores()
     preparation = Preparation(
         listing, Path(target).expanduser(), encoding, own.shard_samples, threads, own.broken == "refuse"
     )
@@ -215,7 +213,7 @@ def _named(words: Sequence[str], *names: str) -> Sequence[str]:
 
 @contextmanager
 def _reading(word: str, folder: str) -> Iterator[None]:
-    """What is wrong with the folder is said of the word that names it, not of `data.root`."""
+    """Errors about the folder name the command's own word for it instead of `data.root`."""
     try:
         with refusing(word, folder):
             yield

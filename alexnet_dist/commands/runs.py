@@ -52,7 +52,11 @@ def run(flags: Sequence[str]) -> int:
 
 
 def _summary(folder: Path) -> dict[str, Any] | None:
-    """None where no run has finished."""
+    """A run's summary; None where no run has finished.
+
+    Raises:
+        UsageError: it cannot be read, which `read_summary` takes for missing.
+    """
     with refusing("run directory", folder), suppress(FileNotFoundError, NotADirectoryError):
         (folder / SUMMARY).open().close()
     return read_summary(folder)

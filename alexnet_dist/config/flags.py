@@ -170,7 +170,7 @@ class Flags(Generic[Own]):
                 if flag.is_switch:
                     value = "true"
                 elif not rest or rest[0].startswith("--"):
-                    raise UsageError(typed, rest[0] if rest else "", "needs a value" + " first" * bool(rest))
+                    raise UsageError(typed, rest[0] if rest else "", "needs a value first" if rest else "needs a value")
                 else:
                     value = rest.popleft()
             yield flag, value
@@ -189,8 +189,8 @@ class Flags(Generic[Own]):
             values[name] = word
 
     def _flags_for(self, word: str) -> list[str]:
-        """Which flags may have been left out before a value: --config for a file in YAML, those that it is a choice of,
-        or the command's own that are needed."""
+        """Flags that may be missing before a value: --config for a YAML file; else those that have it as a choice; else
+        the command's required ones."""
         if CONFIG in self.named and word.endswith((".yaml", ".yml")):
             return [f"--{CONFIG}"]
         taking = [flag.typed for flag in self.named.values() if word in choices(flag.info)]

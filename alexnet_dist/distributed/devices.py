@@ -30,6 +30,11 @@ def own_device(local_rank: int) -> torch.device:
     return torch.device("cuda", local_rank % gpus) if gpus else torch.device("cpu")
 
 
+def gpu_toolkit() -> str:
+    """The version of CUDA, or of HIP, that torch was built for."""
+    return torch.version.cuda or f"HIP {torch.version.hip}"
+
+
 def own_uuid(device: torch.device) -> str | None:
     """A GPU's unique identifier; None for a CPU, which ranks may share."""
     return str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None

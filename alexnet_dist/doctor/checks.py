@@ -94,8 +94,8 @@ def _hidden_gpus(facts: RankFacts) -> Iterator[str]:
     usable = gpu_count()
     if 0 < usable < len(facts.visible):
         yield (
-            f"GPUs: {len(facts.visible)} are named, {', '.join(facts.visible)}, and torch sees {usable}: CUDA hides "
-            "what follows a number that there is not, and of several MIG devices all but the first"
+            f"GPUs: {len(facts.visible)} are named, {', '.join(facts.visible)}, and torch sees {usable}: the driver "
+            "ignores what follows a number without a GPU, and all MIG devices but the first"
         )
 
 

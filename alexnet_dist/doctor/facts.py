@@ -10,7 +10,7 @@ from itertools import takewhile
 
 import torch
 
-from alexnet_dist.distributed.devices import own_device, own_uuid, tensor_backend
+from alexnet_dist.distributed.devices import gpu_toolkit, own_device, own_uuid, tensor_backend
 from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.distributed.network_interface import choose_interface
 from alexnet_dist.telemetry.hardware import device_name
@@ -61,7 +61,7 @@ def own_facts() -> RankFacts:
         tensor_backend(),
         choose_interface() if own.world_size > 1 else None,
         {"python": platform.python_version(), **{package: version(package) for package in PACKAGES},
-         **({"cuda": torch.version.cuda or f"HIP {torch.version.hip}"} if device.type == "cuda" else {})},
+         **({"cuda": gpu_toolkit()} if device.type == "cuda" else {})},
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from alexnet_dist.launcher.processes import end_with_parent, process_tree
 from alexnet_dist.temporary import temporary_folder
 
 SECONDS = 470.0  # for all lines together
-STARTING = 100.0  # seconds until a worker begins its first line: a cold disk takes that long to read torch
+STARTING = 100.0  # seconds until a worker begins a line: before its first, it may read torch from a cold disk
 LEAVING = 5.0  # seconds that a worker has to end by itself
 
 Changed = Callable[[list[Entry]], None]

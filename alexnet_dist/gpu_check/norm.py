@@ -7,6 +7,7 @@ each a JSON list: its dtype, the case, its error in units of the tolerance.
 import json
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -17,6 +18,7 @@ from threading import Timer
 
 import torch
 
+from alexnet_dist.costs.units import counted
 from alexnet_dist.distributed.cores import available_cores
 from alexnet_dist.errors import reason_of
 from alexnet_dist.gpu_check.setup import Figures, Setup, require
@@ -68,11 +70,11 @@ def _shape(small: bool) -> tuple[int, int, int, int]:
 
 
 def _largest(errors: list[float]) -> str:
-    return f"{max(errors, default=0.0):.2f} of the tolerance at most, {len(errors)} cases"
+    return f"{max(errors, default=0.0):.2f} of the tolerance at most, {counted(len(errors), 'case')}"
 
 
 def _compare(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | str]") -> None:
-    """Give what a process finds when it finds it; last, why it did not finish, or "" if it did."""
+    """Put each finding of a process into the queue as it comes; last, why it did not finish, or ""."""
     try:
         problem = _problem(setup, part, parts, queue)
     except Exception as error:  # else the queue would be waited for in vain
@@ -88,20 +90,24 @@ def _problem(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | st
         subprocess.Popen(program, stdout=subprocess.PIPE, stderr=printed, text=True) as process,
     ):
         limit = Timer(PATIENCE, process.kill)
+        began = time.monotonic()
         limit.start()
         assert process.stdout is not None
         try:
             for text in process.stdout:
                 dtype, case, error = json.loads(text)
                 queue.put((dtype, case, error))
-            code = process.wait()
+            code, took = process.wait(), time.monotonic() - began
         finally:
             limit.cancel()
             process.kill()
         printed.seek(0)
         lines = [line.strip() for line in printed if line.strip()]
-    late = f"not finished within {PATIENCE:.0f} s" if code == -SIGKILL else ""
-    return (late or (lines[-1] if lines else f"exit code {code}")) if code else ""
+    if code == -SIGKILL and took >= PATIENCE:
+        return f"not finished within {PATIENCE:.0f} s"
+    if code:
+        return lines[-1] if lines else f"exit code {code}"
+    return ""
 
 
 def main(device: str, form: str, part: str, parts: str) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from alexnet_dist import registry
 from alexnet_dist.data.transforms import InputTransform
 from alexnet_dist.distributed.cores import available_cores
+from alexnet_dist.distributed.devices import gpu_toolkit
 from alexnet_dist.errors import UsageError
 from alexnet_dist.gpu_check.setup import Figures, Setup, require
 from alexnet_dist.gpu_check.trained import trained
@@ -30,7 +31,7 @@ def machine(setup: Setup) -> Figures:
     if setup.on_gpu:
         free, total = torch.cuda.mem_get_info(setup.device)
         yield "driver", _driver()
-        yield "cuda", torch.version.cuda or f"HIP {torch.version.hip}"
+        yield "cuda", gpu_toolkit()
         yield "cudnn", torch.backends.cudnn.version()
         gpus = [device_name(torch.device("cuda", number)) for number in range(torch.cuda.device_count())]
         yield "gpus", f"{len(gpus)}: {', '.join(dict.fromkeys(gpus))}"

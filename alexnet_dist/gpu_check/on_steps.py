@@ -27,7 +27,7 @@ from alexnet_dist.training.torch_switches import set_switches
 
 SHOWN, NAME = 24, 110  # kernels, and characters of their names
 STEPS = 20
-HELD = 2  # steps whose kernels, some 250 each, a device queues: it takes 1024
+HELD = 2  # steps that a device queues: it takes 1024 kernels, and a step has some 110
 HELD_CYCLES = 300_000_000  # of a device's clock, 0.15 s: the host queues the steps meanwhile
 
 
@@ -41,7 +41,7 @@ def step(setup: Setup) -> Figures:
 
 
 def speed(setup: Setup) -> Figures:
-    """The same of other batches, and without the response norm; what does not fit the device's memory is said so."""
+    """The same for other batches, and without the response norm. A batch too large for the device is no failure."""
     cases = [(8, "false")] if setup.small else [(128, "false"), *product((1024, 256), ("true", "false")), (32, "true")]
     for batch, norm in cases:
         name = f"batch {batch}{'' if norm == 'true' else ', no norm'}"
@@ -62,7 +62,7 @@ def compiled(setup: Setup) -> Figures:
 
 
 def _rate_and_parts(setup: Setup, *flags: str) -> str:
-    """Of a run that holds no memory afterwards."""
+    """A run's images/s, and its parts; its memory is free on return."""
     with trained(setup, *flags) as run:
         return f"{_rate(setup, run)}; {_parts(setup, run)}"
 
@@ -133,7 +133,7 @@ def _kernels(setup: Setup, run: Trained) -> Figures:
 
 
 def _kernel_name(name: str) -> str:
-    """A kernel's name without what all of torch's have."""
+    """A kernel's name, shortened: without torch's common prefixes."""
     return name.removeprefix("void ").replace("at::native::", "").replace("(anonymous namespace)::", "")[:NAME]
 
 

@@ -1,4 +1,4 @@
-"""Dropout masks by a kernel in Triton, which alexnet_dist.rng would else draw by some thirty operations each."""
+"""Draws a dropout mask with one Triton kernel, where `alexnet_dist.rng` needs some thirty operations."""
 
 from typing import Any
 

@@ -22,7 +22,8 @@ from alexnet_dist.temporary import temporary_folder
 # From SIGTERM to SIGKILL: the launcher gives its ranks 30 s.
 GRACE_SECONDS = 40.0
 REASON_LENGTH = 200
-# Of the rank that failed first, by torch's agent, which then ends with 1; or by Accelerate, where there is one rank.
+# What torch's agent prints of the rank that failed first, or Accelerate of the only one, where it refused: both then
+# end with code 1.
 _REFUSED = re.compile(
     rf"^Root Cause.*?^ *exitcode *: {USAGE}\b|returned non-zero exit status {USAGE}\.", re.MULTILINE | re.DOTALL
 )

@@ -18,13 +18,14 @@ from alexnet_dist.registry import precisions
 
 SIZE = 4096
 SECONDS = 5.0
-QUEUED = 10  # products that a GPU is timed over: starting one and waiting for it takes a tenth of its time
+QUEUED = 10  # products that a GPU computes per timing: starting and awaiting each one would count as computing
 
 
 def matrix_rate(
     dtype: torch.dtype, size: int = SIZE, seconds: float = SECONDS, device: str | torch.device = "cpu"
 ) -> float:
-    """Operations per second of the fastest `size` x `size` products among those computed in `seconds` seconds.
+    """Operations per second of the fastest `size` x `size` product computed within `seconds` seconds; on a GPU, of the
+    fastest `QUEUED` in a row.
 
     The fastest, because it shows what the machine can do: disturbances only make a product slower.
     """

@@ -16,10 +16,10 @@ _H100_NVL = _ampere_and_later(60.0, 417.5, 835.5, 60.0)  # H100 and H200 NVL dat
 _A100 = _ampere_and_later(19.5, 156.0, 312.0, 19.5)
 _V100_SXM2 = {"fp64": 7.8, "fp32": 15.7, "fp16": 125.0}
 _V100_PCIE = {"fp64": 7.0, "fp32": 14.0, "fp16": 112.0}
-# torch computes no TF32 there. An MI250 is two devices of half its rates each.
+# torch computes no TF32 there. An MI250X is two devices of half its rates each.
 _MI300X = {"fp64": 163.4, "fp32": 163.4, "bf16": 1307.4, "fp16": 1307.4}
 _MI250X = {"fp64": 47.9, "fp32": 47.9, "bf16": 191.5, "fp16": 191.5}
-_MI250 = {"fp64": 45.3, "fp32": 45.3, "bf16": 181.0, "fp16": 181.0}
+_MI210 = {"fp64": 45.3, "fp32": 45.3, "bf16": 181.0, "fp16": 181.0}
 
 # TFLOP/s by the device name that torch reports, by precision.
 _PEAK_TFLOPS: dict[str, dict[str, float]] = {
@@ -50,8 +50,7 @@ _PEAK_TFLOPS: dict[str, dict[str, float]] = {
     "AMD Instinct MI300X": _MI300X,
     "AMD Instinct MI325X": _MI300X,
     "AMD Instinct MI250X": _MI250X,
-    "AMD Instinct MI250": _MI250,
-    "AMD Instinct MI210": _MI250,
+    "AMD Instinct MI210": _MI210,
     # White papers of GA102 (RTX 30, A6000), of Ada (RTX 40, 6000) and of RTX Blackwell (RTX 50).
     "NVIDIA GeForce RTX 5090": _ampere_and_later(104.8, 104.8, 209.5),
     "NVIDIA GeForce RTX 5080": _ampere_and_later(56.3, 56.3, 112.6),

@@ -17,7 +17,7 @@ SKIPPED = 2  # the first steps allocate, choose kernels and, under DDP, agree on
 def traced_steps(
     steps: int | None, world: World, folder: Path, say: Callable[[str], None] = print
 ) -> Iterator[Callable[[], object]]:
-    """Trace `steps` steps of the first rank, after the first two; nothing where `steps` is None.
+    """Trace `steps` steps of the first rank, after the first two; other ranks, and `steps` None, trace nothing.
 
     Args:
         folder: the run's own; the trace goes there.
@@ -44,7 +44,7 @@ def traced_steps(
 
 
 def _export(done: profile, folder: Path, say: Callable[[str], None]) -> None:
-    """Write the trace or nothing: of a full disk, torch says nothing."""
+    """Write the trace; where it is incomplete, remove it and warn: torch does not report a full disk."""
     trace, half_written = folder / TRACE, folder / TRACE_TEMPORARY
     done.export_chrome_trace(str(trace))
     broken = [path for path in (half_written, trace) if path.exists() and (path == half_written or _is_cut(path))]

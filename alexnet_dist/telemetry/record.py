@@ -36,7 +36,7 @@ class RunRecord:
         experiment: resolved.
         step: optimizer steps done; lines that an earlier part of the run wrote about later steps are dropped.
         earlier: the directory of the run that did these steps; None: this one.
-        finished: no step is left to do: the settings that the run was trained with are kept, where they are there.
+        finished: no step is left to do; an existing config.yaml is then kept: the run was trained with it.
         guard: called before anything is written; raises where the folder is no longer this run's.
         say: prints one line.
 

@@ -75,7 +75,7 @@ class Reduction:
         adds: what ranks put in is added up; otherwise the largest counts.
         put: what a rank puts in, of its values and its standing.
         read: the result, of what came together and of the steps' numbers of samples.
-        sampled: the result is the median over a sample of the ranks instead: all of them or, of many, others each time.
+        sampled: the result is instead the median over the ranks or, of many, over a sample that changes.
     """
 
     adds: bool = False

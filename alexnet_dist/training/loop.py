@@ -35,8 +35,8 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
     batches = components.micro_batches(start, total)
     meter.start()
     began = time.perf_counter()
-    steps = components.experiment.train.profile
-    with traced_steps(steps, components.world, run.folder, run.progress.say) as step_is_over:
+    traced = components.experiment.train.profile
+    with traced_steps(traced, components.world, run.folder, run.progress.say) as step_is_over:
         for step in range(start, total):
             run.status.at(f"step {step + 1}")
             inspect = partial(_measure_memory, components, run) if step == total - 1 else None

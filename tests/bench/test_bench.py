@@ -95,7 +95,7 @@ def test_what_is_measured_on_gpus(
     assert {benchmark.ranks for benchmark in chosen} == ranks
     assert settings == Settings(steps=200, batch=128, precision=precision)
     shown = capsys.readouterr().out
-    assert f"{machine.gpus[0].split('-')[0]}" in shown and f"{len(machine.gpus)} GPUs" in shown
+    assert machine.gpus[0].split("-")[0] in shown and f"{len(machine.gpus)} GPUs" in shown
     assert ("left out: split / single: 2 ranks, 1 GPU\n" in shown) == (machine is not TWO)
     assert main(["bench", "--only", "split"]) == (0 if machine is TWO else 2)
 

@@ -171,7 +171,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=3)
     parser.add_argument("--only", type=int)
     given = parser.parse_args()
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has this program, and what it starts, ignore
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup makes this program and its children ignore it
     numbers = range(given.first, given.first + given.count) if given.only is None else [given.only]
     codes, wrong, reached = Counter[int](), 0, 0
     with tempfile.TemporaryDirectory(prefix="bad-starts-") as folder:

@@ -24,14 +24,17 @@ def test_a_dtype_is_shown_when_its_cases_are_compared_and_the_rest_when_time_is_
     def compare(setup: Setup, part: int, parts: int, queue: "SimpleQueue[norm.Found | str]") -> None:
         for error in (0.5, *[0.25] * (EACH - 1)):
             queue.put(("torch.float64", "a case", error))
-        queue.put(("torch.float32", "a wrong case", 3.0)) if shown.wait(60) else None
-        queue.put("process 0: not finished within 50 s")
+        try:
+            assert shown.wait(60)
+            queue.put(("torch.float32", "a wrong case", 3.0))
+        finally:
+            queue.put("process 0: not finished within 50 s")
 
     monkeypatch.setattr(norm, "_compare", compare)
     figures = norm.norm(SETUP)
     assert next(figures) == ("torch.float64", f"0.50 of the tolerance at most, {EACH} cases")
     shown.set()
-    assert next(figures) == ("torch.float32", f"3.00 of the tolerance at most, 1 cases of {EACH}")
+    assert next(figures) == ("torch.float32", f"3.00 of the tolerance at most, 1 case of {EACH}")
     assert [name for name, _ in (next(figures), next(figures))] == ["torch.bfloat16", "torch.float16"]
     with pytest.raises(Wrong, match=r"a wrong case: 3.0 times the tolerance; process 0: not finished within 50 s"):
         next(figures)

@@ -84,37 +84,38 @@ def test_without_a_folder_for_temporary_files() -> None:
     assert output(line, 2).startswith("error: TMPDIR: empty: No usable temporary directory found")
 
 
-@pytest.mark.usefixtures("nobody")
-def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
-    """Root without its capabilities is like any user. Unreadable files are not taken for damaged or missing."""
-    run = tmp_path / "run"
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB, "--run.dir", str(run)], check=False
-    )
-    assert done.returncode == 0
-    copies = {name: shutil.copytree(run, tmp_path / name) for name in ("list", "step", "metrics", "write")}
-    secret = tmp_path / "secret"
+def restrict(folder: Path) -> None:
+    """Make a run, and copies of it of which parts may not be read or written, and a folder `secret`."""
+    run, secret = folder / "run", folder / "secret"
+    output([sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB, "--run.dir", str(run)])
+    copies = {name: shutil.copytree(run, folder / name) for name in ("list", "step", "metrics", "write")}
     secret.mkdir()
     (checkpoint,) = (copies["step"] / "checkpoints").glob("step-*")
     for path in (secret, copies["list"] / "checkpoints", checkpoint, copies["metrics"] / "metrics.jsonl"):
         path.chmod(0)
     (copies["write"] / "checkpoints").chmod(0o500)
-    before = sorted(map(str, tmp_path.rglob("*")))
+
+
+def commands_refused(folder: Path) -> list[tuple[list[str], str]]:
+    """Commands on what `restrict` made, and what each is told: {0} is `secret`, {1} the system's reason."""
+    run, secret = folder / "run", folder / "secret"
     train = ["train", *FLAGS, *NO_WANDB, "--train.max_steps", "3", "--train.epochs", "2"]
     auto = [*train, "--run.resume", "auto", "--run.dir"]
+    (checkpoint,) = (folder / "step/checkpoints").glob("step-*")
     unwritable = "cannot be written ({1}): choose another folder"
-    cases: list[tuple[list[str], str]] = [
+    # fmt: off
+    return [
         ([*train, "--run.dir", f"{secret}/x"], f"run.dir: {{0}}/x: {unwritable}"),
         ([*train, "--run.resume", f"{secret}/x"], "run.resume: {0}/x: cannot be read ({1})"),
         ([*train, "--net.weights", f"{secret}/x"], "net.weights: {0}/x: {1}"),
         ([*train, "--net.weights", str(secret)], "net.weights: {0}: cannot be read ({1})"),
         *(([*train, "--data.name", name, "--data.root", str(secret)], "data.root: {0}: cannot be read ({1})")
           for name in ("fashion_mnist", "imagenet", "image_folder")),
-        (["data", "prepare", "image_folder", f"{secret}/x", str(tmp_path / "new")], "SRC: {0}/x: cannot be read ({1})"),
-        ([*auto, str(copies["list"])], f"run.dir: {tmp_path}/list: its checkpoints cannot be read ({{1}})"),
-        ([*auto, str(copies["step"])], f"checkpoint: {checkpoint}: cannot be read ({{1}})"),
-        ([*auto, str(copies["metrics"])], f"run.dir: {tmp_path}/metrics: {unwritable}"),
-        ([*auto, str(copies["write"])], f"run.dir: {tmp_path}/write: {unwritable}"),
+        (["data", "prepare", "image_folder", f"{secret}/x", str(folder / "new")], "SRC: {0}/x: cannot be read ({1})"),
+        ([*auto, str(folder / "list")], f"run.dir: {folder}/list: its checkpoints cannot be read ({{1}})"),
+        ([*auto, str(folder / "step")], f"checkpoint: {checkpoint}: cannot be read ({{1}})"),
+        ([*auto, str(folder / "metrics")], f"run.dir: {folder}/metrics: {unwritable}"),
+        ([*auto, str(folder / "write")], f"run.dir: {folder}/write: {unwritable}"),
         (["evaluate", "--checkpoint", str(secret)], "checkpoint: {0}: cannot be read ({1})"),
         (["export", "--checkpoint", str(secret), "--output", "x"], "checkpoint: {0}: cannot be read ({1})"),
         (["export", "--checkpoint", str(run), "--output", f"{secret}/x"],
@@ -130,13 +131,22 @@ def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
         (["data", "show", str(secret), "--output", "x.png"], "FOLDER: {0}: cannot be read ({1})"),
         (["doctor", *NO_WANDB, "--run.dir", f"{secret}/x"],
          "run.dir: {0}/x: cannot be written ({1}): choose one that every node can write"),
-    ]  # fmt: skip
+    ]
+    # fmt: on
+
+
+@pytest.mark.usefixtures("nobody")
+def test_what_may_not_be_read_is_named_with_its_field(tmp_path: Path) -> None:
+    """Root without its capabilities is like any user. Unreadable files are not taken for damaged or missing."""
+    restrict(tmp_path)
+    before = sorted(map(str, tmp_path.rglob("*")))
+    commands = commands_refused(tmp_path)
     rights = "-dac_override,-dac_read_search"
     line = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", sys.executable, SEVERAL]
-    ends = output([*line, json.dumps([words for words, _ in cases])]).splitlines()
-    for (words, problem), end in zip(cases, (json.loads(end) for end in ends), strict=True):
-        code, printed = end
-        told = f"error: {problem.format(secret, 'Permission denied')}"
+    ends = output([*line, json.dumps([words for words, _ in commands])]).splitlines()
+    for (words, problem), end in zip(commands, ends, strict=True):
+        code, printed = json.loads(end)
+        told = f"error: {problem.format(tmp_path / 'secret', 'Permission denied')}"
         assert code == 2 and printed.splitlines().count(told) == 1, (words, printed)
     assert sorted(map(str, tmp_path.rglob("*"))) == before
 
