@@ -23,7 +23,9 @@ def test_the_reason_is_the_first_and_the_last_that_is_told(tmp_path: Path) -> No
     lines = [line for line in done.stderr.splitlines() if line.strip("= ")]
     reason = "error: strategy.name: single: takes one rank, 2 were launched: use ddp or split"
     assert lines.count(reason) == 1 and lines[-1] == f"  traceback : {reason}"
-    assert "  <NO_OTHER_FAILURES>" in lines  # the other rank waited, and knew no more
+    # The other rank waited and told nothing; one that was still starting was ended by the agent's signal.
+    others = [line for line in lines[:-1] if "traceback :" in line]
+    assert all("Signal 15 (SIGTERM) received" in line for line in others), others
 
 
 def test_an_exit_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
