@@ -21,6 +21,7 @@ def run(flags: Sequence[str]) -> int:
 
     Raises:
         UsageError: the flags are wrong, or none of the cases can run.
+        RunRefused: the ranks of every case refuse its settings.
     """
     own, fields = FLAGS.split(flags)
     if own.from_ is not None and fields:

@@ -39,7 +39,7 @@ class ParityFlags(Group):
     steps: int = Field(10, ge=1, le=10_000, description="optimizer steps")
 
 
-FLAGS = Flags(ParityFlags, Experiment)
+FLAGS = Flags(ParityFlags, Experiment, overridden=("strategy.name",))
 
 
 def run(flags: Sequence[str]) -> int:

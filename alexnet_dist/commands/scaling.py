@@ -43,7 +43,7 @@ class ScalingFlags(Group):
     batch: int = Field(4, ge=1, le=1024, description="samples of each rank in a step")
 
 
-FLAGS = Flags(ScalingFlags, Experiment)
+FLAGS = Flags(ScalingFlags, Experiment, overridden=("strategy.name", "train.global_batch", "data.name", "data.samples"))
 
 
 def run(flags: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ def compare(comparison: Comparison) -> int:
 
     Raises:
         UsageError: no case can run, a tracker is missing, or the folder is in use or holds runs of other settings.
+        RunRefused: the ranks of every case refuse its settings.
     """
     check_trackers(comparison)
     cases = list_cases(comparison)

@@ -85,7 +85,6 @@ class CompareFlags(Group):
     print_command: bool = Field(False, description="show the line that starts each run, and stop")
 
 
-FLAGS = Flags(CompareFlags, Comparison, short="compare")
 # Fields that each case, or the comparison itself, sets, whatever the experiment says.
 SET_BY_COMPARE = {
     "strategy": ("name", "gradient_dtype", "communicate"),
@@ -93,6 +92,12 @@ SET_BY_COMPARE = {
     "checkpoint": ("every_steps", "keep", "keep_every", "background"),
     "run": ("dir", "name", "overwrite", "resume"),
 }
+FLAGS = Flags(
+    CompareFlags,
+    Comparison,
+    short="compare",
+    overridden=[f"{group}.{field}" for group, fields in SET_BY_COMPARE.items() for field in fields],
+)
 
 
 def load_comparison(flags: Sequence[str]) -> Comparison:

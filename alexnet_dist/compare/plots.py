@@ -150,7 +150,8 @@ def _losses(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _legend(axes: Axes) -> None:
     """Below the plot, where it hides nothing."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=10.5)
+    if axes.get_legend_handles_labels()[0]:  # nothing is drawn where no case ran
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=10.5)
 
 
 PLOTS: dict[str, tuple[str, Callable[[Axes, Sequence[Row]], None]]] = {

@@ -22,7 +22,7 @@ from alexnet_dist.compare.config import SETTINGS, Comparison, is_comparison, sto
 from alexnet_dist.compare.machine import pending_measurements
 from alexnet_dist.compare.progress import ComparisonProgress
 from alexnet_dist.compare.records import changed_setting, has_finished, record_failure, steps_wanted
-from alexnet_dist.errors import RunFailed, UsageError, refusing
+from alexnet_dist.errors import RunFailed, RunRefused, UsageError, refusing
 from alexnet_dist.telemetry.folder_contents import names_in
 from alexnet_dist.telemetry.run_files import temporary_name
 
@@ -72,6 +72,7 @@ def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
 
     Raises:
         UsageError: the folder holds runs of other settings.
+        RunRefused: the ranks of every case refuse its settings.
     """
     runs = schedule(comparison, cases)
     left = [run for run in runs if not _is_done(comparison, run)]
@@ -88,7 +89,9 @@ def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
         )
     with progress:
         ParityChecker(comparison, launcher_of(comparison, "parity"), progress.begin).check(unjudged)
-        _carry_out_runs(comparison, left, progress)
+        failed = _carry_out_runs(comparison, left, progress)
+        if all(isinstance(failed.get(case), RunRefused) for case in runnable):
+            raise failed[runnable[0]]
         for what, measure in measurements.items():
             progress.begin(what)
             try:
@@ -108,8 +111,13 @@ def _is_done(comparison: Comparison, run: Run) -> bool:
     return changed is None
 
 
-def _carry_out_runs(comparison: Comparison, runs: Sequence[Run], progress: ComparisonProgress) -> None:
-    failed = set[Case]()
+def _carry_out_runs(comparison: Comparison, runs: Sequence[Run], progress: ComparisonProgress) -> dict[Case, RunFailed]:
+    """Carry runs out, and record why some failed.
+
+    Returns:
+        The cases that could not be measured, each with its first failure.
+    """
+    failed = dict[Case, RunFailed]()
     for run in runs:
         case = run.case
         what = "control run without communication" if run.control else f"round {run.round}"
@@ -123,7 +131,8 @@ def _carry_out_runs(comparison: Comparison, runs: Sequence[Run], progress: Compa
             record_failure(comparison, run, str(failure))
             progress.say(f"failed: {run.name}: {failure}; the others continue")
             if not run.control:
-                failed.add(case)
+                failed[case] = failure
+    return failed
 
 
 def _carry_out(comparison: Comparison, run: Run, say: Callable[[str], None]) -> None:

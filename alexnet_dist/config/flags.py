@@ -4,7 +4,7 @@ Names are read with dashes and with underscores; `--flag value` and `--flag=valu
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -90,12 +90,14 @@ class Flags(Generic[Own]):
         experiment: its fields are flags, too; None where the command has no experiment.
         short: a group of the experiment whose name its flags may leave out.
         follows: what may follow `--`, in words.
+        overridden: fields of the experiment that the command sets itself: taken, but never suggested.
     """
 
     own: type[Own]
     experiment: type[Experiment] | None = None
     short: str | None = None
     follows: str = ""
+    overridden: Collection[str] = ()
 
     @cached_property
     def own_flags(self) -> dict[str, Flag]:
@@ -193,7 +195,7 @@ class Flags(Generic[Own]):
         the command's required ones."""
         if CONFIG in self.named and word.endswith((".yaml", ".yml")):
             return [f"--{CONFIG}"]
-        taking = [flag.typed for flag in self.named.values() if word in choices(flag.info)]
+        taking = [flag.typed for flag in self._suggested(self.named).values() if word in choices(flag.info)]
         needed = [flag.typed for flag in self.own_flags.values() if flag.info.is_required()]
         return list(dict.fromkeys(taking)) or needed
 
@@ -216,7 +218,11 @@ class Flags(Generic[Own]):
         shown = name if "." in name else typed
         if self.follows and ("." in name or name == CONFIG):
             return UsageError(shown, value, f"belongs after --, among the {self.follows}")
-        return UsageError(shown, value, unknown_field(name, self.groups, self.named))
+        groups = {group: self._suggested(fields) for group, fields in self.groups.items()}
+        return UsageError(shown, value, unknown_field(name, groups, self._suggested(self.named)))
+
+    def _suggested(self, flags: Mapping[str, Flag]) -> dict[str, Flag]:
+        return {name: flag for name, flag in flags.items() if flag.name not in self.overridden}
 
 
 def unknown_field(name: str, groups: Mapping[str, Mapping[str, Flag]], named: Mapping[str, Flag]) -> str:

@@ -69,7 +69,7 @@ class Launcher:
                 code = self._run(self.line(ranks, program, folder / "agent"), output)
             if code:
                 printed = path.read_text(errors="replace")
-                failure = RunRefused if _REFUSED.search(printed) else RunFailed
+                failure = RunRefused if code == USAGE or _REFUSED.search(printed) else RunFailed
                 raise failure(_reason(printed) or f"exit code {code}, nothing printed")
 
     def _run(self, line: Sequence[str], output: IO[str]) -> int:

@@ -168,6 +168,22 @@ def test_every_case_of_the_configs_can_run() -> None:
         assert not any(case.error for case in list_cases(load_comparison(["--config", str(path)])))
 
 
+@pytest.mark.filterwarnings("error::UserWarning")  # of plots of nothing
+@pytest.mark.parametrize("codes, code", [((2, 2), 2), ((2, 1), 1)], ids=["all", "some"])
+def test_where_the_ranks_of_every_case_refuse_it_so_does_the_comparison(
+    codes: tuple[int, int], code: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The other failure is a row of the report, as before."""
+    script, folder = tmp_path / "ranks.sh", tmp_path / "comparison"
+    refusal = "train.precision: fp16: not here"
+    script.write_text(f'echo "error: {refusal}"; case "$*" in *single*) exit {codes[0]};; *) exit {codes[1]};; esac\n')
+    flags = ["--strategies", "single,ddp", "--rounds", "1", "--peak", "false", "--start-with", f"sh '{script}'"]
+    assert main(["compare", *SMALL, *flags, "--dir", str(folder)]) == code
+    told = capfd.readouterr()
+    assert told.err == (f"error: {refusal}\n" if code == 2 else "")
+    assert (folder / "results.json").exists() == (code == 1) and ("2 of 2 failed" in told.out) == (code == 1)
+
+
 def test_print_command_shows_the_line_of_each_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *SMALL, "--print-command", "--rounds=1", "--start-with", "srun -n"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -137,13 +137,24 @@ def test_a_flag_that_is_needed_is_asked_for() -> None:
         ("configs/a.yaml", "did you mean --config configs/a.yaml?"),
         ("alexnet_2012", "did you mean --net.name alexnet_2012?"),
         ("weak", "did you mean --compare.scaling weak?"),
-        ("bf16", "did you mean --strategy.gradient_dtype bf16 or --train.precision bf16?"),
+        ("bf16", "did you mean --train.precision bf16?"),  # compare sets strategy.gradient_dtype and .name itself
+        ("ddp", "did you mean --compare.strategies ddp?"),
     ],
 )
 def test_a_value_without_its_flag_is_answered_with_the_flag(word: str, remedy: str) -> None:
     with pytest.raises(UsageError) as caught:
         COMPARE.split([word])
     assert str(caught.value) == f"command line: {word}: {remedy}"
+
+
+def test_a_field_that_the_command_sets_itself_is_not_suggested() -> None:
+    for typed, meant in (("--strategy", "--compare.strategies"), ("--gradient_dtype", "")):
+        with pytest.raises(UsageError) as caught:
+            COMPARE.split([typed, "ddp"])
+        assert str(caught.value).endswith(
+            f"unknown flag: did you mean {meant}?" if meant else "unknown flag; see --help"
+        )
+    assert COMPARE.split(["--strategy.name", "ddp"])[1] == ["--strategy.name=ddp"]
 
 
 def test_help_is_asked_for_in_front_of_the_program_of_others() -> None:
