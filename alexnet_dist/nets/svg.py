@@ -26,9 +26,10 @@ class Svg:
         self, at: Point, text: str, size: float = 12, fill: str = "#222", anchor: str = "middle", weight: str = "normal"
     ) -> None:
         """Write one line, with a white rim; `at` is on its baseline, at its "start", "middle" or "end"."""
-        look = {"fill": fill, "font_size": size, "text_anchor": anchor, "font_weight": weight}
-        rim = {"stroke": "white", "stroke_width": 2.5, "stroke_opacity": 0.8, "paint_order": "stroke"}
-        self._add("text", x=at[0], y=at[1], **look, **rim).text = text
+        look = {"x": at[0], "y": at[1], "font_size": size, "text_anchor": anchor, "font_weight": weight}
+        rim = {"stroke": "white", "stroke_width": 2.5, "stroke_opacity": 0.8, "fill": "none"}
+        self._add("text", **look, **rim, aria_hidden="true").text = text  # not every viewer knows paint-order
+        self._add("text", **look, fill=fill).text = text
 
     def render(self, width: float, height: float) -> str:
         """The image as a file's text, on white."""
