@@ -34,38 +34,30 @@ def norm_pool(x: Tensor, layers: NormPool, pooled: Tensor, chosen: Tensor) -> No
         x: (batch, channels, height, width), on a device that Triton runs on.
         pooled, chosen: (batch, channels, pooled height, pooled width), alike in strides.
     """
-    _forward(x, layers, pooled, chosen)
+    strides = (x.stride(), pooled.stride())
+    _launch(_norm_pool, pooled, layers, (x, pooled, chosen, *strides, _pixels(pooled), tuple(pooled.shape[2:])))
 
 
 def norm_pool_backward(x: Tensor, chosen: Tensor, gradient: Tensor, layers: NormPool, out: Tensor) -> None:
     """Write dL/dx, from the gradient of the pooled values."""
-    _backward(x, chosen, gradient, layers, out)
+    strides = (x.stride(), chosen.stride(), gradient.stride(), out.stride())
+    sizes = (tuple(x.shape[2:]), tuple(gradient.shape[2:]))
+    _launch(_norm_pool_backward, out, layers, (x, chosen, gradient, out, *strides, _pixels(x), *sizes))
 
 
 def norm(x: Tensor, constants: Norm, out: Tensor) -> None:
     """Write the norm of x."""
-    _forward(x, _alone(constants), out, out)
+    norm_pool(x, _alone(constants), out, out)
 
 
 def norm_backward(x: Tensor, gradient: Tensor, constants: Norm, out: Tensor) -> None:
     """Write dL/dx, from the gradient of the norm of x."""
-    _backward(x, gradient, gradient, _alone(constants), out)
+    norm_pool_backward(x, gradient, gradient, _alone(constants), out)
 
 
 def _alone(constants: Norm) -> NormPool:
     """The norm as a norm before a pool whose windows have one pixel."""
     return NormPool(constants, kernel=1, stride=1)
-
-
-def _forward(x: Tensor, layers: NormPool, pooled: Tensor, chosen: Tensor) -> None:
-    strides = (x.stride(), pooled.stride())
-    _launch(_norm_pool, pooled, layers, (x, pooled, chosen, *strides, _pixels(pooled), tuple(pooled.shape[2:])))
-
-
-def _backward(x: Tensor, chosen: Tensor, gradient: Tensor, layers: NormPool, out: Tensor) -> None:
-    strides = (x.stride(), chosen.stride(), gradient.stride(), out.stride())
-    sizes = (tuple(x.shape[2:]), tuple(gradient.shape[2:]))
-    _launch(_norm_pool_backward, out, layers, (x, chosen, gradient, out, *strides, _pixels(x), *sizes))
 
 
 def _pixels(images: Tensor) -> int:
