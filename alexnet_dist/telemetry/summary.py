@@ -183,26 +183,12 @@ class RunMetrics:
         return dict(zip(_TIMES, values, strict=True))
 
 
-@dataclass(frozen=True)
-class ModelMemory:
-    """Attributes:
-    held: by rank: before the last update; None where a resumed run had no step left.
-    expected: on the fullest rank.
-    parameter_itemsize: bytes of a parameter.
-    """
-
-    held: Sequence[Memory | None]
-    expected: Memory
-    parameter_itemsize: int
-
-
 def summarise(
     experiment: Experiment,
     table: Table,
     mesh: Mapping[str, int],
     metrics: RunMetrics,
     hardware: Hardware,
-    memory: ModelMemory,
     constant_traffic: int,
 ) -> dict[str, Any]:
     """The contents of summary.json.
@@ -229,16 +215,21 @@ def summarise(
         "eval": None if metrics.evaluation is None else asdict(metrics.evaluation),
         **asdict(hardware),
         "versions": versions(),
-        **_memory_of_fullest_rank(memory),
     }
 
 
-def _memory_of_fullest_rank(memory: ModelMemory) -> dict[str, Any]:
-    """What the fullest rank held, next to what the layer table says; nothing where no rank made a step."""
-    held = max((held for held in memory.held if held is not None), key=lambda held: held.total, default=None)
+def model_memory(ranks: Sequence[Memory | None], expected: Memory, parameter_itemsize: int) -> dict[str, Any]:
+    """What the fullest rank held, next to what the layer table says, for the summary; nothing where no rank made a step.
+
+    Args:
+        ranks: what each held before the last update; None where a resumed run had no step left.
+        expected: on the fullest rank.
+        parameter_itemsize: bytes of a parameter.
+    """
+    held = max((held for held in ranks if held is not None), key=lambda held: held.total, default=None)
     if held is None:
         return {}
     return {
-        "parameters_per_rank": held.parameters // memory.parameter_itemsize,
-        "model_memory_bytes": {"held": asdict(held), "expected": asdict(memory.expected)},
+        "parameters_per_rank": held.parameters // parameter_itemsize,
+        "model_memory_bytes": {"held": asdict(held), "expected": asdict(expected)},
     }

@@ -28,7 +28,7 @@ from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord, read_evaluation
 from alexnet_dist.telemetry.run_files import SUMMARY, read_json
-from alexnet_dist.telemetry.summary import ModelMemory, RunMetrics, summarise
+from alexnet_dist.telemetry.summary import RunMetrics, model_memory, summarise
 from alexnet_dist.telemetry.trackers import Tracked, Tracking
 from alexnet_dist.training.checkpoints.files import FOLDER, make_folder
 from alexnet_dist.training.checkpoints.reader import read_into
@@ -232,11 +232,11 @@ def _summary(components: Components, start: ResumePoint, run: RunContext) -> dic
     hardware, held = gather_hardware(world), gather_on_first(world, run.metrics.memory)
     if run.record is None:
         return {}
-    expected = strategy.memory(experiment, components.table, world.size)
-    memory = ModelMemory(held, expected, components.dtypes.parameters.itemsize)
     constant = sum(components.expected_traffic(0).values())
     mesh = strategy.mesh(world.size)
-    summary = summarise(experiment, components.table, mesh, run.metrics, hardware, memory, constant)
+    summary = summarise(experiment, components.table, mesh, run.metrics, hardware, constant)
+    expected = strategy.memory(experiment, components.table, world.size)
+    summary |= model_memory(held, expected, components.dtypes.parameters.itemsize)
     summary["last_step"] = max(start.step, components.total_steps)
     earlier = read_json((start.earlier or run.folder) / SUMMARY) or {}
     if start.step < components.total_steps or earlier.get("last_step") != start.step:
