@@ -219,7 +219,7 @@ def summarise(
 
 
 def model_memory(ranks: Sequence[Memory | None], expected: Memory, parameter_itemsize: int) -> dict[str, Any]:
-    """What the fullest rank held, next to what the layer table says, for the summary; nothing where no rank made a step.
+    """The fullest rank's memory, next to what the layer table says, for the summary; nothing where no rank made a step.
 
     Args:
         ranks: what each held before the last update; None where a resumed run had no step left.
