@@ -20,7 +20,7 @@ from alexnet_dist.distributed.devices import (
     gpu_count,
     own_uuid,
     tensor_backend,
-    wants_cpu,
+    trains_on_cpu,
     with_index,
 )
 from alexnet_dist.distributed.host_cpu import keep_freed_memory, use_own_cores
@@ -61,7 +61,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
         UsageError: another number of ranks came up, ranks would share a GPU, or a variable that Accelerate reads makes
             no sense.
     """
-    on_cpu, backend = wants_cpu(), tensor_backend()
+    on_cpu, backend = trains_on_cpu(), tensor_backend()
     check_count(launched_rank(os.environ).local_world_size, gpu_count())
     _check_device("cpu" if on_cpu else "cuda")
     choose_interface()

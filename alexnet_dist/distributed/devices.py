@@ -14,14 +14,14 @@ SHARED_GPU = "ALEXNET_DIST_SHARED_GPU"
 BACKENDS = ("gloo", "nccl")
 
 
-def wants_cpu() -> bool:
+def trains_on_cpu() -> bool:
     """Whether training runs on the CPU: there is no GPU that torch can use, or the user asks for the CPU."""
     return cpu_wanted(os.environ) or not torch.cuda.is_available()
 
 
 def gpu_count() -> int:
     """GPUs that training uses on this machine, a rank each; 0 where it runs on the CPU."""
-    return 0 if wants_cpu() else torch.cuda.device_count()
+    return 0 if trains_on_cpu() else torch.cuda.device_count()
 
 
 def own_device(local_rank: int) -> torch.device:
@@ -56,7 +56,7 @@ def tensor_backend() -> str:
     given = os.environ.get(SHARED_GPU, "")
     if given not in ("", *BACKENDS):
         raise UsageError(SHARED_GPU, given, f"must be {' or '.join(BACKENDS)}")
-    return "gloo" if wants_cpu() else given or "nccl"
+    return "gloo" if trains_on_cpu() else given or "nccl"
 
 
 def check_count(ranks: int, gpus: int) -> None:
