@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from alexnet_dist.data.imagenet.decode import Encoded, Pixels, Unreadable
 from alexnet_dist.data.imagenet.index import Encoding
 from alexnet_dist.data.imagenet.sources import Source
-from alexnet_dist.data.imagenet.views import whole
+from alexnet_dist.data.imagenet.resizing import whole
 
 
 @dataclass

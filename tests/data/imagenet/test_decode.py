@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision import transforms
 
 from alexnet_dist.data.imagenet.decode import Encoded, Unreadable
-from alexnet_dist.data.imagenet.views import part, whole
+from alexnet_dist.data.imagenet.resizing import part, whole
 
 Change = Callable[[Image.Image], bytes]
 
