@@ -15,7 +15,7 @@ from alexnet_dist.telemetry.profile import traced_steps
 from alexnet_dist.telemetry.versions import versions
 from alexnet_dist.training.evaluate import Evaluation, evaluate
 from alexnet_dist.training.filter_pictures import is_pictured, picture_filters
-from alexnet_dist.training.rounds import Outcome, Verdict
+from alexnet_dist.training.rounds import Decision, RoundResult
 from alexnet_dist.training.run_context import RunContext
 from alexnet_dist.training.run_directory import named_by_user
 from alexnet_dist.training.step import training_step
@@ -50,8 +50,8 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
 
 def _after_step(components: Components, run: RunContext, done: int) -> None:
     """Do what is due after `done` steps: report, save, stop, evaluate."""
-    verdict = _report_round(run, run.rounds.step())
-    saves, stops, ends = verdict.saves or is_saved(components, done), verdict.stops, epoch_ends(components, done)
+    decision = _report_round(run, run.rounds.step())
+    saves, stops, ends = decision.saves or is_saved(components, done), decision.stops, epoch_ends(components, done)
     if saves or stops or ends:
         stops = _flush(run).stops or stops
     if saves or stops:
@@ -63,29 +63,29 @@ def _after_step(components: Components, run: RunContext, done: int) -> None:
         run.meter.start()
 
 
-def _report_round(run: RunContext, outcome: Outcome) -> Verdict:
+def _report_round(run: RunContext, result: RoundResult) -> Decision:
     """Report the steps of a round.
 
     Raises:
         Diverged: the loss of one is NaN or infinite.
     """
     if run.reporter is not None:
-        run.reporter.add(outcome.records)
-    if outcome.verdict.diverged is not None:
-        raise Diverged(*outcome.verdict.diverged)
-    return outcome.verdict
+        run.reporter.add(result.records)
+    if result.decision.diverged is not None:
+        raise Diverged(*result.decision.diverged)
+    return result.decision
 
 
-def _flush(run: RunContext) -> Verdict:
+def _flush(run: RunContext) -> Decision:
     """Report all steps, before anything other than a step is done. Collective.
 
     Raises:
         Diverged: see `_report_round`.
     """
-    verdict = _report_round(run, run.rounds.flush())
+    decision = _report_round(run, run.rounds.flush())
     if run.reporter is not None:
         run.reporter.end_window()
-    return verdict
+    return decision
 
 
 def _measure_memory(components: Components, run: RunContext) -> None:

@@ -1,7 +1,7 @@
-"""What all ranks report to the first one, and what it decides for all: figures go up, the verdict comes down.
+"""What all ranks report to the first one, and what it decides for all: figures go up, the decision comes down.
 
 A round takes about half a second of steps. Its messages travel along a tree, in a thread beside the training. Every
-rank acts on the verdict when the next round is over: at the same step, long after it came, so that no step waits.
+rank acts on the decision when the next round is over: at the same step, long after it came, so that no step waits.
 A signal thus takes effect within two rounds: within a second, or two steps where they are longer.
 """
 
@@ -23,7 +23,7 @@ _TAG = 1  # of these messages; the main thread's own have 0
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What the first rank decides for all.
 
     Attributes:
@@ -40,14 +40,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RoundResult:
     """What a rank knows when a round is over.
 
     Attributes:
         records: of its steps; only on the first rank.
     """
 
-    verdict: Verdict = Verdict()
+    decision: Decision = Decision()
     records: tuple[StepRecord, ...] = ()
 
 
@@ -72,32 +72,32 @@ class Rounds:
     def __init__(self, world: World, meter: Meter, stops: Callable[[], str], save_seconds: float | None) -> None:
         self._meter, self._stops, self._save_seconds = meter, stops, save_seconds
         self._tree = Tree(world.control, _TAG)
-        self._thread = Background[Outcome]("rounds", world.device)
-        self._under_way: Future[Outcome] | None = None
+        self._thread = Background[RoundResult]("rounds", world.device)
+        self._under_way: Future[RoundResult] | None = None
         self._steps, self._wanted = 0, 1
         self._began = self._saved = time.monotonic()
 
-    def step(self) -> Outcome:
+    def step(self) -> RoundResult:
         """A step is over, or a batch of an evaluation: what the last round decided, if this ends a round."""
         self._steps += 1
         if self._steps < self._wanted:
-            return Outcome()
-        outcome = self._end()
+            return RoundResult()
+        result = self._end()
         self._begin()
-        return outcome
+        return result
 
-    def flush(self) -> Outcome:
+    def flush(self) -> RoundResult:
         """End all rounds now. Waits for the device, and for the other ranks."""
         earlier = self._end()
         self._begin()
         last = self._end()
         self._wanted, self._began = 1, time.monotonic()  # what follows may take longer than what was before
-        verdict = replace(
-            last.verdict,
-            stops=earlier.verdict.stops or last.verdict.stops,
-            diverged=earlier.verdict.diverged or last.verdict.diverged,
+        decision = replace(
+            last.decision,
+            stops=earlier.decision.stops or last.decision.stops,
+            diverged=earlier.decision.diverged or last.decision.diverged,
         )
-        return Outcome(verdict, (*earlier.records, *last.records))
+        return RoundResult(decision, (*earlier.records, *last.records))
 
     def saved(self) -> None:
         """A checkpoint was written."""
@@ -106,23 +106,23 @@ class Rounds:
     def _begin(self) -> None:
         """Send this rank's message; the steps since the last one make the round."""
         now, figures, stops = time.monotonic(), self._meter.read(), self._stops()
-        decided = Verdict(
+        decided = Decision(
             saves=self._save_seconds is not None and now - self._saved >= self._save_seconds,
             steps=max(1, min(MOST_STEPS, int(ROUND_SECONDS / max((now - self._began) / max(1, self._steps), 1e-6)))),
         )
         self._steps, self._began = 0, now
         self._under_way = self._thread.submit(lambda: self._agree(figures, stops, decided))
 
-    def _end(self) -> Outcome:
-        """The outcome of the round under way, if there is one."""
+    def _end(self) -> RoundResult:
+        """The result of the round under way, if there is one."""
         if self._under_way is None:
-            return Outcome()
-        outcome, self._under_way = self._under_way.result(), None
-        self._wanted = outcome.verdict.steps
-        return outcome
+            return RoundResult()
+        result, self._under_way = self._under_way.result(), None
+        self._wanted = result.decision.steps
+        return result
 
-    def _agree(self, figures: Callable[[], StepFigures], stops: str, decided: Verdict) -> Outcome:
-        """Send this rank's message and receive the verdict. Runs in the thread.
+    def _agree(self, figures: Callable[[], StepFigures], stops: str, decided: Decision) -> RoundResult:
+        """Send this rank's message and receive the decision. Runs in the thread.
 
         Args:
             figures: waits for the device.
@@ -134,7 +134,7 @@ class Rounds:
             records = self._meter.figures.records(together.figures)
             diverged = next(((step.step, step.loss) for step in records if not math.isfinite(step.loss)), None)
             decided = replace(decided, stops=together.stops, diverged=diverged)
-        return Outcome(self._tree.broadcast(decided), tuple(records))
+        return RoundResult(self._tree.broadcast(decided), tuple(records))
 
     def _combine(self, a: _Message, b: _Message) -> _Message:
         return _Message(self._meter.figures.combine(a.figures, b.figures), a.stops or b.stops)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from alexnet_dist.data.imagenet.decode import Encoded, Pixels, Unreadable
 from alexnet_dist.data.imagenet.index import Encoding
-from alexnet_dist.data.imagenet.sources import Source
 from alexnet_dist.data.imagenet.resizing import whole
+from alexnet_dist.data.imagenet.sources import Source
 
 
 @dataclass

@@ -11,8 +11,8 @@ from alexnet_dist.data.dataset import Boxes, LargeSamples
 from alexnet_dist.data.imagenet.batches import BatchReader
 from alexnet_dist.data.imagenet.decode import Encoded, Pixels, Unreadable
 from alexnet_dist.data.imagenet.random_reads import Numbers
-from alexnet_dist.data.imagenet.sources import Source
 from alexnet_dist.data.imagenet.resizing import part, whole
+from alexnet_dist.data.imagenet.sources import Source
 
 
 @final
