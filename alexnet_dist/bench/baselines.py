@@ -23,6 +23,7 @@ from torchvision import transforms
 
 from alexnet_dist.bench.programs import WARM_UP
 from alexnet_dist.config.load import load
+from alexnet_dist.config.precisions import set_switches
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.data.sets.fashion_mnist import read_fashion_mnist
 from alexnet_dist.distributed.devices import own_device
@@ -31,7 +32,6 @@ from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.registry import precisions
 from alexnet_dist.rng import Rng
 from alexnet_dist.telemetry.throughput import images_per_second
-from alexnet_dist.training.torch_switches import set_switches
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):

@@ -1,6 +1,6 @@
 """The precisions of `train.precision`: dtypes, torch's switches, devices that support each, parity's tolerance.
 
-torch is imported only where a device is examined: settings are checked without it.
+torch is imported only where a device is examined or a switch is set: settings are checked without it.
 """
 
 from __future__ import annotations
@@ -113,6 +113,18 @@ def cpu_multiplies_bf16() -> bool:
     # torch before 2.14 cannot tell: then there is no warning.
     capabilities = getattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})()
     return any(capabilities.get(name) for name in ("avx512_bw", "avx512_bf16", "amx_bf16", "bf16"))
+
+
+def set_switches(precision: Precision) -> None:
+    """Let fp32 mean fp32 (by default torch computes convolutions in TF32), and cuDNN choose algorithms by measuring.
+
+    The two older switches are set, since torch.compile reads those and fails after the newer `fp32_precision`.
+    """
+    import torch
+
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = precision.tf32
+    torch.backends.cudnn.allow_tf32 = precision.tf32
 
 
 for _precision in (

@@ -13,6 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from alexnet_dist import registry
 from alexnet_dist.config.load import load
+from alexnet_dist.config.precisions import set_switches
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.costs.operations import training_operations
 from alexnet_dist.data.loader import MicroBatch
@@ -23,7 +24,6 @@ from alexnet_dist.nets.table import Conv, ShapedLayer
 from alexnet_dist.telemetry.hardware import device_name
 from alexnet_dist.telemetry.peaks import model_flops_utilisation
 from alexnet_dist.telemetry.throughput import images_per_second
-from alexnet_dist.training.torch_switches import set_switches
 
 SHOWN, NAME = 24, 110  # kernels, and characters of their names
 STEPS = 20

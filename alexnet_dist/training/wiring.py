@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from alexnet_dist import registry
-from alexnet_dist.config.precisions import precision_of
+from alexnet_dist.config.precisions import precision_of, set_switches
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import DataConfig, Experiment
 from alexnet_dist.data.augment.base import Augmenter
@@ -41,7 +41,6 @@ from alexnet_dist.training.checkpoints.files import MEAN_IMAGE
 from alexnet_dist.training.initial_weights import load_initial_weights
 from alexnet_dist.training.optimizers import make_optimizer
 from alexnet_dist.training.schedules import Position
-from alexnet_dist.training.torch_switches import set_switches
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Started by test_torch_switches.py: switches precisions, reads all switches, compiles; then starts a run."""
+"""Started by test_switches.py: switches precisions, reads all switches, compiles; then starts a run."""
 
 import torch
 
 from alexnet_dist import registry
 from alexnet_dist.config.load import load
-from alexnet_dist.training.torch_switches import set_switches
+from alexnet_dist.config.precisions import set_switches
 from alexnet_dist.training.wiring import init_ranks
 
 for name in ("fp32", "tf32", "fp32"):
