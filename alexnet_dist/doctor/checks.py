@@ -23,6 +23,7 @@ from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.slurm import allocation_warnings
 from alexnet_dist.strategies.base import strategy_of
 from alexnet_dist.training.resuming import RunStart
+from alexnet_dist.training.run_directory import named_by_user
 from alexnet_dist.training.wiring import check_launch
 
 # A checkpoint holds weights and at most two moments of the optimizer, in fp32. While one is replaced there are three.
@@ -114,23 +115,21 @@ def _descriptors(world_size: int) -> Iterator[UsageError]:
 
 
 def _run_folder(experiment: Experiment) -> Iterator[UsageError]:
-    run = experiment.run
-    folder = Path(run.dir) if run.dir is not None else Path("runs", run.name or "")
+    named, field = named_by_user(experiment)
+    folder = named or Path("runs")
     # Symbolic links resolved, so that .. is what the kernel makes of it.
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path))
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        yield UsageError(
-            "run.dir", folder, f"cannot be written ({error.strerror}): choose one that every node can write"
-        )
+        yield UsageError(field, folder, f"cannot be written ({error.strerror}): choose one that every node can write")
         return
     free = shutil.disk_usage(existing).free
     need = table_of(experiment.net).parameters * CHECKPOINT_BYTES_PER_PARAMETER * CHECKPOINTS + LOG_BYTES
     if free < need:
         yield UsageError(
-            "run.dir",
+            field,
             folder,
             f"the disk is nearly full: {free / 1e9:.2f} GB free, {need / 1e9:.2f} GB needed for logs and "
             f"{CHECKPOINTS} checkpoints: free some space, or choose another",
