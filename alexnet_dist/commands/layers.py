@@ -20,7 +20,7 @@ from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.costs.collectives import sent_by_all_reduce
 from alexnet_dist.costs.layers import LayerRow, layer_rows, totals
 from alexnet_dist.costs.operations import training_operations
-from alexnet_dist.costs.units import three_digits
+from alexnet_dist.costs.units import counted, three_digits
 from alexnet_dist.errors import DONE
 from alexnet_dist.nets.table import Shape, Table
 from alexnet_dist.strategies.parts.cut_check import check_cut
@@ -174,7 +174,7 @@ def _svg(report: Report) -> str:
 
 def _headline(report: Report) -> str:
     table = report.table
-    size, towers = _shape((table.channels, table.size, table.size)), f"{table.towers} tower{'s' * (table.towers > 1)}"
+    size, towers = _shape((table.channels, table.size, table.size)), counted(table.towers, "tower")
     return (
         f"{table.name}, {size}, {towers}: {table.parameters:,} parameters, "
         f"{three_digits(table.multiply_adds)} multiply-adds"

@@ -6,6 +6,7 @@ from itertools import zip_longest
 
 from rich.table import Table
 
+from alexnet_dist.costs.units import counted
 from alexnet_dist.doctor.facts import RankFacts
 from alexnet_dist.doctor.findings import Findings
 from alexnet_dist.doctor.links import LinkSpeed
@@ -30,7 +31,7 @@ def report(ranks: Sequence[RankFacts], found: Findings, speeds: Sequence[LinkSpe
     if not found.problems:
         nodes = len({facts.host for facts in ranks})
         where = f"{nodes} nodes" if nodes > 1 else "one machine"
-        console.print(f"ready: {len(ranks)} rank{'s' if len(ranks) > 1 else ''} on {where}")
+        console.print(f"ready: {counted(len(ranks), 'rank')} on {where}")
     sys.stdout.flush()
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
+from alexnet_dist.costs.units import counted
 from alexnet_dist.distributed.cores import available_cores, threads_of_rank
 from alexnet_dist.distributed.launched_rank import launched_rank
 
@@ -28,7 +29,7 @@ class RowThreads:
         self._pool = ThreadPoolExecutor(count, "decode", self._settle) if count else None
 
     def __str__(self) -> str:
-        count = f"{self.count} threads" if self.count != 1 else "1 thread"
+        count = counted(self.count, "thread")
         if self.cores is not None:
             return f"{count} on {len(self.cores)} cores"
         training = threads_of_rank(os.environ)
