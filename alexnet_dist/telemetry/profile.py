@@ -15,7 +15,7 @@ SKIPPED = 2  # the first steps allocate, choose kernels and, under DDP, agree on
 
 @contextmanager
 def traced_steps(
-    steps: int | None, world: World, folder: Path, say: Callable[[str], None] = print
+    steps: int | None, world: World, folder: Path, say: Callable[[str], None]
 ) -> Iterator[Callable[[], object]]:
     """Trace `steps` steps of the first rank, after the first two; other ranks, and `steps` None, trace nothing.
 

@@ -52,11 +52,11 @@ class RunRecord:
         self,
         folder: Path,
         experiment: Experiment,
-        step: int = 0,
-        earlier: Path | None = None,
-        finished: bool = False,
-        guard: Callable[[], None] = lambda: None,
-        say: Callable[[str], None] = print,
+        step: int,
+        earlier: Path | None,
+        finished: bool,
+        guard: Callable[[], None],
+        say: Callable[[str], None],
     ) -> None:
         self.folder, self._guard, self._say = folder, guard, say
         self.earlier = [line for line in read_metrics(earlier or folder, say) if line["step"] <= step]

@@ -188,9 +188,7 @@ def build(experiment: Experiment, accelerator: Accelerator, world: World, resume
     return components
 
 
-def assemble(
-    experiment: Experiment, accelerator: Accelerator, world: World, rng: Rng, resumes: bool = False
-) -> Components:
+def assemble(experiment: Experiment, accelerator: Accelerator, world: World, rng: Rng, resumes: bool) -> Components:
     """As `build`, but no rank's samples are compared. Collective."""
     table = table_of(experiment.net)
     dtypes = Dtypes.of(precision_of(experiment))
