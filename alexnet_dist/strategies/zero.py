@@ -101,12 +101,12 @@ class Zero3(ZeroStrategy):
     ) -> dict[str, int]:
         values, accumulate = values_by_parameter(table, world_size), experiment.train.accumulate
         gathers = accumulate * (2 if experiment.strategy.reshard_after_forward else 1)
-        norm_bytes = _FP32 if experiment.strategy.offload_optimizer else _FP64
+        norm_itemsize = _FP32 if experiment.strategy.offload_optimizer else _FP64
         return added(
             {
                 "all_gather": sent_once(gathers * values * _FP32, world_size),
                 "reduce_scatter": sent_once(accumulate * values * wire_bytes(experiment), world_size),
-                "all_reduce": sent_by_all_reduce(_norm(table, norm_bytes), world_size),
+                "all_reduce": sent_by_all_reduce(_norm(table, norm_itemsize), world_size),
             }
         )
 
