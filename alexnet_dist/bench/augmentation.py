@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from alexnet_dist import registry
+from alexnet_dist.config.resolve import NORMALISATIONS
 from alexnet_dist.config.schema import DataConfig
 from alexnet_dist.data.augment.alexnet import principal_components
 from alexnet_dist.data.augment.base import Augmenter
@@ -22,13 +23,13 @@ from alexnet_dist.distributed.host_cpu import keep_freed_memory
 from alexnet_dist.rng import Rng
 
 STORED, SIZE = 256, 224
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = NORMALISATIONS["imagenet"]
 Make = Callable[[], Tensor]  # of a batch, fp32 (rows, 3, 224, 224)
 
 CASES = {
     "alexnet": DataConfig(augment="alexnet", crop=SIZE, normalise="mean_image"),
-    "inception, no jitter": DataConfig(augment="inception", normalise=[*map(list, IMAGENET)], colour_jitter=0.0),
-    "inception": DataConfig(augment="inception", normalise=[*map(list, IMAGENET)]),
+    "inception, no jitter": DataConfig(augment="inception", normalise=IMAGENET, colour_jitter=0.0),
+    "inception": DataConfig(augment="inception", normalise=IMAGENET),
 }
 
 

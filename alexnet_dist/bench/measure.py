@@ -1,6 +1,5 @@
 """Runs the two programs of each benchmark in turn."""
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,11 +23,6 @@ class Result:
     @property
     def ratios(self) -> list[float]:
         return [ours / other for ours, other in zip(self.ours, self.other, strict=True)]
-
-    @property
-    def ratio(self) -> float:
-        """The median over rounds."""
-        return statistics.median(self.ratios)
 
 
 def measure(

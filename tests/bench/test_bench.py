@@ -15,6 +15,7 @@ from alexnet_dist.bench.benchmarks import OF_2012, SMALL, Benchmark
 from alexnet_dist.bench.measure import Result, measure
 from alexnet_dist.bench.programs import WARM_UP, Program, Settings, TrainingRun
 from alexnet_dist.cli import main
+from alexnet_dist.commands.bench import _spread
 from alexnet_dist.config.load import load
 from alexnet_dist.telemetry import hardware
 from alexnet_dist.telemetry import matrix_rate as rates
@@ -52,9 +53,9 @@ def test_the_two_programs_take_turns() -> None:
     assert (result.ours, result.other, result.ratios) == ([3.0, 6.0, 9.0], [1.0, 2.0, 3.0], [3.0] * 3)
 
 
-def test_a_ratio_is_that_of_the_median_round() -> None:
-    benchmark = Benchmark("a / b", Counting(), Counting())
-    assert Result(benchmark, [2.0, 3.0, 9.0], [4.0, 2.0, 3.0]).ratio == 1.5
+def test_the_ratio_shown_is_that_of_the_median_round() -> None:
+    result = Result(Benchmark("a / b", Counting(), Counting()), [2.0, 3.0, 9.0], [4.0, 2.0, 3.0])
+    assert _spread(result.ratios) == ("1.50", "0.50-3.00")
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
