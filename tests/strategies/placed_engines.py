@@ -23,7 +23,7 @@ from alexnet_dist.config.load import load
 from alexnet_dist.data.dataset import InMemory
 from alexnet_dist.distributed.agreement import gather_on_first
 from alexnet_dist.distributed.bring_up import limit_waiting, shut_down
-from alexnet_dist.strategies.parts.memory_held import held_bytes
+from alexnet_dist.strategies.engines.base import held_bytes
 from alexnet_dist.telemetry.meters import Meter
 from alexnet_dist.training.step import training_step
 from alexnet_dist.training.wiring import build, init_ranks

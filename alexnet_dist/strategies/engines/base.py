@@ -44,6 +44,12 @@ class Dtypes:
         return cls(getattr(torch, precision.parameters), getattr(torch, precision.compute))
 
 
+def held_bytes(tensors: Iterable[object]) -> int:
+    """Bytes of the storage of tensors, shared storage counted once; other objects are not counted."""
+    storages = {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors if isinstance(t, Tensor))}
+    return sum(storages.values())
+
+
 @dataclass(frozen=True)
 class StepSums:
     """Sums over the samples that a rank computed in a step, scalars on its device.
@@ -171,4 +177,4 @@ class Engine(ABC):
 
     @abstractmethod
     def held_memory(self) -> Memory:
-        """What this rank holds at this moment, counted from its tensors."""
+        """What this rank holds at this moment, counted from its tensors (`held_bytes`)."""

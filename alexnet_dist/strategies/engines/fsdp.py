@@ -24,10 +24,8 @@ from alexnet_dist.distributed.mesh import SampleShard, World
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import Table
 from alexnet_dist.strategies.base import wire_dtype
-from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
-from alexnet_dist.strategies.parts.accumulation import accumulate
-from alexnet_dist.strategies.parts.evaluation_mode import evaluated
-from alexnet_dist.strategies.parts.memory_held import held_bytes
+from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums, held_bytes
+from alexnet_dist.strategies.parts.passes import accumulate, evaluated
 from alexnet_dist.strategies.parts.state import live_state, part_of, set_steps
 
 _REPLICATE, _SHARD = "replicate", "shard"

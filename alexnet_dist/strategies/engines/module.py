@@ -21,11 +21,9 @@ from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.nets.alexnet import AlexNet
 from alexnet_dist.nets.table import ShapedLayer
 from alexnet_dist.strategies.base import strategy_of, wire_dtype
-from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
-from alexnet_dist.strategies.parts.accumulation import accumulate
-from alexnet_dist.strategies.parts.evaluation_mode import evaluated
+from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums, held_bytes
 from alexnet_dist.strategies.parts.loss_scale import LossScale
-from alexnet_dist.strategies.parts.memory_held import held_bytes
+from alexnet_dist.strategies.parts.passes import accumulate, evaluated
 from alexnet_dist.strategies.parts.replicas import replicate
 from alexnet_dist.strategies.parts.state import live_state, set_steps
 from alexnet_dist.strategies.parts.towers import cut, whole

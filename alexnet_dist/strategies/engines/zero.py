@@ -23,12 +23,10 @@ from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
-from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums
+from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, Masks, StepResult, StepSums, held_bytes
 from alexnet_dist.strategies.parts import zero_state
-from alexnet_dist.strategies.parts.accumulation import accumulate
 from alexnet_dist.strategies.parts.deepspeed_config import engine_config
-from alexnet_dist.strategies.parts.evaluation_mode import evaluated
-from alexnet_dist.strategies.parts.memory_held import held_bytes
+from alexnet_dist.strategies.parts.passes import accumulate, evaluated
 
 _CPU_WANTED = "ACCELERATE_USE_CPU"
 

@@ -1,4 +1,4 @@
-"""The plain way through a step's micro-batches: forward and backward of each, one after the other."""
+"""Passes through a module: a step's micro-batches forward and backward, one after the other; images in evaluation."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -41,3 +41,11 @@ def accumulate(
         sums = StepSums(loss, correct) if sums is None else StepSums(sums.loss + loss, sums.correct + correct)
     assert sums is not None, "a step has at least one micro-batch"
     return sums
+
+
+def evaluated(module: nn.Module, images: Tensor) -> Tensor:
+    """Logits without dropout of a module that is in training mode, before and after."""
+    module.eval()
+    logits: Tensor = module(images)
+    module.train()
+    return logits
