@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, settings
 from slurm_bed import Bed, missing
 from xdist.scheduler import LoadScopeScheduling
 
-from alexnet_dist.data.fetch.photographs import LICENCES, USUAL_PLACE
+from alexnet_dist.data.fetch.debian import LICENCES
+from alexnet_dist.data.fetch.photographs import USUAL_PLACE
 from alexnet_dist.data.sets.fashion_mnist import find_folder
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.launch_line import free_port, launch_line

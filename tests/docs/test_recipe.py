@@ -14,7 +14,7 @@ from PIL import Image
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
-from alexnet_dist.data.fetch.photographs import LICENCES
+from alexnet_dist.data.fetch.debian import LICENCES
 from alexnet_dist.data.fetch.tiles import tiles
 
 PAGE = (ROOT / "docs/recipe.md").read_text()

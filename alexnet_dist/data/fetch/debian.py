@@ -1,8 +1,44 @@
-"""Debian's packages, unpacked without root."""
+"""Debian's packages, unpacked without root, and folders of images that are made from them."""
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock
+
+from alexnet_dist.errors import UsageError
+from alexnet_dist.temporary import temporary_folder
+
+LICENCES = "COPYRIGHT"
+
+
+def filled(root: str | None, usual_place: str, fill: Callable[[Path, Path], None], failure: str) -> Path:
+    """A folder of images; where they are missing, one process makes them while the others wait.
+
+    Args:
+        root: the folder; None takes the usual one.
+        fill: makes the images. It gets a temporary folder, for packages, and the one to fill, where it writes
+            `LICENCES` last.
+        failure: for the message, "no … could be fetched".
+
+    Raises:
+        UsageError: they could not be had or written.
+    """
+    named = root or usual_place
+    try:
+        folder = Path(named).expanduser()
+        if (folder / LICENCES).is_file():
+            return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"), temporary_folder(within=folder) as work:
+            if not (folder / LICENCES).is_file():  # else another process was faster
+                fill(work, folder)
+        return folder
+    except PermissionError as error:
+        raise UsageError("--root", named, f"cannot be written ({error.strerror})") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError("--root", named, f"{failure} ({error})") from None
 
 
 def unpack(package: str, folder: Path) -> None:

@@ -8,16 +8,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
-from alexnet_dist.data.fetch.debian import unpack
+from alexnet_dist.data.fetch.debian import LICENCES, filled, unpack
 from alexnet_dist.data.fetch.rcc import Resources
-from alexnet_dist.errors import UsageError
-from alexnet_dist.temporary import temporary_folder
 
 PACKAGE = "gcompris-qt-data"
 USUAL_PLACE = "~/Datasets/photographs"
-LICENCES = "COPYRIGHT"
 # Class by folder of the resources, below the activity that uses them.
 CLASSES = {
     "erase": "animals",
@@ -45,24 +40,13 @@ def fetch(root: str | None) -> Path:
     Raises:
         UsageError: they could not be had or written.
     """
-    try:
-        folder = Path(root or USUAL_PLACE).expanduser()
-        if (folder / LICENCES).is_file():
-            return folder
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"), temporary_folder(within=folder) as work:
-            if not (folder / LICENCES).is_file():  # else another process was faster
-                unpack(PACKAGE, work)
-                _copy(work / "usr/share", folder)
-        return folder
-    except PermissionError as error:
-        raise UsageError("--root", root or USUAL_PLACE, f"cannot be written ({error.strerror})") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        remedy = f"the photographs of Debian's package {PACKAGE} could not be fetched ({error})"
-        raise UsageError("--root", root or USUAL_PLACE, remedy) from None
+    failure = f"the photographs of Debian's package {PACKAGE} could not be fetched"
+    return filled(root, USUAL_PLACE, _fill, failure)
 
 
-def _copy(share: Path, folder: Path) -> None:
+def _fill(work: Path, folder: Path) -> None:
+    unpack(PACKAGE, work)
+    share = work / "usr/share"
     for resources in sorted((share / "gcompris-qt/rcc").glob("*.rcc")):
         for path, contents in photographs(resources):
             target = folder / path

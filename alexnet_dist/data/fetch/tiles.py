@@ -7,16 +7,15 @@ below belongs to none.
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
-from filelock import FileLock
 from PIL import Image
 
-from alexnet_dist.data.fetch.debian import unpack
-from alexnet_dist.data.fetch.photographs import LICENCES, PACKAGE, photographs
+from alexnet_dist.data.fetch.debian import LICENCES, filled, unpack
+from alexnet_dist.data.fetch.photographs import PACKAGE, photographs
 from alexnet_dist.errors import UsageError
-from alexnet_dist.temporary import temporary_folder
 
 USUAL_PLACE = "~/Datasets/tiles"
 BACKGROUNDS = "mate-backgrounds"
@@ -36,18 +35,8 @@ def fetch(root: str | None, side: int) -> Path:
     Raises:
         UsageError: they could not be had or written; or those that are there have another side.
     """
-    folder = Path(root or USUAL_PLACE)
-    try:
-        folder = folder.expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            if not (folder / LICENCES).is_file():
-                with temporary_folder(within=folder) as work:
-                    _cut_all(work, folder, side)
-    except PermissionError as error:
-        raise UsageError("--root", folder, f"cannot be written ({error.strerror})") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError("--root", folder, f"no tiles could be fetched and cut there ({error})") from None
+    fill = partial(_cut_all, side=side)
+    folder = filled(root, USUAL_PLACE, fill, "no tiles could be fetched and cut there")
     with Image.open(next(folder.glob("*/*.jpg"))) as tile:
         if tile.width != side:
             raise UsageError("--side", side, f"the tiles in {folder} have {tile.width} pixels: choose another --root")

@@ -10,7 +10,8 @@ import pytest
 from image_files import pictures
 from PIL import Image
 
-from alexnet_dist.data.fetch.photographs import CLASSES, LICENCES, fetch
+from alexnet_dist.data.fetch.debian import LICENCES
+from alexnet_dist.data.fetch.photographs import CLASSES, fetch
 from alexnet_dist.data.fetch.rcc import Resources
 from alexnet_dist.data.fetch.tiles import tiles
 from alexnet_dist.errors import UsageError
