@@ -1,7 +1,7 @@
 """A net layer by layer: shapes, parameters, operations, and the bytes that cross between its parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 
 from alexnet_dist.costs.collectives import sent_once
@@ -66,13 +66,7 @@ def layer_rows(table: Table, ranks: int, itemsize: int) -> list[LayerRow]:
 
 def totals(rows: Sequence[LayerRow]) -> Totals:
     """Of the whole net."""
-    return Totals(
-        sum(row.parameters for row in rows),
-        sum(row.multiply_adds for row in rows),
-        sum(row.activations for row in rows),
-        sum(row.bytes_forward for row in rows),
-        sum(row.bytes_backward for row in rows),
-    )
+    return Totals(*(sum(getattr(row, field.name) for row in rows) for field in fields(Totals)))
 
 
 def _row(shaped: ShapedLayer, ranks: int, itemsize: int) -> LayerRow:

@@ -3,7 +3,8 @@
 import time
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from alexnet_dist.telemetry.throughput import images_per_second
 from alexnet_dist.telemetry.versions import versions
 
 WARM_UP_STEPS = 5
+_SUMMED = ("samples", "seconds", "data_wait", "optimizer_seconds", *OWN_SECONDS)  # metrics
 _TIMES = (
     "warm_up_steps",
     "images_per_second",
@@ -57,26 +59,9 @@ class EpochSums:
         return self.correct / self.samples if self.samples else float("nan")
 
 
-@dataclass
-class _Sums:
-    """Over steps, of their metrics of the same names."""
-
-    samples: int = 0
-    seconds: float = 0.0
-    data_wait: float = 0.0
-    optimizer_seconds: float = 0.0
-    own_slowest: float = 0.0
-    own_median: float = 0.0
-    own_fastest: float = 0.0
-
-    def add(self, step: StepRecord) -> None:
-        self.samples += step.samples
-        self.seconds += step.seconds
-        self.data_wait += step.data_wait
-        self.optimizer_seconds += step.optimizer_seconds
-        self.own_slowest += step.own_slowest
-        self.own_median += step.own_median
-        self.own_fastest += step.own_fastest
+def _added(sums: Mapping[str, float], step: StepRecord) -> dict[str, float]:
+    """The sums of steps' metrics, by name, with one more step."""
+    return {name: value + getattr(step, name) for name, value in sums.items()}
 
 
 class RunMetrics:
@@ -107,7 +92,7 @@ class RunMetrics:
         self._seconds = array("d")  # of every step
         self._first_steps: list[StepRecord] = []  # those that may be warm-up
         # Over the steps after these: a long run's records would take much memory.
-        self._later = _Sums()
+        self._later = dict.fromkeys(_SUMMED, 0.0)
         self._traffic: dict[str, dict[str, int]] = {}
         self._dtypes: dict[str, int] = {}
 
@@ -117,7 +102,7 @@ class RunMetrics:
             if len(self._first_steps) < WARM_UP_STEPS:
                 self._first_steps.append(step)
             else:
-                self._later.add(step)
+                self._later = _added(self._later, step)
             if self.epoch.number != (number := (step.step - 1) // self._steps_per_epoch):
                 self.epoch = EpochSums(number)
             self.epoch.add(step)
@@ -167,18 +152,16 @@ class RunMetrics:
     def _times(self) -> dict[str, Any]:
         """Throughput and its spread, without the warm-up: the first steps, a quarter of a very short run."""
         warm_up = min(WARM_UP_STEPS, len(self._seconds) // 4)
-        sums = replace(self._later)
-        for step in self._first_steps[warm_up:]:
-            sums.add(step)
+        sums = reduce(_added, self._first_steps[warm_up:], self._later)
         seconds = torch.tensor(self._seconds[warm_up:], dtype=torch.float64)
         median, p5, p95 = (float(seconds.quantile(q)) for q in (0.5, 0.05, 0.95))
         values = (
             warm_up,
-            images_per_second([sums.samples], [sums.seconds]),
+            images_per_second([int(sums["samples"])], [sums["seconds"]]),
             {"median": median, "p5": p5, "p95": p95},
-            {name.removeprefix("own_"): getattr(sums, name) / len(seconds) for name in OWN_SECONDS},
-            sums.data_wait / sums.seconds,
-            sums.optimizer_seconds / sums.seconds,
+            {name.removeprefix("own_"): sums[name] / len(seconds) for name in OWN_SECONDS},
+            sums["data_wait"] / sums["seconds"],
+            sums["optimizer_seconds"] / sums["seconds"],
         )
         return dict(zip(_TIMES, values, strict=True))
 
