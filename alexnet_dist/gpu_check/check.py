@@ -44,13 +44,7 @@ def run_lines(
         output, printed = folder / "results", folder / "printed"
         left = lines
         while left and time.monotonic() < ends:
-            program = [sys.executable, "-m", "alexnet_dist.gpu_check.worker", device, form, str(output)]
-            with printed.open("w") as errors:  # no pipe, which a broken kernel's many messages would fill
-                worker = subprocess.Popen(
-                    [*program, *(line.name for line in left)],
-                    stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=lambda: end_with_parent(signal.SIGKILL),
-                    env={**os.environ, "TMPDIR": str(folder)},  # what a killed worker leaves is deleted, too
-                )  # fmt: skip
+            worker = _start([device, form, str(output), *(line.name for line in left)], printed)
             lost, late = None, True
             try:
                 lost = _follow(worker, left, output, ends, changed)
@@ -66,6 +60,16 @@ def run_lines(
             append(output, line.name, result=NOT_REACHED)
         changed(read(output))
         return read(output)
+
+
+def _start(arguments: Sequence[str], printed: Path) -> "subprocess.Popen[bytes]":
+    """Start a worker. What it prints goes to a file: a broken kernel's many messages would fill a pipe."""
+    with printed.open("w") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "alexnet_dist.gpu_check.worker", *arguments],
+            stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=lambda: end_with_parent(signal.SIGKILL),
+            env={**os.environ, "TMPDIR": str(printed.parent)},  # what a killed worker leaves is deleted, too
+        )  # fmt: skip
 
 
 def _follow(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from alexnet_dist.config.load import load
 from alexnet_dist.data.loader import MicroBatch
@@ -23,7 +23,7 @@ class Trained:
     components: Components
     meter: Meter
     batches: Iterator[MicroBatch]
-    taken: int = field(default=0)
+    taken: int = 0
 
     def take(self, steps: int, batches: Iterator[MicroBatch] | None = None) -> None:
         """Take steps, on given batches or the next ones; nothing here waits for the device."""
