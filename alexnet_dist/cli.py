@@ -45,12 +45,12 @@ def _run(arguments: list[str]) -> int:
     # Whatever is slow is imported here and below, where a Ctrl-C is handled.
     from alexnet_dist.config.flags import asks_for_help
     from alexnet_dist.distributed.cores import bound_spinning
-    from alexnet_dist.imports import drop_empty_variables, refuse_malformed_allocator
+    from alexnet_dist.imports import drop_empty_torch_logs, refuse_malformed_allocator
     from alexnet_dist.launcher.terminal import refused_output, survive_empty_size, survive_lost_output
 
     survive_lost_output()
     survive_empty_size(os.environ)
-    drop_empty_variables(os.environ)
+    drop_empty_torch_logs(os.environ)
     refuse_malformed_allocator(os.environ)
     bound_spinning(os.environ)
     if arguments[:1] == ["help"]:

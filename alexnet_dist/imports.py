@@ -54,7 +54,7 @@ def refused_variable(error: Exception) -> UsageError | None:
     return UsageError("environment", error, "torch and Accelerate read such variables: correct or unset it")
 
 
-def drop_empty_variables(environment: MutableMapping[str, str]) -> None:
+def drop_empty_torch_logs(environment: MutableMapping[str, str]) -> None:
     """Unset an empty TORCH_LOGS, with which torch cannot be imported."""
     if not environment.get("TORCH_LOGS", "-"):
         del environment["TORCH_LOGS"]

@@ -41,7 +41,7 @@ def check_batch(experiment: Experiment, world_size: int) -> None:
         )
 
 
-def needs_several_ranks(name: str, world_size: int) -> None:
+def refuse_one_rank(name: str, world_size: int) -> None:
     """
     Raises:
         UsageError: there is one rank, and so nothing to share.
@@ -73,7 +73,7 @@ def check_sharded(experiment: Experiment, world_size: int) -> None:
         UsageError: with the remedy.
     """
     name = experiment.strategy.name
-    needs_several_ranks(name, world_size)
+    refuse_one_rank(name, world_size)
     refuse_compile(experiment, "hooks its collectives into layers, where torch.compile cannot follow")
     if not experiment.strategy.communicate:
         raise UsageError("strategy.communicate", "false", f"{name} cannot compute without sending; ddp and split can")

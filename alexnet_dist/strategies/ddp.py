@@ -5,7 +5,7 @@ from typing import final
 from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.check import needs_several_ranks
+from alexnet_dist.strategies.check import refuse_one_rank
 from alexnet_dist.strategies.parts.module_strategy import ModuleStrategy
 
 
@@ -18,7 +18,7 @@ class Ddp(ModuleStrategy):
     right_where = "the net fits on a device and links are fast; large batches"
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
-        needs_several_ranks(self.name, world_size)
+        refuse_one_rank(self.name, world_size)
 
 
 registry.strategies.register(Ddp())

@@ -51,10 +51,10 @@ def load_warnings() -> list[str]:
 
 def device_name(device: torch.device) -> str:
     """The model's name, as its maker or the kernel reports it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
 
 
-def cpu_name() -> str:
+def _cpu_name() -> str:
     """The CPU's model name as the kernel reports it, else the architecture."""
     try:
         with open("/proc/cpuinfo") as file:

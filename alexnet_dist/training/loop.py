@@ -51,7 +51,7 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
 def _after_step(components: Components, run: RunContext, done: int) -> None:
     """Do what is due after `done` steps: report, save, stop, evaluate."""
     decision = _report_round(run, run.rounds.step())
-    saves, stops, ends = decision.saves or is_saved(components, done), decision.stops, epoch_ends(components, done)
+    saves, stops, ends = decision.saves or _is_saved(components, done), decision.stops, epoch_ends(components, done)
     if saves or stops or ends:
         stops = _flush(run).stops or stops
     if saves or stops:
@@ -59,7 +59,7 @@ def _after_step(components: Components, run: RunContext, done: int) -> None:
     if stops:
         raise _stopped(components, run, done, stops)
     if ends:
-        end_epoch(components, run, done)
+        _end_epoch(components, run, done)
         run.meter.start()
 
 
@@ -98,7 +98,7 @@ def epoch_ends(components: Components, done: int) -> bool:
     return done % components.order.steps_per_epoch == 0 or done == components.total_steps
 
 
-def is_saved(components: Components, done: int) -> bool:
+def _is_saved(components: Components, done: int) -> bool:
     """Whether a checkpoint is due after `done` steps, whatever the clock says."""
     settings = components.experiment.checkpoint
     due = settings.every_steps > 0 and done % settings.every_steps == 0
@@ -141,7 +141,7 @@ def _stopped(components: Components, run: RunContext, done: int, why: str) -> Ex
     )
 
 
-def end_epoch(components: Components, run: RunContext, done: int) -> None:
+def _end_epoch(components: Components, run: RunContext, done: int) -> None:
     """Report the epoch that ends after `done` steps. Collective.
 
     Raises:
@@ -167,7 +167,7 @@ def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
     if evaluation is not None:
         _report_evaluation(components, run, done, evaluation)
     if evaluation is None or (stops and done < components.total_steps):
-        if not is_saved(components, done):
+        if not _is_saved(components, done):
             save(components, run, done)
         raise _stopped(components, run, done, stops)
 

@@ -7,7 +7,7 @@ kernel kills a process that takes too much memory.
 from alexnet_dist import registry
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.nets.table import Table
-from alexnet_dist.strategies.check import needs_several_ranks
+from alexnet_dist.strategies.check import refuse_one_rank
 from alexnet_dist.strategies.parts.module_strategy import ModuleStrategy
 
 
@@ -18,7 +18,7 @@ class Planted(ModuleStrategy):
         self.name, self.engine = name, engine  # type: ignore[misc]
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
-        needs_several_ranks(self.name, world_size)
+        refuse_one_rank(self.name, world_size)
 
 
 for _name, _engine in (("slow", "SlowEngine"), ("wrong", "WrongEngine"), ("killed", "KilledEngine")):

@@ -18,7 +18,7 @@ from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.nets.table import Table
 from alexnet_dist.registry import strategies
 from alexnet_dist.strategies.base import Strategy
-from alexnet_dist.strategies.check import needs_several_ranks
+from alexnet_dist.strategies.check import refuse_one_rank
 from alexnet_dist.strategies.engines.base import Masks, StepSums
 from alexnet_dist.strategies.engines.module import ModuleEngine
 
@@ -32,7 +32,7 @@ class Toy(Strategy):
     engine = "toy_strategy:ToyEngine"
 
     def check(self, experiment: Experiment, table: Table, world_size: int) -> None:
-        needs_several_ranks(self.name, world_size)
+        refuse_one_rank(self.name, world_size)
 
     def traffic(
         self, experiment: Experiment, table: Table, world_size: int, samples: int, backend: str
