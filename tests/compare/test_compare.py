@@ -24,6 +24,7 @@ from alexnet_dist.compare.cases import Case, Run
 from alexnet_dist.compare.config import SETTINGS, load_comparison
 from alexnet_dist.compare.records import changed_setting, read_run
 
+STARTER = Path(__file__).with_name("starter.py")
 PATHS = [str(path) for path in (ROOT, ROOT / "tests/compare", ROOT / "tests/plugins")]
 VARIABLES = {
     "ALEXNET_DIST_PLUGINS": "planted",
@@ -33,7 +34,7 @@ VARIABLES = {
 FLAGS = [
     *("--strategies", "ddp,wrong:bf16,slow,killed", "--global-batches", "16", "--rounds", "1", "--steps", "6"),
     *("--seconds", "0", "--warm-up", "2", "--peak", "false", "--net.name", "alexnet_small", "--data.name", "synthetic"),
-    *("--tracking.with", "wandb,tensorboard"),
+    *("--tracking.with", "wandb,tensorboard", "--start-with", f"{sys.executable} {STARTER}"),
 ]
 PATIENCE = 600.0
 
