@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alexnet_dist.data.fetch.debian import LICENCES, filled, unpack
-from alexnet_dist.data.fetch.rcc import Resources
+from alexnet_dist.data.fetch.rcc import resource_files
 
 PACKAGE = "gcompris-qt-data"
 USUAL_PLACE = "~/Datasets/photographs"
@@ -61,7 +61,7 @@ def photographs(resources: Path) -> Iterator[tuple[str, bytes]]:
     activity = resources.stem
     if activity not in {name.split("/")[0] for name in CLASSES}:
         return
-    for path, contents in Resources(resources.read_bytes()).files():
+    for path, contents in resource_files(resources.read_bytes()):
         inside = path.partition("/resource/")[2]
         for name, label in CLASSES.items():
             folder = f"{name}/"

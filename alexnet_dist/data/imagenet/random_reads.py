@@ -33,18 +33,17 @@ def patiently(read: Callable[[], T]) -> T:
         Unreadable: the file is missing, or may not be read.
         RankFailed: the disk goes on failing. Ranks would be given different samples if one passed over this one.
     """
-    for pause in (*PAUSES, None):
+    pauses = iter(PAUSES)
+    while True:
         try:
             return read()
         except OSError as error:
             if error.errno in LASTING:
                 raise Unreadable(error.strerror or str(error)) from None
-            if pause is None:
-                raise RankFailed(
-                    f"{error.filename or 'data.root'}: {error.strerror}, {len(PAUSES)} times more"
-                ) from None
+            if (pause := next(pauses, None)) is None:
+                where = error.filename or "data.root"
+                raise RankFailed(f"{where}: {error.strerror}, {len(PAUSES)} times more") from None
             time.sleep(pause)
-    raise AssertionError("the last try returns or raises")
 
 
 class RandomReads:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from alexnet_dist.data.fetch.debian import LICENCES
 from alexnet_dist.data.fetch.photographs import CLASSES, fetch
-from alexnet_dist.data.fetch.rcc import Resources
+from alexnet_dist.data.fetch.rcc import resource_files
 from alexnet_dist.data.fetch.tiles import tiles
 from alexnet_dist.errors import UsageError
 
@@ -60,9 +60,9 @@ def resources(version: int) -> bytes:
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_every_format_of_qts_resources(version: int) -> None:
-    assert list(Resources(resources(version)).files()) == [("a/b", b"bbb"), ("a/c", b"c" * 500)]
+    assert list(resource_files(resources(version))) == [("a/b", b"bbb"), ("a/c", b"c" * 500)]
     with pytest.raises(ValueError, match="not a file of Qt resources"):
-        Resources(b"junk")
+        next(resource_files(b"junk"))
 
 
 def test_tiles_are_disjoint_and_lie_within(photographs: Path) -> None:
