@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import SMOKE, Finished, Train
 from launched import checkpoint, same_bits
+from small_disks import mounted
 from wandb_file import contents
 
 from alexnet_dist.rng import GENERATOR
@@ -135,13 +136,8 @@ def test_nothing_to_go_on_from(train: Train, flags: list[str], words: tuple[str,
 
 def test_a_disk_that_fills_loses_no_good_checkpoint(train: Train, finished: Finished, tmp_path: Path) -> None:
     """The disk of the run's checkpoints has space for the first three, not for a fourth."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
     size = sum(path.stat().st_size for path in checkpoint(finished.folder, 6).iterdir())
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={4 * size - size // 2}", "tmpfs", str(disk)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
-    try:
+    with mounted(tmp_path / "disk", str(4 * size - size // 2)) as disk:
         shutil.copytree(finished.folder / files.FOLDER, disk / "checkpoints")
         shutil.rmtree(finished.folder / files.FOLDER)
         (finished.folder / files.FOLDER).symlink_to(disk / "checkpoints")
@@ -156,5 +152,3 @@ def test_a_disk_that_fills_loses_no_good_checkpoint(train: Train, finished: Fini
         subprocess.run(["mount", "-o", f"remount,size={6 * size}", str(disk)], check=True)
         more = train(1, [*flags, "--train.max_steps", "12", "--run.resume", "auto"])
         assert more.code == 0 and "resuming after step 6" in more.output
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
