@@ -1,5 +1,7 @@
 """The settings of a comparison: an experiment, and one more group of fields, `compare`."""
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -124,9 +126,16 @@ def _batches_of_this_machine() -> list[int]:
 
 
 def store_settings(comparison: Comparison) -> None:
-    """Write what the user set into the comparison's folder."""
+    """Write what the user set, and the plugins that it may need, into the comparison's folder."""
     text = yaml.safe_dump(comparison.model_dump(exclude_unset=True), sort_keys=False)
-    write_text(comparison.folder / SETTINGS, MARK + text)
+    plugins = f"# {_plugins()}\n" if _plugins() else ""
+    write_text(comparison.folder / SETTINGS, MARK + plugins + text)
+
+
+def _plugins() -> str:
+    """The variable that names them, with its value; empty where it is not set."""
+    named = "".join(os.environ.get(registry.PLUGINS, "").split())
+    return f"{registry.PLUGINS}={named}" if named else ""
 
 
 def is_comparison(folder: Path) -> bool:
@@ -151,7 +160,14 @@ def stored_comparison(folder: str) -> Comparison:
         found = is_comparison(Path(folder))
     if not found:
         raise UsageError("--from", folder, f"holds no comparison (no {SETTINGS} of this program's)")
-    return load_comparison(["--config", str(Path(folder, SETTINGS)), f"--dir={folder}"])
+    path = Path(folder, SETTINGS)
+    try:
+        return load_comparison(["--config", str(path), f"--dir={folder}"])
+    except UsageError as error:
+        stored = re.match(rf"{MARK}# ({registry.PLUGINS}=\S+)$", path.read_text(errors="replace"), re.MULTILINE)
+        if stored is None or stored[1] == _plugins():
+            raise
+        raise UsageError(error.field, error.given, f"{error.remedy}; it was run with {stored[1]}") from None
 
 
 def overridden(comparison: Comparison) -> list[str]:

@@ -26,6 +26,7 @@ from alexnet_dist.config.plain_yaml import parse_yaml
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import FilePath, Group, Role
 from alexnet_dist.errors import UsageError, closest, one_of
+from alexnet_dist.registry import PLUGINS
 
 CONFIG = "config"
 HELP = ("-h", "--help")
@@ -257,6 +258,8 @@ def remedy(problem: Mapping[str, Any], info: FieldInfo) -> str:
     """What pydantic says of a value, and the choice that comes nearest to it."""
     given, is_choice = str(problem["input"]), problem["type"] in ("one_of", "literal_error")
     near = closest(given, choices(info)) if is_choice and any(map(str.isalpha, given)) else ""  # no number is mistyped
+    if problem["type"] == "one_of" and not near:
+        return f"{problem['msg']}, or another that a module in {PLUGINS} registers"
     if not is_choice and not is_text(info) and _is_quoted(problem["input"]):
         return f"{problem['msg']}, and this is text: leave the quotation marks out"
     return f"did you mean {near}? {problem['msg']}" if near else str(problem["msg"])

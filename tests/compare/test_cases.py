@@ -21,7 +21,14 @@ from alexnet_dist.compare.cases import (
     schedule,
     set_measured_steps,
 )
-from alexnet_dist.compare.config import Comparison, load_comparison, overridden
+from alexnet_dist.compare.config import (
+    SETTINGS,
+    Comparison,
+    load_comparison,
+    overridden,
+    store_settings,
+    stored_comparison,
+)
 from alexnet_dist.compare.records import changed_setting, steps_wanted
 from alexnet_dist.config.load import load
 from alexnet_dist.errors import UsageError
@@ -161,6 +168,22 @@ def test_a_slip_is_refused_by_name(flags: list[str], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         list_cases(comparison(*flags))
     assert words in str(caught.value)
+
+
+def test_a_stored_comparison_says_which_plugins_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = comparison("--strategies", "ddp,single", "--dir", str(tmp_path))
+    monkeypatch.setenv("ALEXNET_DIST_PLUGINS", "planted, toy_column")
+    store_settings(wanted)
+    assert stored_comparison(str(tmp_path)) == wanted
+    (tmp_path / SETTINGS).write_text((tmp_path / SETTINGS).read_text().replace("- ddp", "- slow"))
+    loaded = "planted,toy_column"
+    for named, told in ((loaded, ""), ("", f"; it was run with ALEXNET_DIST_PLUGINS={loaded}")):
+        monkeypatch.setenv("ALEXNET_DIST_PLUGINS", named)
+        with pytest.raises(UsageError) as caught:
+            stored_comparison(str(tmp_path))
+        line = str(caught.value)
+        assert line.startswith("compare.strategies.0: slow: ")
+        assert line.endswith(f"or another that a module in ALEXNET_DIST_PLUGINS registers{told}")
 
 
 def test_every_case_of_the_configs_can_run() -> None:
