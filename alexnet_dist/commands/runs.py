@@ -84,6 +84,8 @@ def _settings(folder: Path) -> dict[str, str]:
     if not (folder / CONFIG).is_file():
         raise UsageError("run directory", folder, f"holds no settings (no {CONFIG})")
     groups = read_file(str(folder / CONFIG))
+    if not groups:
+        raise UsageError("run directory", folder, f"its {CONFIG} is empty: it was cut short, or changed")
     return {f"{group}.{field}": one_line(value) for group, fields in groups.items() for field, value in fields.items()}
 
 

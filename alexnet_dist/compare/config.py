@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from alexnet_dist import registry
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.load import load_as, read_flags
+from alexnet_dist.config.load import load_as, read_file, read_flags
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import FilePath, Group, OneOf
 from alexnet_dist.errors import UsageError, refusing
@@ -161,6 +161,8 @@ def stored_comparison(folder: str) -> Comparison:
     if not found:
         raise UsageError("--from", folder, f"holds no comparison (no {SETTINGS} of this program's)")
     path = Path(folder, SETTINGS)
+    if "dir" not in read_file(str(path), Comparison).get("compare", {}):  # which is stored last
+        raise UsageError("--from", folder, f"its {SETTINGS} was cut short: the comparison's own command writes it anew")
     try:
         return load_comparison(["--config", str(path), f"--dir={folder}"])
     except UsageError as error:

@@ -97,3 +97,7 @@ def test_a_run_without_its_settings_is_refused_in_one_line(tmp_path: Path) -> No
     done = runs(whole, half)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr == f"error: run directory: {half}: holds no settings (no config.yaml)\n"
+    (half / "config.yaml").touch()  # cut short
+    done = runs(whole, half)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"error: run directory: {half}: its config.yaml is empty")

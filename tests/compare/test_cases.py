@@ -175,6 +175,12 @@ def test_a_stored_comparison_says_which_plugins_it_needs(tmp_path: Path, monkeyp
     monkeypatch.setenv("ALEXNET_DIST_PLUGINS", "planted, toy_column")
     store_settings(wanted)
     assert stored_comparison(str(tmp_path)) == wanted
+    whole = (tmp_path / SETTINGS).read_text()
+    for end in (whole.index("\n", 1) + 1, whole.index("  - ddp")):
+        (tmp_path / SETTINGS).write_text(whole[:end])
+        with pytest.raises(UsageError, match=r"its comparison\.yaml was cut short"):
+            stored_comparison(str(tmp_path))
+    (tmp_path / SETTINGS).write_text(whole)
     (tmp_path / SETTINGS).write_text((tmp_path / SETTINGS).read_text().replace("- ddp", "- slow"))
     loaded = "planted,toy_column"
     for named, told in ((loaded, ""), ("", f"; it was run with ALEXNET_DIST_PLUGINS={loaded}")):

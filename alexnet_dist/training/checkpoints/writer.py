@@ -3,6 +3,7 @@
 import operator
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -19,7 +20,7 @@ from alexnet_dist.distributed.devices import use_device
 from alexnet_dist.distributed.mesh import World, new_host_group
 from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.distributed.waits import unwatched
-from alexnet_dist.errors import reason_of
+from alexnet_dist.errors import RankFailed, reason_of
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import Manifest
 from alexnet_dist.training.checkpoints.host_copies import HostCopies
@@ -148,11 +149,17 @@ class CheckpointWriter:
             self._on_first_rank(publish)
         except _NotWritten as problem:
             if first:
-                shutil.rmtree(temporary, ignore_errors=True)
+                self._discard(temporary)
             return str(problem)
         if first:
             self._prune()
         return None
+
+    def _discard(self, temporary: Path) -> None:
+        """Remove a half-written checkpoint; not where another run has the folder by now, whose own it may be."""
+        with suppress(RankFailed):
+            self._guard()
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def _prune(self) -> None:
         try:

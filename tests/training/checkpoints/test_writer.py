@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from alexnet_dist.config.schema import CheckpointConfig
 from alexnet_dist.distributed.mesh import World
+from alexnet_dist.errors import RankFailed
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.host_copies import HostCopies
 from alexnet_dist.training.checkpoints.writer import CheckpointWriter
@@ -26,3 +27,18 @@ def test_what_is_written_is_there_only_when_it_was_waited_for(tmp_path: Path, mo
     assert writer.missing() is None and uses == {"checkpoint": second}
     (file,) = (tmp_path / files.directory_name(1)).glob("*.safetensors")
     assert load_file(file)["weight.fc8"].tolist() == [7, 7, 7]
+
+
+def test_a_run_whose_folder_another_took_over_leaves_that_ones_half_written_checkpoint(tmp_path: Path) -> None:
+    def taken_over() -> None:
+        raise RankFailed("another run has taken it over")
+
+    files.make_temporary(tmp_path, 1)  # the other run's
+    (half := files.temporary_path(tmp_path, 1) / "model.safetensors").write_text("half")
+    said: list[str] = []
+    writer = CheckpointWriter(
+        World(0, 1, torch.device("cpu"), None), tmp_path, CheckpointConfig(), said.append, taken_over
+    )
+    writer.save({"weight.fc8": torch.zeros(3)}, 1, FACTS)
+    assert "another run has taken it over" in str(writer.missing()) and len(said) == 1
+    assert half.read_text() == "half"
