@@ -17,7 +17,7 @@ from alexnet_dist.data.imagenet.index import MEAN, Index, Part
 from alexnet_dist.data.imagenet.random_reads import Numbers, RandomReads
 from alexnet_dist.data.imagenet.shard_reads import ShardReads
 from alexnet_dist.data.statistics import Statistics
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, message_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class SampleTable:
     """Where the samples of one part are.
 
     Attributes:
-        rows: int64 (samples, 4): shard, offset, length, label; mapped, so that the ranks of a machine share its memory.
+        rows: int64 (samples, 4): shard, offset, length, label. Not mapped: the kernel ends a process whose mapped file
+            is cut short.
         shards: the files.
     """
 
@@ -39,11 +40,11 @@ class SampleTable:
             UsageError: its file is damaged.
         """
         files, path = index.parts[part], folder / index.parts[part].table.name
-        problem = table_problem(path, files, len(index.classes))
-        if problem is not None:
-            raise UsageError("data.root", path, f"{problem}: see alexnet-dist data verify")
-        # As a plain array: indexing a memmap makes a new memmap each time.
-        return cls(np.asarray(np.load(path, mmap_mode="r")), [folder / shard.name for shard in files.shards])
+        try:
+            rows = read_table(path, files, len(index.classes))
+        except (OSError, ValueError) as problem:
+            raise UsageError("data.root", path, f"{message_of(problem)}: see alexnet-dist data verify") from None
+        return cls(rows, [folder / shard.name for shard in files.shards])
 
     def name(self, number: int) -> str:
         """A sample's place, for messages."""
@@ -51,19 +52,26 @@ class SampleTable:
         return f"{self.shards[shard]}, {length} bytes at {offset}"
 
 
-def table_problem(path: Path, part: Part, classes: int) -> str | None:
-    """What is wrong with a part's table: samples whose place is outside their shard, or whose label has no class."""
+def read_table(path: Path, part: Part, classes: int) -> Numbers:
+    """A part's table.
+
+    Raises:
+        ValueError: samples have their place outside their shard, or a label that has no class; or it is no table.
+        OSError: it cannot be read.
+    """
     try:
-        rows = np.load(path, mmap_mode="r")
-    except ValueError as error:
-        return f"cannot be read ({error})"
+        rows: Numbers = np.load(path)
+    except (EOFError, ValueError) as error:
+        raise ValueError(f"cannot be read ({error})") from None
     if rows.shape != (part.samples, 4) or rows.dtype != np.int64:
-        return f"has {rows.dtype} {rows.shape}, not int64 ({part.samples}, 4)"
+        raise ValueError(f"has {rows.dtype} {rows.shape}, not int64 ({part.samples}, 4)")
     shard, offset, length, label = rows.T
     ends = np.array([file.bytes for file in part.shards], np.int64)
     wrong = (shard < 0) | (shard >= len(ends)) | (offset < 0) | (length < 0) | (label < 0) | (label >= classes)
     wrong |= offset + length > ends[np.where(wrong, 0, shard)] if len(ends) else True
-    return f"{int(wrong.sum())} of {len(wrong)} entries are wrong" if wrong.any() else None
+    if wrong.any():
+        raise ValueError(f"{int(wrong.sum())} of {len(wrong)} entries are wrong")
+    return rows
 
 
 @final

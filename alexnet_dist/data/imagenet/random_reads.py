@@ -6,7 +6,8 @@ import resource
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,10 @@ PAUSES = (0.0, 1.0, 5.0)  # seconds before a read is tried again
 LASTING = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 OTHER_FILES = 256  # that the rest of the program may have open
 UNOPENED = -1
+REMOVED = (-1, -1)
+RESTORE = "put it back as it was, and resume"
 Numbers = NDArray[np.int64]
+State = tuple[int, int] | None  # of a file: its size, and when it was last written; None: the disk does not say
 
 
 def patiently(read: Callable[[], T]) -> T:
@@ -49,7 +53,8 @@ def patiently(read: Callable[[], T]) -> T:
 class RandomReads:
     """Files that are read piece by piece.
 
-    A file is opened when it is first read and stays open, if the process may have that many open.
+    A file is opened when it is first read and stays open, if the process may have that many open. It must stay as it is
+    found now: its samples are where a table says, and a changed file has something else there.
 
     Args:
         paths: the files; below they go by their numbers in this list.
@@ -59,6 +64,7 @@ class RandomReads:
         self.paths = paths
         self._stay_open = _may_open(len(paths) + OTHER_FILES)
         self._descriptors = np.full(len(paths), UNOPENED)
+        self._found = [_state(partial(os.stat, path)) for path in paths]
         self._lock = threading.Lock()
         weakref.finalize(self, _close, self._descriptors)
 
@@ -67,7 +73,7 @@ class RandomReads:
 
         Raises:
             Unreadable: the file is missing, may not be read, or ends before.
-            RankFailed: the disk fails.
+            RankFailed: the disk fails, or see `check`.
         """
         buffer = bytearray(length)
         self.read_into(file, offset, memoryview(buffer))
@@ -76,12 +82,21 @@ class RandomReads:
     def read_into(self, file: int, offset: int, target: memoryview) -> None:
         """Fill `target` with a piece of a file; as `read`."""
         try:
-            if self._stay_open:
-                _fill(self._descriptor(file), offset, target)
-                return
-        except OSError:
-            pass  # a network file system may have lost the file's handle: it is opened anew
-        patiently(lambda: self._fill_newly_opened(file, offset, target))
+            self._fill(file, offset, target)
+        finally:
+            self.check((file,))
+
+    def check(self, files: Iterable[int]) -> None:
+        """Look at files again, after they were read.
+
+        Raises:
+            RankFailed: one was changed, cut short or removed.
+        """
+        for file in set(files):
+            before, now = self._found[file], self._state(file)
+            if None not in (before, now) and before != now:
+                what = "removed" if now == REMOVED else "changed"
+                raise RankFailed(f"{self.paths[file]}: was {what} while it was in use: {RESTORE}")
 
     def descriptors(self, files: Numbers) -> Numbers | None:
         """Of files that stay open as long as this object does; None where one does not, or cannot be opened."""
@@ -94,6 +109,20 @@ class RandomReads:
             except OSError:
                 return None
         return found
+
+    def _state(self, file: int) -> State:
+        descriptor = int(self._descriptors[file])
+        opened = None if descriptor == UNOPENED else _state(partial(os.fstat, descriptor))
+        return opened or _state(partial(os.stat, self.paths[file]))
+
+    def _fill(self, file: int, offset: int, target: memoryview) -> None:
+        try:
+            if self._stay_open:
+                _fill(self._descriptor(file), offset, target)
+                return
+        except OSError:
+            pass  # a network file system may have lost the file's handle: it is opened anew
+        patiently(lambda: self._fill_newly_opened(file, offset, target))
 
     def _fill_newly_opened(self, file: int, offset: int, target: memoryview) -> None:
         descriptor = os.open(self.paths[file], os.O_RDONLY)
@@ -109,6 +138,16 @@ class RandomReads:
             if self._descriptors[file] == UNOPENED:
                 self._descriptors[file] = os.open(self.paths[file], os.O_RDONLY)
             return int(self._descriptors[file])
+
+
+def _state(look: Callable[[], os.stat_result]) -> State:
+    try:
+        found = look()
+        return found.st_size, found.st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return REMOVED
+    except OSError:
+        return None
 
 
 def _fill(descriptor: int, offset: int, target: memoryview) -> None:

@@ -42,6 +42,9 @@ class ShardReads:
 
         Args:
             places: (samples, 4), rows of the part's table.
+
+        Raises:
+            RankFailed: see `RandomReads.check`.
         """
         files = self._descriptors(places)
         if files is None:
@@ -49,6 +52,7 @@ class ShardReads:
         ends = np.cumsum(places[:, 2]).tolist()
         buffer = np.empty(ends[-1] if ends else 0, np.uint8)
         count = self._read_pieces(len(places), files.ctypes.data, places.ctypes.data, buffer.ctypes.data)
+        self._files.check(places[:, 0].tolist())
         return [buffer[start:end] for start, end in zip([0, *ends], ends[:count], strict=False)]
 
     def cut(self, image: int, cut: tuple[int, int, int], size: int, target: int) -> None:
@@ -70,6 +74,9 @@ class ShardReads:
 
         Returns:
             How many were read: those before the first that cannot be; none where nothing can be compiled.
+
+        Raises:
+            RankFailed: see `RandomReads.check`.
         """
         files = self._descriptors(places)
         if files is None:
@@ -77,6 +84,7 @@ class ShardReads:
         images, size = pixels.shape[:2]
         given = (array.ctypes.data for array in (files, places, cuts))
         count: int = self._raw_squares(images, *given, self._side, size, pixels.ctypes.data)
+        self._files.check(places[:, 0].tolist())
         return count
 
     def _descriptors(self, places: Numbers) -> Numbers | None:

@@ -13,7 +13,8 @@ from typing import final
 import numpy as np
 
 from alexnet_dist.data.imagenet.decode import Unreadable
-from alexnet_dist.data.imagenet.random_reads import Numbers, RandomReads, patiently
+from alexnet_dist.data.imagenet.random_reads import RESTORE, Numbers, RandomReads, patiently
+from alexnet_dist.errors import RankFailed
 
 
 class Names:
@@ -52,8 +53,8 @@ class Source(ABC):
         """The contents of a sample's file.
 
         Raises:
-            Unreadable: the file is missing, may not be read, or ends early.
-            RankFailed: the disk fails.
+            Unreadable: the file is a link that leads nowhere, may not be read, or ends early.
+            RankFailed: the disk fails, or the file was removed since the samples were listed.
         """
 
 
@@ -80,6 +81,8 @@ class Files(Source):
                     raise Unreadable("no file, but a pipe or a device")
                 return file.read()
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(path):  # no link that leads nowhere
+                raise RankFailed(f"{path}: was removed while it was in use: {RESTORE}") from None
             raise OSError(error.errno, error.strerror, path) from None
 
 

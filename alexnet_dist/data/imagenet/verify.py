@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from alexnet_dist.data.imagenet.index import PARTS, File, Index, described
-from alexnet_dist.data.imagenet.prepared import table_problem
+from alexnet_dist.data.imagenet.prepared import read_table
 from alexnet_dist.errors import UsageError
 
 
@@ -56,6 +56,7 @@ def _outside(folder: Path, index: Index) -> Iterator[str]:
     """What is wrong with a table although it is as it was written; only a defect can write it."""
     for name in PARTS:
         table = index.parts[name].table.name
-        problem = table_problem(folder / table, index.parts[name], len(index.classes))
-        if problem is not None:
+        try:
+            read_table(folder / table, index.parts[name], len(index.classes))
+        except (OSError, ValueError) as problem:
             yield f"{table}: {problem}"

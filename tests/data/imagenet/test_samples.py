@@ -108,6 +108,15 @@ def test_a_broken_image_may_be_refused(folder: Path) -> None:
     parts.train.batch(torch.arange(6, 36))
 
 
+def test_an_image_that_is_removed_ends_the_run(folder: Path) -> None:
+    parts, path = opened(folder), folder / "train/c0/image2.JPEG"
+    path.unlink()
+    for read in (parts.train.batch, lambda ids: large(parts.train).cropped(ids, quarter, 40)):
+        with pytest.raises(RankFailed, match=f"^{path}: was removed while it was in use: put it back as it was"):
+            read(torch.arange(12))
+    assert not parts.unreadable
+
+
 def test_a_folder_of_broken_images_ends(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -1,6 +1,7 @@
-"""Prepared images: compiled code and Python read the same, also where files are damaged, missing or too short."""
+"""Prepared images: compiled code and Python read the same, also of damaged shards; shards that change end the run."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from alexnet_dist.data.imagenet import shard_reads
 from alexnet_dist.data.imagenet.index import read_index
 from alexnet_dist.data.imagenet.prepared import PreparedSamples
 from alexnet_dist.data.transforms import InputTransform
+from alexnet_dist.errors import RankFailed
 from alexnet_dist.rng import Rng
 
 SIDE, SIZE = 48, 37
@@ -70,32 +72,57 @@ def test_compiled_and_python_read_the_same(folder: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_files_that_are_damaged_missing_or_end_early(
-    folder: Path, workers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours, theirs = opened(folder, workers), uncompiled(folder, workers, monkeypatch)
-    damaged, missing, short = (folder / shard.name for shard in read_index(folder).parts["train"].shards[:3])
+def test_damaged_images(folder: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = folder / read_index(folder).parts["train"].shards[0].name
     damaged.write_bytes(bytes(damaged.stat().st_size))  # as pixels they are black, as JPEG they cannot be decoded
-    missing.unlink()
-    (folder / read_index(folder).parts["test"].shards[0].name).unlink()
-    os.truncate(short, short.stat().st_size // 2)
+    ours, theirs = opened(folder, workers), uncompiled(folder, workers, monkeypatch)
     for mine, other in zip(read(ours), read(theirs), strict=True):
         assert torch.equal(mine, other)
     assert ours.unreadable == theirs.unreadable
-    reasons = set(ours.unreadable.values())
-    assert {"No such file or directory", "the file ends too early"} <= reasons
-    assert len(reasons) == (2 if damaged.suffix == ".npy" else 3)
+    assert len(ours.unreadable) == (0 if damaged.suffix == ".npy" else 6)
 
 
-def test_a_file_that_ends_early_where_all_can_be_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that cannot be opened leaves its whole piece of a batch to Python; here compiled code finds the end."""
-    ours, theirs = opened(folder), uncompiled(folder, 0, monkeypatch)
-    short = folder / read_index(folder).parts["train"].shards[2].name
-    os.truncate(short, short.stat().st_size // 2)
-    for mine, other in zip(read(ours), read(theirs), strict=True):
-        assert torch.equal(mine, other)
-    assert ours.unreadable == theirs.unreadable
-    assert set(ours.unreadable.values()) == {"the file ends too early"}
+def overwrite(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def replace(path: Path) -> None:
+    (beside := path.with_name("beside")).write_bytes(path.read_bytes()[::-1])
+    beside.replace(path)
+
+
+def cut_short(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+@pytest.mark.parametrize("deed", [overwrite, replace, cut_short, Path.unlink])
+@pytest.mark.parametrize("folder", ["raw"], indirect=True)
+def test_a_shard_that_does_not_stay_as_it_was_ends_the_run(
+    deed: Callable[[Path], None], is_compiled: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Except where it was opened before, and stays there for who has it open."""
+    before, after = ((opened(folder) if is_compiled else uncompiled(folder, 0, monkeypatch)).train for _ in range(2))
+    ids = torch.arange(len(before))
+    pixels, _ = before.batch(ids)
+    shard = folder / read_index(folder).parts["train"].shards[2].name
+    deed(shard)
+    what = "removed" if deed is Path.unlink else "changed"
+    with pytest.raises(RankFailed, match=f"^{shard}: was {what} while it was in use: put it back"):
+        after.batch(ids)
+    if deed in (replace, Path.unlink):
+        assert torch.equal(before.batch(ids)[0], pixels)
+    else:
+        with pytest.raises(RankFailed, match=f"^{shard}: was changed"):
+            before.batch(ids)
+
+
+def test_the_table_is_not_needed_once_it_is_open(folder: Path) -> None:
+    """A file that is mapped and cut short would end the process."""
+    parts, expected = opened(folder), read(opened(folder))
+    for name in ("train.npy", "test.npy"):
+        os.truncate(folder / name, 0)
+    assert all(torch.equal(mine, other) for mine, other in zip(read(parts), expected, strict=True))
 
 
 def test_a_square_as_large_as_the_image_is_mirrored_too(folder: Path) -> None:
