@@ -15,6 +15,7 @@ from alexnet_dist.temporary import temporary_folder
 
 # Those flags of -ffast-math that change no result: errno and the processor's exception flags are never read.
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @cache
@@ -24,17 +25,16 @@ def compiled(source: Path) -> tuple[CDLL | None, str | None]:
     if compiler is None:
         return None, "no C++ compiler (c++, or what CXX names)"
     kept, shown = _cache() / f"{source.stem}-{_identity(source, compiler)}.so", shlex.join(compiler)
-    with suppress(OSError):
-        return CDLL(str(kept)), None
+    if (library := _load(kept)) is not None:
+        return library, None
     try:
         with temporary_folder("alexnet-dist-") as folder:
             built = folder / kept.name
             command = [*compiler, *FLAGS, str(source), "-o", str(built)]
             subprocess.run(command, check=True, capture_output=True, text=True, errors="replace", timeout=120)
             _keep(built, kept)
-            with suppress(OSError):  # rather than the one built, whose disk may not allow programs to run
-                return CDLL(str(kept)), None
-            return CDLL(str(built)), None
+            # The one kept first: the disk of the one built may not allow programs to run.
+            return _load(kept) or CDLL(str(built)), None
     except subprocess.CalledProcessError as error:
         return None, f"{shown} failed: {(error.stderr.strip() or 'without a word').splitlines()[0]}"
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -51,15 +51,26 @@ def _compiler() -> list[str] | None:
     return None if path is None else [path, *flags]
 
 
+def _load(kept: Path) -> CDLL | None:
+    """A library that `_keep` wrote; None where it is not there, not whole, or cannot be loaded."""
+    with suppress(OSError):
+        contents = kept.read_bytes()
+        if contents[-DIGEST_BYTES:] == hashlib.sha256(contents[:-DIGEST_BYTES]).digest():
+            return CDLL(str(kept))
+    return None
+
+
 def _keep(built: Path, kept: Path) -> None:
-    """Best effort: without a place to keep it, each process builds its own, which takes a second."""
+    """Best effort: without a place to keep it, each process builds its own, which takes a second.
+
+    A checksum follows the library, where the system's loader does not look: half a library would kill whoever loads it.
+    """
     beside = kept.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copyfile(built, beside)
-            with beside.open("rb+") as file:  # after a power failure, half a library would crash whoever loads it
-                os.fsync(file.fileno())
+            contents = built.read_bytes()
+            beside.write_bytes(contents + hashlib.sha256(contents).digest())
             beside.replace(kept)  # atomic: several ranks may build at once
         finally:
             beside.unlink(missing_ok=True)
