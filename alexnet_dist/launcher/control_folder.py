@@ -6,6 +6,7 @@ requests a stop by a file, and each rank leaves a file that says how it ended.
 
 import json
 import os
+import signal
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,6 +45,14 @@ class FirstFailure:
     rank: int
     exitcode: int
 
+    @property
+    def cause(self) -> str:
+        """In words."""
+        if self.exitcode >= 0:
+            return f"rank {self.rank} ended with code {self.exitcode}"
+        hint = " (most often: out of memory)" if self.exitcode == -signal.SIGKILL else ""
+        return f"rank {self.rank} was killed by {signal.Signals(-self.exitcode).name}{hint}"
+
 
 def control_folder() -> Path | None:
     """None where `alexnet-dist launch` did not start this rank."""
@@ -64,8 +73,8 @@ def read_reports(folder: Path) -> dict[int, RankReport]:
     return {int(path.stem.removeprefix("rank-")): RankReport(**json.loads(path.read_text())) for path in paths}
 
 
-def write_first_failure(failure: FirstFailure) -> None:
-    write_json(Path(os.environ[CONTROL], FIRST_FAILURE), asdict(failure))
+def write_first_failure(folder: Path, failure: FirstFailure) -> None:
+    write_json(folder / FIRST_FAILURE, asdict(failure))
 
 
 def read_first_failure(folder: Path) -> FirstFailure | None:

@@ -1,21 +1,32 @@
-"""`accelerate launch` that records which rank failed first; the supervisor prints why.
+"""`accelerate launch` that ends as the rank that failed first did: with its exit code, or 1 where a signal killed it.
 
-Once a rank has failed, the others, of which one may hang, are killed after 10 seconds, not 30 as by torch's agent.
+A supervisor finds the failure in its control folder; where there is none, it is printed. Under a supervisor, once a
+rank has failed, the others, of which one may hang, are killed after 10 seconds, not 30 as by torch's agent.
 
     python -m alexnet_dist.launcher.first_failure [flags of accelerate launch]
-
-Started by `alexnet-dist launch`.
 """
 
 import logging
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from alexnet_dist.errors import FAILED, USAGE, UsageError, reason_of
+from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, USAGE, UsageError, reason_of
 from alexnet_dist.imports import quick_imports
-from alexnet_dist.launcher.control_folder import FirstFailure, RankReport, write_first_failure, write_report
+from alexnet_dist.launcher.control_folder import (
+    FirstFailure,
+    RankReport,
+    control_folder,
+    write_first_failure,
+    write_report,
+)
+from alexnet_dist.launcher.exit_status import print_reason
+from alexnet_dist.launcher.processes import GRACE_SECONDS, end_processes, process_tree
+from alexnet_dist.temporary import temporary_folder
 
 LAST_WORDS_SECONDS = 10  # from SIGTERM to SIGKILL
 
@@ -24,24 +35,63 @@ def main() -> int:
     try:
         with quick_imports():
             import accelerate.commands.launch
+            from torch.distributed.elastic.multiprocessing.api import SignalException
             from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     except (UsageError, OSError, ImportError) as error:
-        wrong = isinstance(error, UsageError)
-        reason = str(error) if wrong else reason_of(error)
-        write_report(0, RankReport(USAGE if wrong else FAILED, reason, lost_peer=False, time=time.monotonic()))
-        return 1
-    _kill_sooner()
+        return _not_imported(error)
+    if control_folder() is not None:
+        _kill_sooner()
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
-        accelerate.commands.launch.main()
+        with _log_folder():
+            accelerate.commands.launch.main()
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        write_first_failure(FirstFailure(rank, failure.exitcode))
-        return 1
+        return _failed(FirstFailure(rank, failure.exitcode))
     except subprocess.CalledProcessError as error:  # one rank: Accelerate starts it without torch's agent
-        write_first_failure(FirstFailure(0, error.returncode))
-        return 1
-    return 0
+        return _failed(FirstFailure(0, error.returncode))
+    except (SignalException, KeyboardInterrupt):
+        _end_ranks()
+        return INTERRUPTED
+    return DONE
+
+
+def _not_imported(error: UsageError | OSError | ImportError) -> int:
+    code, reason = (USAGE, str(error)) if isinstance(error, UsageError) else (FAILED, reason_of(error))
+    if control_folder() is None:
+        print_reason(code, reason)
+    write_report(0, RankReport(code, reason, lost_peer=False, time=time.monotonic()))
+    return code
+
+
+def _failed(failure: FirstFailure) -> int:
+    folder = control_folder()
+    if folder is not None:
+        write_first_failure(folder, failure)
+    elif failure.exitcode < 0:
+        print_reason(FAILED, failure.cause)
+    elif failure.exitcode != USAGE:  # whoever refuses says why
+        print(failure.cause, file=sys.stderr)
+    return max(failure.exitcode, FAILED)
+
+
+@contextmanager
+def _log_folder() -> Iterator[None]:
+    """Inside, torch's agent has a folder that is deleted at the end; it would leave one of its own."""
+    if "--log_dir" in sys.argv:
+        yield
+        return
+    with temporary_folder("alexnet-launch-") as folder:
+        sys.argv[1:1] = ["--log_dir", str(folder)]
+        yield
+
+
+def _end_ranks() -> None:
+    """End the rank that Accelerate started by itself; torch's agent has ended its own."""
+    ranks = process_tree(os.getpid())[:-1]
+    for rank in ranks:
+        rank.terminate()
+    end_processes(ranks, GRACE_SECONDS)
 
 
 def _kill_sooner() -> None:

@@ -13,6 +13,7 @@ from alexnet_dist.distributed.network_interface import check_loopback
 from alexnet_dist.distributed.thread_limit import check_threads
 
 DEFAULTS = Path(__file__).with_name("accelerate_defaults.yaml")
+LAUNCHER = "alexnet_dist.launcher.first_failure"
 # This program as Python and launchers take it; a command's name follows.
 CLI = ("-m", "alexnet_dist.cli")
 TRAIN = (*CLI, "train")
@@ -38,7 +39,6 @@ def launch_line(
     program: Sequence[str],
     port: int | None = None,
     nodes: Nodes = Nodes(),
-    launcher: str = "accelerate.commands.launch",
     log_dir: Path | None = None,
 ) -> list[str]:
     """The `accelerate launch` command for ranks, the same with and without GPUs.
@@ -49,8 +49,7 @@ def launch_line(
         ranks: processes to start, over all machines.
         program: a script or `-m module`, and its arguments.
         port: where the ranks find each other, on machine 0; None takes a free one, on one machine.
-        launcher: the module that is `accelerate launch`.
-        log_dir: of torch's agent; by default it makes one among the temporary files, and leaves it there.
+        log_dir: of torch's agent; by default a temporary one.
 
     Raises:
         UsageError: several ranks could not reach each other, or too few threads can be started.
@@ -58,7 +57,7 @@ def launch_line(
     check_threads(available_cores(), ranks // nodes.count + 1)
     if ranks > 1:
         check_loopback()
-    line = [sys.executable, "-m", launcher, "--config_file", str(DEFAULTS)]
+    line = [sys.executable, "-m", LAUNCHER, "--config_file", str(DEFAULTS)]
     if ranks > 1:
         line.append("--multi_gpu")
     elif cpu_wanted(os.environ):

@@ -19,14 +19,9 @@ from alexnet_dist.errors import USAGE, RunFailed, RunRefused, UsageError
 from alexnet_dist.launcher.launch_line import free_port, launch_environment, launch_line
 from alexnet_dist.temporary import temporary_folder
 
-# From SIGTERM to SIGKILL: the launcher gives its ranks 30 s.
+# From SIGTERM to SIGKILL: torch's agent gives its ranks 30 s.
 GRACE_SECONDS = 40.0
 REASON_LENGTH = 200
-# What torch's agent prints of the rank that failed first, or Accelerate of the only one, where it refused: both then
-# end with code 1.
-_REFUSED = re.compile(
-    rf"^Root Cause.*?^ *exitcode *: {USAGE}\b|returned non-zero exit status {USAGE}\.", re.MULTILINE | re.DOTALL
-)
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
@@ -69,7 +64,7 @@ class Launcher:
                 code = self._run(self.line(ranks, program, folder / "agent"), output)
             if code:
                 printed = path.read_text(errors="replace")
-                failure = RunRefused if code == USAGE or _REFUSED.search(printed) else RunFailed
+                failure = RunRefused if code == USAGE else RunFailed
                 raise failure(_reason(printed) or f"exit code {code}, nothing printed")
 
     def _run(self, line: Sequence[str], output: IO[str]) -> int:
@@ -156,40 +151,29 @@ def end_with_parent(number: int = signal.SIGTERM) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
+def end_processes(processes: Sequence[psutil.Process], seconds: float) -> None:
+    """Wait for processes that were asked to end; kill those that have not ended after `seconds`."""
+    _, alive = psutil.wait_procs(processes, seconds)
+    for survivor in alive:
+        survivor.kill()
+
+
 def _end_tree(process: subprocess.Popen[str]) -> None:
-    """End a launcher and its ranks: SIGTERM to the launcher, and SIGKILL to what is still alive after a while."""
+    """End a launcher and its ranks."""
     if process.poll() is not None:
         return
     tree = process_tree(process.pid)
     process.terminate()
-    _, alive = psutil.wait_procs(tree, GRACE_SECONDS)
-    for survivor in alive:
-        survivor.kill()
+    end_processes(tree, GRACE_SECONDS)
     process.wait()
 
 
 def _reason(output: str) -> str:
-    """Why ranks failed, in one line: the first "error:" line of the output; without one, the signal that ended a rank;
-    else the exception of the first traceback, which caused those of the other ranks and of the launcher; if that is the
-    launcher's own, the exit code of the first rank that failed; else the last line."""
+    """Why ranks failed, in one line: the first "error:" line of the output, or what C++ says of an exception that
+    nothing caught; else the exception of the first traceback, which caused those of the other ranks; else the last
+    line, which is the launcher's."""
     lines = [re.sub(r"^\[rank\d+\]: ?", "", line).rstrip() for line in output.splitlines() if line.strip()]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if not errors:
-        errors = _ended_by_signal(output)
+    errors = [found[1] for line in lines if (found := re.match(r"(?:error:| *what\(\):) *(.+)", line))]
     trace = dropwhile(lambda line: not line.startswith("Traceback"), lines)
     exceptions = [line for line in list(trace)[1:] if not line.startswith(" ")]
-    silent = re.search(r"^Root Cause.*?^ *rank *: (\d+).*?^ *exitcode *: (\d+)", output, re.MULTILINE | re.DOTALL)
-    if silent and exceptions and "ChildFailedError" in exceptions[0]:
-        exceptions = [f"rank {silent[1]} ended with exit code {silent[2]} and printed no reason"]
     return [*errors, *exceptions, *lines[-1:], ""][0][:REASON_LENGTH].strip()
-
-
-def _ended_by_signal(output: str) -> list[str]:
-    """The signal that ended a rank, with what C++ says of an exception that nothing caught; [] if none did."""
-    signals = re.findall(r"\((SIG[A-Z]+)\) received", output)  # by torch's agent: the root cause is the last
-    if not signals:
-        return []
-    if signals[-1] == "SIGKILL":
-        return ["a rank was killed: most often it ran out of memory"]
-    said = re.findall(r"^ *what\(\): *(.+)", output, re.MULTILINE)
-    return [": ".join([f"a rank was ended by {signals[-1]}", *said[-1:]])]

@@ -31,7 +31,6 @@ from alexnet_dist.launcher.processes import end_with_parent, process_tree
 from alexnet_dist.launcher.signals import StopRequests, stop_signals
 from alexnet_dist.telemetry.run_files import EXIT, LAUNCHER, read_json, write_exit
 
-PROGRAM = "alexnet_dist.launcher.first_failure"
 ORPHAN_SECONDS = 60.0
 
 
@@ -59,7 +58,7 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
     number = 0
     with _temporary_folder() as folder:
         while True:
-            line = launch_line(ranks, program, port, nodes, PROGRAM, Path(folder, "agent"))
+            line = launch_line(ranks, program, port, nodes, Path(folder, "agent"))
             attempt = Attempt(line, ranks // nodes.count, nodes.rank, Path(folder, str(number)))
             outcome = attempt.run(number)
             if outcome.code != FAILED or attempt.stop_requested or number == max_restarts:
@@ -209,7 +208,7 @@ def _failure(silent: Sequence[int], lost: str, first_failure: FirstFailure | Non
         lost: the reports of those that lost another rank.
     """
     if first_failure is not None and first_failure.rank in silent:
-        cause = f"rank {first_failure.rank} {_death(first_failure.exitcode)}"
+        cause = first_failure.cause
     elif silent and lost:
         cause = f"rank {', '.join(map(str, silent))} did not answer"
     elif silent:
@@ -217,9 +216,3 @@ def _failure(silent: Sequence[int], lost: str, first_failure: FirstFailure | Non
     else:
         return lost
     return f"{cause}; {lost}" if lost else cause
-
-
-def _death(exitcode: int) -> str:
-    if exitcode < 0:
-        return f"was killed by {signal.Signals(-exitcode).name}"
-    return f"ended with code {exitcode} and no reason"

@@ -1,13 +1,16 @@
 """`alexnet-dist launch`: its flags, its printed line, and its exit code for how ranks ended."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from alexnet_dist.errors import DONE, FAILED, STOPPED, USAGE
+from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, STOPPED, USAGE
 from alexnet_dist.launcher.control_folder import FirstFailure, RankReport
 from alexnet_dist.launcher.supervisor import Outcome, outcome_of, write_down
 from alexnet_dist.telemetry.run_files import EXIT, LAUNCHER, read_json, write_exit, write_json
@@ -18,9 +21,12 @@ LOST = RankReport(FAILED, "rank 0 lost another rank", lost_peer=True, time=2.0)
 CRASHED = RankReport(FAILED, "rank 1 failed", lost_peer=False, time=3.0)
 
 
-def launch(*flags: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "alexnet_dist.cli", "launch", *flags]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+LAUNCH = [sys.executable, "-m", "alexnet_dist.cli", "launch"]
+
+
+def launch(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | variables
+    return subprocess.run([*LAUNCH, *flags], env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize(
@@ -48,11 +54,33 @@ def test_the_line_for_a_node() -> None:
     )
 
 
-def test_any_program_is_started(tmp_path: Path) -> None:
-    done = launch("--ranks", "2", "--program", "--", PROGRAM, str(tmp_path), "fail")
-    assert done.returncode == 1 and "error: rank 1 has a reason" in done.stderr
-    ranks = [json.loads(path.read_text())["RANK"] for path in sorted(tmp_path.iterdir())]
-    assert ranks == ["0", "1"]
+@pytest.mark.parametrize(
+    "deed, code, last",
+    [
+        ("", DONE, ""),
+        ("fail", FAILED, "error: rank 1 has a reason\nrank 1 ended with code 1\n"),
+        ("refuse", USAGE, "error: field: value: remedy\n"),
+        ("quit", 3, "rank 1 ended with code 3\n"),
+        ("die", FAILED, "error: rank 1 was killed by SIGKILL (most often: out of memory)\n"),
+    ],
+)
+def test_any_program_is_started_and_its_exit_code_returned(deed: str, code: int, last: str, tmp_path: Path) -> None:
+    tmp_path.joinpath("left").mkdir()
+    done = launch("--ranks", "2", "--program", "--", PROGRAM, str(tmp_path), deed, TMPDIR=str(tmp_path / "left"))
+    assert (done.returncode, done.stderr) == (code, last)
+    ranks = [json.loads(path.read_text())["RANK"] for path in sorted(tmp_path.glob("*.json"))]
+    assert ranks == ["0", "1"] and not list(tmp_path.joinpath("left").iterdir())
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_signal_ends_the_ranks_of_any_program(ranks: int, tmp_path: Path) -> None:
+    line = [*LAUNCH, "--ranks", str(ranks), "--program", "--", PROGRAM, str(tmp_path), "hang"]
+    with subprocess.Popen(line, stderr=subprocess.PIPE) as launcher:
+        while len(started := list(tmp_path.glob("*.json"))) < ranks:
+            time.sleep(0.05)
+        launcher.terminate()
+        assert launcher.wait() == INTERRUPTED
+        assert not any(psutil.pid_exists(json.loads(path.read_text())["pid"]) for path in started)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +90,13 @@ def test_any_program_is_started(tmp_path: Path) -> None:
         ({0: RankReport(USAGE, "a slip", False, 1.0)}, FirstFailure(1, -15), USAGE, "a slip"),
         ({0: RankReport(STOPPED, "saved", False, 1.0), 1: FINISHED}, None, STOPPED, "saved"),
         ({0: LOST, 1: CRASHED}, FirstFailure(0, 1), FAILED, "rank 1 failed"),
-        ({0: LOST}, FirstFailure(1, -9), FAILED, "rank 1 was killed by SIGKILL; rank 0 lost another rank"),
-        ({0: FINISHED}, FirstFailure(1, 3), FAILED, "rank 1 ended with code 3 and no reason"),
+        (
+            {0: LOST},
+            FirstFailure(1, -9),
+            FAILED,
+            "rank 1 was killed by SIGKILL (most often: out of memory); rank 0 lost another rank",
+        ),
+        ({0: FINISHED}, FirstFailure(1, 3), FAILED, "rank 1 ended with code 3"),
         ({0: LOST}, None, FAILED, "rank 1 did not answer; rank 0 lost another rank"),
         ({0: LOST, 1: FINISHED}, None, FAILED, "rank 0 lost another rank"),
         ({0: FINISHED}, None, FAILED, "the launcher ended with code 5 before rank 1 had finished"),

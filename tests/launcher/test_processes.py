@@ -52,8 +52,9 @@ def test_one_rank_is_told_which_device_is_wanted(wanted: str, tmp_path: Path, mo
         ("fail", "rank 1 has a reason"),
         ("refuse", "field: value: remedy"),
         ("crash", "ValueError: a cause"),
-        ("abort", "a rank was ended by SIGABRT: a C++ cause"),
-        ("quit", "rank 1 ended with exit code 3 and printed no reason"),
+        ("abort", "a C++ cause"),
+        ("die", "rank 1 was killed by SIGKILL (most often: out of memory)"),
+        ("quit", "rank 1 ended with code 3"),
     ],
 )
 def test_the_reason_of_a_failure_is_the_ranks_own(deed: str, reason: str, tmp_path: Path) -> None:

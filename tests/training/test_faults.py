@@ -98,7 +98,9 @@ def test_a_rank_that_dies_ends_the_job_with_the_reason_told_once(tmp_path: Path)
     run.ranks()[1].send_signal(signal.SIGKILL)
     code, lines = run.end()
     assert code == 1 and run.exit() == {"code": 1, "reason": lines[-1].removeprefix("error: ")}
-    assert lines[-1].startswith("error: rank 1 was killed by SIGKILL; rank 0 lost another rank in step ")
+    assert lines[-1].startswith(
+        "error: rank 1 was killed by SIGKILL (most often: out of memory); rank 0 lost another rank in step "
+    )
     assert "all_gather" in lines[-1] or "all_to_all" in lines[-1] or "all_reduce" in lines[-1]
     assert sum("error" in line.lower() for line in lines) == 1 and "Traceback" not in "\n".join(lines)
 
