@@ -1,4 +1,4 @@
-"""Started by test_build.py: prints whether the kernel is there, the warnings on a CPU, and normed values."""
+"""Started by test_compiled.py: prints whether the kernel is there, the warnings on a CPU, and normed values."""
 
 import torch
 

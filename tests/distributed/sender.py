@@ -1,4 +1,4 @@
-"""Started on three ranks by test_traffic.py: sends by every collective and writes down what the counter saw.
+"""Started on three ranks by test_traffic_counter.py: sends by every collective and writes down what the counter saw.
 
 python sender.py OUTPUT
 """

@@ -1,4 +1,4 @@
-"""Started on ranks by test_memory.py: the parity worker, with an FSDP that silently keeps whole copies."""
+"""Started on ranks by test_placed_engines.py: the parity worker, with an FSDP that silently keeps whole copies."""
 
 import sys
 
