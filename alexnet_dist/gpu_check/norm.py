@@ -27,6 +27,7 @@ from alexnet_dist.kernels import check
 PROCESSES = 8  # at most
 PROCESS_BYTES = 1 << 30  # of a GPU's memory: CUDA, its libraries and some images
 PATIENCE = 50.0  # seconds, within the line's limit: what other processes found is reported
+PATIENCE_SMALL = 300.0  # of the small form, which tests run beside others
 
 Found = tuple[str, str, float]  # a case's dtype, the case, its error in units of the tolerance
 
@@ -83,13 +84,13 @@ def _compare(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | st
 
 
 def _problem(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | str]") -> str:
-    form = "small" if setup.small else "whole"
+    form, patience = ("small", PATIENCE_SMALL) if setup.small else ("whole", PATIENCE)
     program = [sys.executable, "-m", __name__, str(setup.device), form, str(part), str(parts)]
     with (
         TemporaryFile("w+") as printed,  # no pipe, which a broken kernel's many messages would fill
         subprocess.Popen(program, stdout=subprocess.PIPE, stderr=printed, text=True) as process,
     ):
-        limit = Timer(PATIENCE, process.kill)
+        limit = Timer(patience, process.kill)
         began = time.monotonic()
         limit.start()
         assert process.stdout is not None
@@ -103,8 +104,8 @@ def _problem(setup: Setup, part: int, parts: int, queue: "SimpleQueue[Found | st
             process.kill()
         printed.seek(0)
         lines = [line.strip() for line in printed if line.strip()]
-    if code == -SIGKILL and took >= PATIENCE:
-        return f"not finished within {PATIENCE:.0f} s"
+    if code == -SIGKILL and took >= patience:
+        return f"not finished within {patience:.0f} s"
     if code:
         return lines[-1] if lines else f"exit code {code}"
     return ""

@@ -54,5 +54,5 @@ def test_processes_that_fail_and_one_that_takes_too_long(monkeypatch: pytest.Mon
     with monkeypatch.context() as nothing:
         nothing.setattr(sys, "executable", str(tmp_path / "missing"))
         assert str(ends("cpu")).startswith("process 0: No such file or directory: ")
-    monkeypatch.setattr(norm, "PATIENCE", 0.0)
+    monkeypatch.setattr(norm, "PATIENCE_SMALL", 0.0)
     assert ends("cpu") == "process 0: not finished within 0 s"
