@@ -1,6 +1,5 @@
 """What tests share: real launches, and the data set that must be there."""
 
-import json
 import os
 import signal
 import tempfile
@@ -15,6 +14,7 @@ import preloaded
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+from run_records import exit_of, metrics_of, summary_of
 from slurm_bed import Bed, missing
 from xdist.scheduler import LoadScopeScheduling
 
@@ -58,13 +58,13 @@ class Finished:
     folder: Path
 
     def summary(self) -> dict[str, Any]:
-        return json.loads((self.folder / "summary.json").read_text())
+        return summary_of(self.folder)
 
     def metrics(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+        return metrics_of(self.folder)
 
     def exit(self) -> dict[str, Any]:
-        return launched.exit_of(self.folder)
+        return exit_of(self.folder)
 
     def errors(self) -> list[str]:
         """The lines that report an error; there must be one."""

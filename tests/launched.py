@@ -1,6 +1,5 @@
 """Runs that tests start under `alexnet-dist launch` and disturb, and the files that they leave."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import psutil
 import torch
+from run_records import exit_of
 from safetensors.torch import load_file
 
 from alexnet_dist.training.checkpoints import files
@@ -35,12 +35,6 @@ def same_bits(one: Path, other: Path) -> bool:
 def checkpoint(folder: Path, step: int) -> Path:
     """A run's checkpoint of a step."""
     return folder / files.FOLDER / files.directory_name(step)
-
-
-def exit_of(folder: Path) -> dict[str, Any]:
-    """Code and reason of a run's exit.json."""
-    values = json.loads((folder / "exit.json").read_text())
-    return {name: values[name] for name in ("code", "reason")}
 
 
 @dataclass

@@ -3,15 +3,14 @@
 Commands, metrics, trackers and columns of compare are tested beside their kinds.
 """
 
-import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import preloaded
 import pytest
 from conftest import ROOT
+from run_records import metrics_of, summary_of
 
 PLUGINS = ROOT / "tests/plugins"
 SMALL = ["--net.name", "alexnet_small", "--train.global_batch", "16", "--tracking.wandb", "false"]
@@ -23,19 +22,13 @@ def command(*words: str, plugins: str, path: Path = PLUGINS) -> subprocess.Compl
     return preloaded.command(*words, ALEXNET_DIST_PLUGINS=plugins, PYTHONPATH=found)
 
 
-def record(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A run's summary and the lines of its steps."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return json.loads((folder / "summary.json").read_text()), [json.loads(line) for line in lines]
-
-
 def test_a_net_a_data_set_and_a_precision(tmp_path: Path) -> None:
     flags = ["--net.name", "toy_net", "--data.name", "toy_data", "--train.precision", "toy_bf16"]
     flags += [*SHORT, "--data.samples", "640", "--train.max_steps", "60", "--train.epochs", "2", "--optim.lr", "0.01"]
     flags += ["--train.global_batch", "16", "--tracking.wandb", "false", "--run.dir", str(tmp_path / "run")]
     done = command("train", *flags, plugins="toy_net, toy_data, toy_precision")
     assert done.returncode == 0, done.stderr
-    summary, _ = record(tmp_path / "run")
+    summary = summary_of(tmp_path / "run")
     # 5 x 5 x 8 weights and 8 biases; 8 maps of 8 x 8 to 32 units; 32 to 10.
     assert (summary["net"], summary["parameters"]) == ("toy_net", 208 + 512 * 32 + 32 + 330)
     assert (summary["precision"], summary["eval"]["unique_samples"]) == ("toy_bf16", 640)
@@ -50,8 +43,8 @@ def test_an_optimizer_and_a_schedule(tmp_path: Path) -> None:
         "--run.dir", str(tmp_path / "run"), plugins="toy_optimizer,toy_schedule",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    summary, steps = record(tmp_path / "run")
-    assert [step["lr"] for step in steps] == pytest.approx([0.8, 0.6, 0.4, 0.2])
+    summary = summary_of(tmp_path / "run")
+    assert [step["lr"] for step in metrics_of(tmp_path / "run")] == pytest.approx([0.8, 0.6, 0.4, 0.2])
     assert summary["model_memory_bytes"]["held"]["optimizer"] == 0
     for field in ("optim.momentum: 0.5 has no effect with optim.name toy_sgd", "optim.milestones: [1] has no effect"):
         assert field in done.stdout
@@ -62,7 +55,7 @@ def test_a_strategy_in_a_run_on_two_ranks(tmp_path: Path) -> None:
     flags = [*SMALL, "--data.name", "synthetic", *SHORT, "--strategy.name", "toy", "--train.accumulate", "2"]
     done = command("launch", "--ranks", "2", "--", *flags, "--run.dir", str(tmp_path / "run"), plugins="toy_strategy")
     assert done.returncode == 0, done.stdout + done.stderr
-    summary, _ = record(tmp_path / "run")
+    summary = summary_of(tmp_path / "run")
     traffic = summary["comm_bytes_per_step"]
     assert traffic["counted"] == traffic["expected"] == {"all_reduce": 4 * summary["parameters"]}
     memory = summary["model_memory_bytes"]

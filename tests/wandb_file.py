@@ -51,5 +51,11 @@ def contents(path: Path) -> dict[str, Any]:
     return found
 
 
+def offline_run(folder: Path) -> dict[str, Any]:
+    """The contents of the only file of W&B's below a run's folder."""
+    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    return contents(file)
+
+
 def _key(item: Any) -> str:
     return item.key or ".".join(item.nested_key)

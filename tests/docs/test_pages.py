@@ -3,7 +3,6 @@
 docs/teaching.md, docs/python.md and docs/recipe.md have tests of their own, which run them.
 """
 
-import json
 import os
 import re
 import shlex
@@ -13,6 +12,7 @@ import preloaded
 import pytest
 import torch
 from conftest import ROOT
+from run_records import metrics_of
 
 from alexnet_dist import cli
 from alexnet_dist.commands import launch
@@ -120,5 +120,4 @@ def test_the_plugins_of_the_pages_train(tmp_path: Path) -> None:
     environment = {"ALEXNET_DIST_PLUGINS": "my_schedule,my_images", "PYTHONPATH": path}
     done = preloaded.run([*CLI, "train", *flags, "--run.dir", str(tmp_path / "run")], environment)
     assert done.returncode == 0, done.stderr
-    metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    assert [line["lr"] for line in metrics] == pytest.approx([1e-3, 5e-4])
+    assert [line["lr"] for line in metrics_of(tmp_path / "run")] == pytest.approx([1e-3, 5e-4])

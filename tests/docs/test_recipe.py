@@ -1,6 +1,5 @@
 """docs/recipe.md: the hour of photographs by the page's own commands, in a short form; the rest is read."""
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +10,7 @@ import preloaded
 import pytest
 from conftest import ROOT
 from PIL import Image
+from run_records import metrics_of
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
@@ -57,10 +57,7 @@ def test_an_hour_of_photographs_in_short(cut: Path, tmp_path: Path) -> None:
     views = [re.search(r"loss ([\d.]+)", told[number]) for number in (4, 5)]
     assert views[0] and views[1] and views[0][1] != views[1][1]
     assert [path.name for path in Path("runs/photographs/filters").iterdir()] == ["step-000000002.png"]
-    losses = [
-        [json.loads(step)["loss"] for step in Path(run, "metrics.jsonl").read_text().splitlines()]
-        for run in ("runs/photographs", "split")
-    ]
+    losses = [[step["loss"] for step in metrics_of(Path(run))] for run in ("runs/photographs", "split")]
     assert len(losses[0]) == 2 and losses[0] == pytest.approx(losses[1], rel=0.02)  # bf16
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Train, accelerate_launch, unavailable
+from run_records import exit_of
 
 MACOS = str(Path(__file__).with_name("macos"))
 SEVERAL = str(Path(__file__).with_name("several_commands.py"))
@@ -68,7 +69,7 @@ def test_a_home_folder_that_cannot_be_written(tmp_path: Path) -> None:
     line = [sys.executable, str(ROOT / "launch/train.py"), *FLAGS, *NO_WANDB, "--run.dir", str(tmp_path / "run")]
     done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    assert json.loads((tmp_path / "run/exit.json").read_text())["code"] == 0
+    assert exit_of(tmp_path / "run")["code"] == 0
 
 
 @pytest.mark.usefixtures("nobody")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMOKE
-from launched import exit_of, start, start_alone, start_line
+from launched import start, start_alone, start_line
+from run_records import exit_of
 
 from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, STOPPED
 

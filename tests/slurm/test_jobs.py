@@ -5,13 +5,13 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import SMOKE
 from long_forms import LONG_FORM
+from run_records import metrics_of, summary_of
 from slurm_bed import ROOT, Bed
-from wandb_file import contents
+from wandb_file import offline_run
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
 SIX = [*SMOKE, "--train.max_steps", "6", "--train.evaluate_samples", "100"]
@@ -20,11 +20,7 @@ PYTHON_TRAIN = (sys.executable, "launch/train.py")
 
 
 def losses(folder: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def summary(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "summary.json").read_text())
+    return [line["loss"] for line in metrics_of(folder)]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +50,7 @@ def trained(bed: Bed, folder: Path, strategy: str) -> Path:
     flags = [*SIX, *QUIET, "--strategy.name", strategy]
     job = bed.submit(folder / "log", "slurm/train.sbatch", *flags, environment={"RUN_DIR": folder / "run"})
     assert bed.wait(job) == "COMPLETED", (folder / "log").read_text()
-    assert summary(folder / "run")["hosts"] == ["n1", "n1", "n2", "n2"]
+    assert summary_of(folder / "run")["hosts"] == ["n1", "n1", "n2", "n2"]
     return folder / "run"
 
 
@@ -64,7 +60,7 @@ def test_two_nodes_with_two_ranks_are_two_pairs_also_where_hosts_files_mislead(
 ) -> None:
     run = trained(bed, tmp_path, "split")
     assert "│ pair exchange │ between nodes │" in (tmp_path / "log").read_text()
-    assert summary(run)["mesh"] == {"dp": 2, "split": 2}
+    assert summary_of(run)["mesh"] == {"dp": 2, "split": 2}
     assert losses(run) == pytest.approx(alone, rel=1e-4)
 
 
@@ -72,7 +68,7 @@ def test_two_nodes_with_two_ranks_are_two_pairs_also_where_hosts_files_mislead(
 @pytest.mark.parametrize("strategy", ["ddp", "zero1", "zero2", "zero3", "fsdp"])
 def test_other_strategies_on_two_nodes(strategy: str, bed: Bed, tmp_path: Path, alone: list[float]) -> None:
     run = trained(bed, tmp_path, strategy)
-    assert summary(run)["mesh"] == {"dp": 4, "split": 1}
+    assert summary_of(run)["mesh"] == {"dp": 4, "split": 1}
     assert losses(run) == pytest.approx(alone, rel=1e-4)
 
 
@@ -80,7 +76,7 @@ def test_srun_without_a_launcher_is_one_run(bed: Bed, tmp_path: Path, alone: lis
     tasks = ["srun", "--nodes=2", "--ntasks-per-node=2"]
     done = bed.run(*tasks, *PYTHON_TRAIN, *SIX, *QUIET, "--run.dir", tmp_path / "run")
     assert done.returncode == 0, done.stdout
-    assert summary(tmp_path / "run")["hosts"] == ["n1", "n1", "n2", "n2"]
+    assert summary_of(tmp_path / "run")["hosts"] == ["n1", "n1", "n2", "n2"]
     assert losses(tmp_path / "run") == pytest.approx(alone, rel=1e-4)
 
 
@@ -92,7 +88,7 @@ def test_torchrun_on_each_node_is_one_run(bed: Bed, tmp_path: Path, alone: list[
     flags = [*SIX, *QUIET, "--strategy.name", "split", "--run.dir", tmp_path / "run"]
     done = bed.run("srun", "--nodes=2", "--kill-on-bad-exit=1", *torchrun, "launch/train.py", *flags)
     assert done.returncode == 0, done.stdout
-    assert summary(tmp_path / "run")["mesh"] == {"dp": 2, "split": 2}
+    assert summary_of(tmp_path / "run")["mesh"] == {"dp": 2, "split": 2}
     assert losses(tmp_path / "run") == pytest.approx(alone, rel=1e-4)
 
 
@@ -116,7 +112,7 @@ def test_a_sweep_is_an_array_of_runs_in_one_group(bed: Bed, tmp_path: Path) -> N
     assert [bed.wait(f"{job}_{task}") for task in range(4)] == ["COMPLETED"] * 4
     folders = sorted(tmp_path.glob("sweep-*/*"))
     assert [folder.name for folder in folders] == [f"{task}-{path.stem}" for task, path in enumerate(configs)]
-    logged = [contents(next(folder.glob("wandb/offline-run-*/run-*.wandb"))) for folder in folders]
+    logged = [offline_run(folder) for folder in folders]
     assert {run["group"] for run in logged} == {f"sweep-{job}"}
     assert [run["config"]["optim"]["lr"] for run in logged] == [1e-2, 3e-3, 1e-3, 3e-4]
 

@@ -1,15 +1,14 @@
 """A job that is interrupted, in every way that a cluster has, is requeued and ends as if it had not been."""
 
-import json
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import SMOKE
 from long_forms import LONG_FORM
+from run_records import metrics_of
 from slurm_bed import Bed, until
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
@@ -18,10 +17,6 @@ FLAGS = [
     *SMOKE, "--train.max_steps", str(STEPS), "--train.evaluate", "false", "--tracking.wandb", "false",
     "--checkpoint.every_steps", "20",
 ]  # fmt: skip
-
-
-def metrics(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def is_training(log: Path, start: int) -> bool:
@@ -80,6 +75,6 @@ def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path, restore_link: Callabl
     alone = tmp_path / "undisturbed"
     done = bed.run("srun", "--nodes=2", sys.executable, "launch/train.py", *FLAGS, "--run.dir", alone)
     assert done.returncode == 0, done.stdout
-    disturbed, undisturbed = metrics(folder), metrics(alone)
+    disturbed, undisturbed = metrics_of(folder), metrics_of(alone)
     assert [line["step"] for line in disturbed] == list(range(1, STEPS + 1))
     assert [line["loss"] for line in disturbed] == [line["loss"] for line in undisturbed]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Finished, Train
-from wandb_file import contents
+from wandb_file import offline_run
 
 FLAGS = ["--net.name", "alexnet_small", "--data.name", "synthetic", "--data.samples", "128"]
 FLAGS += ["--train.global_batch", "32", "--train.max_steps", "4", "--tracking.with", "wandb,toy"]
@@ -25,8 +25,7 @@ def toy_log(run: Finished) -> list[dict[str, Any]]:
 
 
 def wandb_rows(folder: Path) -> list[dict[str, Any]]:
-    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    return [row for row in contents(file)["history"] if "loss" in row]
+    return [row for row in offline_run(folder)["history"] if "loss" in row]
 
 
 def test_a_metric_of_a_step_reaches_the_metrics_file_and_the_trackers(train: Train) -> None:

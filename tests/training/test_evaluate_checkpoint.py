@@ -1,6 +1,5 @@
 """A checkpoint is evaluated on any number of ranks, whatever batch and strategy trained it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -8,6 +7,7 @@ from subprocess import CompletedProcess
 import preloaded
 import pytest
 from conftest import SMOKE, Train
+from run_records import summary_of
 
 
 def evaluate(checkpoint: Path, *flags: str, ranks: int = 1) -> CompletedProcess[str]:
@@ -22,7 +22,7 @@ def line_of(summary: dict[str, float]) -> str:
 
 
 def test_three_ranks_evaluate_a_run_whose_batch_was_64(smoke_run: Path) -> None:
-    told = json.loads((smoke_run / "summary.json").read_text())["eval"]
+    told = summary_of(smoke_run)["eval"]
     on_three = evaluate(smoke_run, "--batch", "7", ranks=3)
     assert on_three.returncode == 0 and on_three.stdout == line_of(told), on_three.stderr
     # Settings of training have no effect, and are no reason to refuse.

@@ -3,7 +3,6 @@
 The long form of the kill test has more kills and all strategies.
 """
 
-import json
 import random
 import re
 import signal
@@ -16,6 +15,7 @@ import torch
 from conftest import ROOT, SMOKE, train_in
 from launched import Launched, checkpoint, same_bits, start, start_line
 from long_forms import LONG, LONG_FORM
+from run_records import metrics_of
 
 from alexnet_dist.data.order import fingerprint
 
@@ -77,7 +77,7 @@ def len_of(run: Launched) -> int:
 
 
 def every_sample_once_an_epoch(folder: Path) -> bool:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics_of(folder)
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
     all_of_them = fingerprint(torch.arange(SAMPLES))
     epochs = {line["epoch"] for line in lines}

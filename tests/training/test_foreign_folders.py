@@ -1,7 +1,6 @@
 """Folders that are not this program's: nothing in them changes, whatever command is given them; and folders that are
 empty, however they came about, are used."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import preloaded
 import pytest
 from conftest import ROOT, SMOKE
+from run_records import metrics_of
 from small_disks import mounted
 
 from alexnet_dist.errors import DONE, USAGE
@@ -128,8 +128,7 @@ def test_what_another_run_goes_on_from_is_overwritten_nowhere_else(tmp_path: Pat
     done = train(tmp_path / "B", "--run.resume", str(tmp_path / "A"), *OVERWRITE, "--train.epochs", "2")
     assert done.returncode == DONE, done.stderr
     assert contents(tmp_path / "A") == before
-    steps = [json.loads(line)["step"] for line in (tmp_path / "B/metrics.jsonl").read_text().splitlines()]
-    assert steps == [1, 2]
+    assert [line["step"] for line in metrics_of(tmp_path / "B")] == [1, 2]
 
 
 @pytest.mark.parametrize("holds", ["nothing", "lost+found", "a refusal"])

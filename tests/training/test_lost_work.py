@@ -1,7 +1,6 @@
 """Disks that fill, quotas, folders that vanish, memory that does not suffice: an exit code of 0 means that all that was
 asked for is on the disk, and one line says what is not and why."""
 
-import json
 import shutil
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SMOKE, train_in
 from launched import Launched, checkpoint, start, start_alone, start_line
+from run_records import metrics_of
 from small_disks import NO_SPACE, fill, mounted
 
 from alexnet_dist.errors import DONE, FAILED, STOPPED
@@ -57,7 +57,7 @@ def test_a_disk_without_room_for_the_checkpoint_that_was_asked_for(ranks: int, d
         run = start_line([*line, "--strategy.name", "split", "--run.dir", str(folder)], tmp_path / "run")
     run.folder = folder
     failed(run, "not all of it is on the disk: the checkpoint of step 20: ", NO_SPACE)
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 20 and (folder / "summary.json").exists()
+    assert len(metrics_of(folder)) == 20 and (folder / "summary.json").exists()
     assert not list((folder / "checkpoints").iterdir())
 
 
@@ -78,7 +78,7 @@ def test_a_stop_whose_checkpoint_finds_no_room_and_the_one_before_it(larger_disk
     again = start_line([*TRAIN, *flags, "--run.dir", str(run.folder)], tmp_path / "again")
     again.folder = run.folder
     assert again.end()[0] == DONE, again.output.read_text()
-    steps = [json.loads(line)["step"] for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in metrics_of(run.folder)]
     assert steps == list(range(1, files.step_of(last) + 3))
 
 
@@ -96,7 +96,7 @@ def test_a_disk_that_is_full_for_a_while_loses_no_line(disk: Path, tmp_path: Pat
     run.wait_until(lambda: run.steps() > before + 2)
     run.process.send_signal(signal.SIGTERM)
     assert run.end()[0] == STOPPED
-    steps = [json.loads(line)["step"] for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in metrics_of(run.folder)]
     assert steps == list(range(1, len(steps) + 1))
     assert files.verify(tmp_path / files.directory_name(len(steps)))
 

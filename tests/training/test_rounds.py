@@ -1,6 +1,5 @@
 """Four ranks, one of them slow: it is named, checkpoints follow the clock, and a signal to another rank stops all."""
 
-import json
 import re
 import signal
 import socket
@@ -9,7 +8,8 @@ from pathlib import Path
 
 from conftest import ROOT, SMOKE
 from launched import checkpoint, start_line
-from wandb_file import contents
+from run_records import metrics_of
+from wandb_file import offline_run
 
 from alexnet_dist.training.checkpoints import files
 
@@ -35,12 +35,11 @@ def test_four_ranks_of_which_one_is_slow(tmp_path: Path) -> None:
     done = run.steps()
     assert lines[-1].startswith(f"stopped: asked to stop after step {done}, which is saved")
     assert files.verify(checkpoint(run.folder, done)).step == done
-    steps = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    steps = metrics_of(run.folder)
     assert [step["step"] for step in steps] == list(range(1, done + 1)) and {step["ranks"] for step in steps} == {4}
     slow = [step for step in steps if step["slowest_rank"] == 3]
     assert len(slow) > done / 2
     assert all(step["own_slowest"] > 0.1 for step in slow)
-    (file,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
-    rows = [row for row in contents(file)["history"] if "loss" in row]
+    rows = [row for row in offline_run(run.folder)["history"] if "loss" in row]
     assert sum(row["slowest_rank"] == 3 for row in rows) > len(rows) / 2
     assert all(row["own_slowest"] >= row["own_median"] >= row["own_fastest"] > 0 for row in rows)

@@ -13,7 +13,8 @@ from typing import Any
 import preloaded
 import pytest
 from conftest import ROOT, SMOKE
-from launched import Launched, checkpoint, exit_of, start_alone, start_line
+from launched import Launched, checkpoint, start_alone, start_line
+from run_records import exit_of, metrics_of
 
 from alexnet_dist.errors import DONE, FAILED, STOPPED, USAGE
 from alexnet_dist.training import run_lock
@@ -56,7 +57,7 @@ def live(folder: Path, environment: dict[str, str] | None = None) -> Launched:
 def stop(run: Launched) -> None:
     run.process.send_signal(signal.SIGTERM)
     assert run.end()[0] == STOPPED, run.output.read_text()
-    steps = [json.loads(line)["step"] for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in metrics_of(run.folder)]
     assert steps == list(range(1, len(steps) + 1)) and not (run.folder / "run.lock").exists()
     assert files.verify(checkpoint(run.folder, steps[-1])).step == steps[-1]
 
@@ -88,7 +89,7 @@ def test_two_at_the_same_moment(tmp_path: Path) -> None:
     ends = [run.end() for run in runs]
     assert sorted(code for code, _ in ends) == [DONE, USAGE], ends
     assert exit_of(tmp_path / "run") == {"code": 0, "reason": "finished"}
-    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 10
+    assert len(metrics_of(tmp_path / "run")) == 10
 
 
 def unshare(*line: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Signals: whichever process gets one, all ranks save at the same step and end, and the run can resume."""
 
-import json
 import signal
 import sys
 import time
@@ -11,6 +10,7 @@ import psutil
 import pytest
 from conftest import ROOT, SMOKE
 from launched import Launched, checkpoint, start, start_line
+from run_records import summary_of
 
 from alexnet_dist.launcher.signals import SAME_SECONDS
 from alexnet_dist.training.checkpoints import files
@@ -72,7 +72,7 @@ def test_a_signal_stops_all_ranks_at_the_same_step_and_saves_it(
         code, lines = again.end()
         assert code == 0 and "resuming after step 2" in "\n".join(lines)
         assert again.exit() == {"code": 0, "reason": "finished"}
-        assert again.steps() == 2 and json.loads((run.folder / "summary.json").read_text())["eval"] is not None
+        assert again.steps() == 2 and summary_of(run.folder)["eval"] is not None
 
 
 def test_a_run_whose_directory_the_user_did_not_name_tells_it(tmp_path: Path) -> None:

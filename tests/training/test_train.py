@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 from conftest import SMOKE, Train, accelerate_launch
-from wandb_file import contents
+from wandb_file import offline_run
 
 FILES = {
     "config.yaml",
@@ -53,8 +53,7 @@ def test_ddp_is_the_default_on_two_ranks_and_leaves_a_whole_record(train: Train)
     assert all(0 < line[own[0]] <= line[own[1]] <= line[own[2]] for line in counted)
     assert sum(line["own_fastest"] for line in counted) < seconds  # each waits a little
 
-    (file,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
-    logged = contents(file)
+    logged = offline_run(run.folder)
     assert (logged["project"], logged["group"]) == ("alexnet-dist", "pairs")
     assert logged["config"]["strategy"]["name"] == "ddp" and logged["config"]["net"]["towers"] == 2
     curve = [row for row in logged["history"] if "loss" in row]

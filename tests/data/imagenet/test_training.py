@@ -1,6 +1,5 @@
 """Training on image files: the same samples and pixels for every world, across a kill, from slow and failing disks."""
 
-import json
 import os
 import re
 import shlex
@@ -17,6 +16,7 @@ import torch
 from conftest import ROOT, train_in
 from image_files import CPU, class_folders, opened
 from parity_cases import hold
+from run_records import metrics_of, summary_of
 
 from alexnet_dist import cli, registry
 from alexnet_dist.config.schema import DataConfig
@@ -101,12 +101,9 @@ def test_the_commands_of_the_page(photographs: Path, tmp_path: Path) -> None:
         done = preloaded.command(*words, ranks=ranks)
         assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "contact-sheet.png").stat().st_size > 100_000
-    losses = [
-        [json.loads(step)["loss"] for step in (tmp_path / f"run{number}/metrics.jsonl").read_text().splitlines()]
-        for number in (4, 5)
-    ]
+    losses = [[step["loss"] for step in metrics_of(tmp_path / f"run{number}")] for number in (4, 5)]
     assert len(losses[0]) == 8 and losses[0] == pytest.approx(losses[1], rel=1e-4)
-    summary = json.loads((tmp_path / "run4/summary.json").read_text())
+    summary = summary_of(tmp_path / "run4")
     assert summary["eval"]["unique_samples"] == 26 and 0 <= summary["data_wait_fraction"] < 1
 
 
@@ -125,10 +122,7 @@ def test_a_killed_run_goes_on_in_mid_epoch(folder: Path, tmp_path: Path) -> None
     code, lines = again.end()
     assert code == 0 and any(line.startswith("resuming after step ") for line in lines), lines
     timeless = ("step", "loss", "samples", "sample_fingerprint", "epoch")
-    told = [
-        [{name: line[name] for name in timeless} for line in map(json.loads, (run.folder / "metrics.jsonl").open())]
-        for run in (whole, again)
-    ]
+    told = [[{name: line[name] for name in timeless} for line in metrics_of(run.folder)] for run in (whole, again)]
     assert told[0] == told[1] and len(told[0]) == 24
 
 
@@ -154,7 +148,7 @@ def test_a_disk_that_fails_once_and_one_that_goes_on_failing(disk: str, prepared
     slow = {"LD_PRELOAD": disk, "SLOW_MICROSECONDS": "20000", "FAIL_AFTER": "30", "FAIL_TIMES": "1"}
     code, lines = launched.start_alone(tmp_path / "once", flags, slow).end()
     assert code == 0, lines
-    wait = json.loads((tmp_path / "once/summary.json").read_text())["data_wait_fraction"]
+    wait = summary_of(tmp_path / "once")["data_wait_fraction"]
     assert wait > 0.5  # twenty milliseconds an image: the figure tells that the disk is slow
     dead = {"LD_PRELOAD": disk, "FAIL_AFTER": "30"}
     code, lines = launched.start_alone(tmp_path / "dead", flags, dead).end()

@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import preloaded
 import pytest
 from conftest import ROOT, SMOKE, Train
 from telemetry.trackers.wandb_server import WandbServer
-from wandb_file import contents
+from wandb_file import contents, offline_run
 
 QUICK = [*SMOKE, "--data.name", "synthetic", "--train.max_steps", "10", "--train.evaluate", "false"]
 SOON = {"WANDB_INIT_TIMEOUT": "3", "WANDB_FINISH_TIMEOUT": "3"}
@@ -19,11 +18,6 @@ def follow(*runs: list[str], **variables: str) -> list[str]:
     done = preloaded.run([str(ROOT / "tests/telemetry/trackers/follow.py"), json.dumps(runs)], variables)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return done.stdout.splitlines()
-
-
-def logged(folder: Path) -> dict[str, Any]:
-    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    return contents(file)
 
 
 def test_the_users_variables_hold_where_no_field_says_otherwise(tmp_path: Path) -> None:
@@ -47,7 +41,7 @@ def test_without_variables_a_run_has_the_projects_name_and_its_folders(tmp_path:
     """Empty variables count as unset; nobody is logged in."""
     lines = follow(["run"], WANDB_MODE="", WANDB_PROJECT="", WANDB_ENTITY="", NETRC="/proc/nowhere")
     assert lines == ["W&B: offline, since nobody is logged in; upload with: wandb sync run/wandb/offline-run-*"]
-    run = logged(Path("run"))
+    run = offline_run(Path("run"))
     assert (run["project"], run["name"], run["group"]) == ("alexnet-dist", "run", "")
     assert [row["loss"] for row in run["history"]] == [1, 1 / 2, 1 / 3] and run["summary"]["steps"] == 3
     assert run["summary"]["loss"] == 9  # the summary's own, not the last step's
@@ -77,7 +71,7 @@ def test_a_server_that_does_not_answer_is_left_for_offline(tmp_path: Path, silen
     with WandbServer(silent_from) as server:
         lines = follow(["run"], ["again"], **{**server.environment, **SOON})
     assert len(lines) == 2 and all(line.startswith(f"W&B: offline, since {why}") for line in lines)
-    assert len(logged(Path("run"))["history"]) == len(logged(Path("again"))["history"]) == 3
+    assert len(offline_run(Path("run"))["history"]) == len(offline_run(Path("again"))["history"]) == 3
 
 
 def test_nothing_is_lost_where_nobody_listens(train: Train) -> None:
@@ -87,7 +81,7 @@ def test_nothing_is_lost_where_nobody_listens(train: Train) -> None:
     assert run.code == 0, run.output
     assert run.output.count("W&B: offline, since http://127.0.0.1:9 does not answer") == 1
     assert "warning: W&B" not in run.output
-    found = logged(run.folder)
+    found = offline_run(run.folder)
     assert [row["_step"] for row in found["history"]] == [5, 10] and found["summary"]["steps"] == 10
 
 
