@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import in_process
 import pytest
 from conftest import ROOT
 
@@ -46,7 +47,7 @@ def test_help_names_every_command_and_every_field() -> None:
     ],
 )
 def test_a_slip_is_one_line(words: list[str]) -> None:
-    done = command(*words)
+    done = in_process.command(*words)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
 
 
@@ -75,5 +76,5 @@ def test_a_command_from_outside_is_listed_and_run() -> None:
 
 def test_configs_are_valid() -> None:
     for path in (ROOT / "configs").glob("*.yaml"):
-        done = command("train", "--config", str(path), "--print_config")
+        done = in_process.command("train", "--config", str(path), "--print_config")
         assert done.returncode == 0 and "net:" in done.stdout, done.stderr

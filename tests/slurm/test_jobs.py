@@ -101,20 +101,20 @@ def test_launchers_that_do_not_count_each_other_are_refused(bed: Bed, tmp_path: 
 
 def test_a_sweep_is_an_array_of_runs_in_one_group(bed: Bed, tmp_path: Path) -> None:
     configs = []
-    for rate in ("1e-2", "3e-3", "1e-3", "3e-4"):
+    for rate in ("1e-2", "3e-3"):
         configs.append(tmp_path / f"lr-{rate}.yaml")
         configs[-1].write_text(f"net: {{name: alexnet_small}}\noptim: {{lr: {rate}}}\ntrain: {{global_batch: 64}}\n")
     flags = ["--train.max_steps", "2", "--train.evaluate", "false"]
     job = bed.submit(
-        tmp_path / "log-%a", "--array=0-3", "--cpus-per-task=2", "--gpus-per-node=1", "slurm/sweep.sbatch", *configs,
+        tmp_path / "log-%a", "--array=0-1", "--cpus-per-task=2", "--gpus-per-node=1", "slurm/sweep.sbatch", *configs,
         "--", *flags, environment={"RUNS": tmp_path},
     )  # fmt: skip
-    assert [bed.wait(f"{job}_{task}") for task in range(4)] == ["COMPLETED"] * 4
+    assert [bed.wait(f"{job}_{task}") for task in range(2)] == ["COMPLETED"] * 2
     folders = sorted(tmp_path.glob("sweep-*/*"))
     assert [folder.name for folder in folders] == [f"{task}-{path.stem}" for task, path in enumerate(configs)]
     logged = [offline_run(folder) for folder in folders]
     assert {run["group"] for run in logged} == {f"sweep-{job}"}
-    assert [run["config"]["optim"]["lr"] for run in logged] == [1e-2, 3e-3, 1e-3, 3e-4]
+    assert [run["config"]["optim"]["lr"] for run in logged] == [1e-2, 3e-3]
 
 
 def test_a_comparison_runs_outside_the_container_and_its_ranks_inside(bed: Bed, tmp_path: Path) -> None:
