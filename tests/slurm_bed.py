@@ -5,9 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+
+from waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "tests/slurm/bed.sh"
@@ -74,7 +75,7 @@ class Bed:
 
     def wait(self, number: str) -> str:
         """Wait for a job's end and tell its state; a job that comes back has not ended."""
-        until(lambda: self.job(number)["JobState"] in DONE)
+        wait_until(lambda: self.job(number)["JobState"] in DONE)
         return self.job(number)["JobState"]
 
     def _call(
@@ -93,12 +94,3 @@ class Bed:
             timeout=PATIENCE + 60,
             check=command in ("start", "stop"),
         )
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something, at most PATIENCE seconds."""
-    for _ in range(PATIENCE * 5):
-        if true():
-            return
-        time.sleep(0.2)
-    raise TimeoutError(f"not within {PATIENCE} s")

@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from waiting import wait_until
 from wandb_file import contents
 
 from alexnet_dist.cli import main
@@ -45,13 +45,6 @@ def command(*flags: str) -> list[str]:
 
 def report_again(folder: Path, plugins: str = "planted") -> "subprocess.CompletedProcess[str]":
     return preloaded.run(command("--from", str(folder))[1:], {**VARIABLES, "ALEXNET_DIST_PLUGINS": plugins})
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.1)
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
@@ -92,7 +85,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     environment = {**os.environ, **VARIABLES}
     first = subprocess.Popen(line, stdout=subprocess.DEVNULL, env=environment)
     third = folder / "runs" / "wrong-bf16-2x-b16-round-1"
-    wait_until(lambda: (third / "config.yaml").exists())
+    wait_until(lambda: (third / "config.yaml").exists(), PATIENCE)
     assert first.poll() is None
     os.kill(first.pid, signal.SIGKILL)
     first.wait()

@@ -3,12 +3,11 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from alexnet_dist.errors import RunFailed, RunRefused, UsageError
 from alexnet_dist.launcher.processes import Launcher, launch, run_without_launcher
@@ -18,13 +17,6 @@ PROGRAM, STARTER = (str(Path(__file__).with_name(name)) for name in ("program.py
 
 def ranks(folder: Path) -> list[dict[str, str]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def alive(rank: dict[str, str]) -> bool:

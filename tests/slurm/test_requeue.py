@@ -9,7 +9,8 @@ import pytest
 from conftest import SMOKE
 from long_forms import LONG_FORM
 from run_records import metrics_of
-from slurm_bed import Bed, until
+from slurm_bed import Bed
+from waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
 STEPS = 600
@@ -36,7 +37,7 @@ def reach_the_time_limit(bed: Bed, job: str) -> None:
     ran = bed.run("squeue", "--noheader", "--job", job, "--format", "%M").stdout.strip()
     minutes = int(ran.split(":")[0]) + 1
     bed.run("scontrol", "update", f"jobid={job}", f"timelimit={minutes}")
-    until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    wait_until(lambda: bed.job(job)["JobState"] != "RUNNING")
     bed.run("scontrol", "update", f"jobid={job}", "timelimit=60")
 
 
@@ -46,7 +47,7 @@ def requeue(bed: Bed, job: str) -> None:
 
 def cut_a_node(bed: Bed, job: str) -> None:
     bed.cut("n2")
-    until(lambda: bed.job(job)["JobState"] != "RUNNING")
+    wait_until(lambda: bed.job(job)["JobState"] != "RUNNING")
     bed.boot("n2")
 
 
@@ -66,9 +67,9 @@ def test_a_job_that_is_cut_short(bed: Bed, tmp_path: Path, restore_link: Callabl
         environment={"RUN_DIR": folder, "RANKS_PER_NODE": 1},
     )  # fmt: skip
     for start, cut_short in enumerate((preempt, reach_the_time_limit, requeue, cut_a_node)):
-        until(partial(is_training, log, start))
+        wait_until(partial(is_training, log, start))
         cut_short(bed, job)
-        until(lambda: bed.job(job)["JobState"] != "RUNNING")
+        wait_until(lambda: bed.job(job)["JobState"] != "RUNNING")
     restore_link()
     assert bed.wait(job) == "COMPLETED", log.read_text()
     assert int(bed.job(job)["Restarts"]) >= 4  # once more where Slurm chose the dead node again
