@@ -6,12 +6,12 @@ import pytest
 import torch
 from no_waiting import NoReading
 
+from alexnet_dist import registry
 from alexnet_dist.data import order
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.gpu_check.setup import Setup
 from alexnet_dist.gpu_check.trained import Trained, trained
 from alexnet_dist.nets import table
-from alexnet_dist.strategies.single import Single
 from alexnet_dist.training.step import training_step
 
 
@@ -33,7 +33,8 @@ def test_what_follows_from_net_and_samples_is_not_computed_again(run: Trained, m
     def again(*_: object) -> None:
         pytest.fail("computed again in a step")
 
-    for owner, name in ((table, "_outputs"), (order, "sample_hashes"), (Single, "traffic")):
+    single = type(registry.strategies["single"])
+    for owner, name in ((table, "_outputs"), (order, "sample_hashes"), (single, "traffic")):
         monkeypatch.setattr(owner, name, again)
     monkeypatch.setattr(table.ShapedLayer, "weight", property(again))
     run.take(2)
