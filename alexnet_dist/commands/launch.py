@@ -10,7 +10,7 @@ refused, 75 stopped and resumable.
 alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkpoint runs/NAME
 
 With --program it is any program that accelerate launch takes, a script or -m MODULE, with its
-arguments; accelerate launch then takes this process's place.
+arguments; the exit code is that of the rank that failed first, 1 where a signal ended it.
 """
 
 import os
@@ -36,7 +36,7 @@ class LaunchFlags(Group):
     address: str | None = Field(None, description="of node 0, where there are several")
     port: int | None = Field(None, ge=1, le=65_535, description="on node 0; default on one node: a free one")
     max_restarts: int = Field(0, ge=0, description="how often to resume from the last checkpoint after a fault")
-    program: bool = Field(False, description="a program follows --, not settings; unsupervised")
+    program: bool = Field(False, description="a program follows --, not settings; it is not supervised")
     print_command: bool = Field(False, description="show the accelerate launch line and stop")
 
 
