@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
@@ -134,12 +134,10 @@ def _prepare(own: DataFlags, words: Sequence[str]) -> None:
         raise UsageError("NAME", name, one_of(name, ("imagenet", "image_folder")))
     with _reading("SRC", source):
         data_sets[name].check(DataConfig(name=name, root=source))
-        listing = list_images(find_layout(Path(source).expanduser()))
+        listing = list_images(find_layout(Path(source)))
     encoding = Encoding.of(own.format, own.size, own.quality, own.subsampling)
     threads = own.workers or available_cores()
-    preparation = Preparation(
-        listing, Path(target).expanduser(), encoding, own.shard_samples, threads, own.broken == "refuse"
-    )
+    preparation = Preparation(listing, Path(target), encoding, own.shard_samples, threads, own.broken == "refuse")
     with _progress("preparing", len(listing.train) + len(listing.test), "images") as progress:
         index = preparation.run(progress)
     for part in PARTS:
@@ -176,7 +174,7 @@ def _show(own: DataFlags, words: Sequence[str]) -> None:
 
     settings = DataConfig(name="image_folder", root=folder, workers=available_cores())
     with _reading("FOLDER", folder):
-        parts = open_parts(Path(folder).expanduser(), settings, torch.device("cpu"))
+        parts = open_parts(Path(folder), settings, torch.device("cpu"))
     names = data_sets["image_folder"].facts(settings).class_names
     labels = [labels_of(part) for part in (parts.train, parts.test)]
     _print_counts(names, [np.bincount(part, minlength=len(names)).tolist() for part in labels])
@@ -200,15 +198,20 @@ def _print_counts(names: Sequence[str], counts: Sequence[Sequence[int]]) -> None
 
 
 def _named(words: Sequence[str], *names: str) -> Sequence[str]:
-    """The words of an action, as many as have names."""
+    """The words of an action, as many as have names; all but NAME are folders."""
     if len(words) < len(names):
         raise UsageError(names[len(words)], "", "is missing; see alexnet-dist data --help")
     if len(words) > len(names):
         raise UsageError("command line", words[len(names)], "is one word too many; see alexnet-dist data --help")
-    for name, word in zip(names, words, strict=True):
-        if "://" in word:
-            raise UsageError(name, word, "must be on a disk of this machine")
-    return words
+    return [word if name == "NAME" else _folder(name, word) for name, word in zip(names, words, strict=True)]
+
+
+def _folder(name: str, word: str) -> str:
+    """A path as it is used."""
+    try:
+        return TypeAdapter[str](FilePath).validate_python(word)
+    except ValidationError as error:
+        raise UsageError(name, word, error.errors()[0]["msg"]) from None
 
 
 @contextmanager

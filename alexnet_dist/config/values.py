@@ -92,6 +92,10 @@ def _check_path(given: str) -> str:
     """A path as it is used: with the home folder for ~, and no longer than file systems take."""
     path = os.path.expanduser(given) if given.startswith("~") else given
     problem = None
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # the disk's name is no text; a run writes its settings as text
+        raise PydanticCustomError("path", "Input should be a name in UTF-8, and LC_ALL a locale of it") from None
     if not path or "\0" in path:
         problem = "Input should name a file or a folder"
     elif path.startswith("~"):
