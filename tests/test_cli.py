@@ -39,7 +39,7 @@ PATHS = [
     ["export", "--checkpoint", "x", "--output"],
     ["predict", "x", "--checkpoint"], ["predict", "--checkpoint", "x"], ["runs"], ["layers", "--output"],
     ["doctor", "--output"], ["data", "fetch", "--root"], ["compare", "--dir"], ["compare", "--from"],
-    ["data", "verify"], ["data", "show"], ["data", "prepare", "image_folder", "."],
+    ["data", "verify"], ["data", "show"], ["data", "prepare", "image_folder", "x"],
 ]  # fmt: skip
 
 
@@ -50,7 +50,6 @@ def test_no_file_has_such_a_name(words: list[str], capsys: pytest.CaptureFixture
         ("", "Input should name a file or a folder"),
         ("~nobody-here/x", "there is no such home folder"),
         ("x" * 300, "Input should have at most 255 bytes in a name"),
-        ("\udcff", "Input should be a name in UTF-8"),  # as Python reads a byte that is none
         ("x/" * 2500, "Input should have at most 255 bytes in a name and 4095 in all"),
     ):
         assert main([*words, name]) == USAGE

@@ -2,12 +2,13 @@
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import AfterValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from alexnet_dist import registry
@@ -29,6 +30,18 @@ def _check_variant(given: Any, check_strategy: ValidatorFunctionWrapHandler) -> 
         raise PydanticCustomError("variant", "Input should be a strategy, or one with :fp32 or :bf16 behind its name")
     check_strategy(strategy)
     return str(given)
+
+
+def _check_command(given: str) -> str:
+    try:
+        if shlex.split(given):
+            return given
+        problem = "it is empty"
+    except ValueError as error:
+        problem = str(error)
+    raise PydanticCustomError(
+        "command", "Input should be a command as a shell reads it ({problem})", {"problem": problem}
+    )
 
 
 Variant = Annotated[str, OneOf(registry.strategies), WrapValidator(_check_variant)]
@@ -62,9 +75,8 @@ class CompareConfig(Group):
     noise: float = Field(0.02, ge=0, lt=1, description="a smaller difference is called a tie")
     peak: bool = Field(True, description="on CPUs, also measure the rate of matrix products, the peak for MFU")
     timeout: float = Field(3600.0, gt=0, le=1e6, description="seconds after which a run has failed")
-    start_with: str | None = Field(
+    start_with: Annotated[str, AfterValidator(_check_command)] | None = Field(
         None,
-        min_length=1,
         description="starts each run as COMMAND RANKS PROGRAM ARGS, say on several hosts; default: accelerate launch",
     )
     dir: FilePath | None = Field(None, description="the comparison's folder; default: runs/compare/CONFIG")

@@ -10,7 +10,7 @@ from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps,
 from alexnet_dist.compare.config import Comparison
 from alexnet_dist.config.load import load
 from alexnet_dist.errors import DONE, UsageError
-from alexnet_dist.telemetry.run_files import CONFIG, EXIT, read_json, read_metrics, read_summary, write_json
+from alexnet_dist.telemetry.run_files import CONFIG, EXIT, METRICS, read_json, read_metrics, read_summary, write_json
 
 FAILURES = "failures.json"
 MOST_STEPS = 100_000  # of a run
@@ -72,9 +72,10 @@ def steps_wanted(comparison: Comparison, run: Run) -> int | None:
 
 
 def has_finished(folder: Path) -> bool:
-    """Whether a run finished there."""
+    """Whether a run finished there, and its whole record is there."""
     ended = read_json(folder / EXIT)
-    return ended is not None and ended.get("code") == DONE and read_summary(folder) is not None
+    whole = ended is not None and ended.get("code") == DONE and read_summary(folder) is not None
+    return whole and (folder / METRICS).exists()
 
 
 def changed_setting(comparison: Comparison, run: Run) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from alexnet_dist.errors import RunFailed
 from alexnet_dist.launcher.processes import launch
 from alexnet_dist.parity.trace import Differences
 
@@ -39,7 +40,7 @@ def measure(
         A file per request, in order: a TrainingTrace, or the Differences where there is a reference.
 
     Raises:
-        RunFailed: the ranks failed.
+        RunFailed: the ranks failed, or were not waited for.
     """
     outputs = [folder / f"trace-{ranks}-{number}" for number in range(len(requests))]
     listed = [
@@ -49,6 +50,8 @@ def measure(
     requests_file = folder / f"requests-{ranks}.json"
     requests_file.write_text(json.dumps(listed))
     start(ranks, ["-m", "alexnet_dist.parity.worker", str(requests_file)])
+    if not all(output.exists() for output in outputs):
+        raise RunFailed("the ranks left no result: what starts them must wait for their end")
     return outputs
 
 

@@ -29,7 +29,7 @@ from alexnet_dist.compare.config import (
     store_settings,
     stored_comparison,
 )
-from alexnet_dist.compare.records import changed_setting, steps_wanted
+from alexnet_dist.compare.records import changed_setting, has_finished, steps_wanted
 from alexnet_dist.config.load import load
 from alexnet_dist.errors import UsageError
 from alexnet_dist.telemetry.run_files import FORMAT
@@ -131,6 +131,21 @@ def test_a_run_that_was_too_short_is_repeated_once(tmp_path: Path, monkeypatch: 
     assert taken == [(1, 8), (1, 20), (2, 20), (3, 20)]
 
 
+def test_a_run_whose_steps_are_gone_is_no_finished_one(tmp_path: Path) -> None:
+    wanted = comparison("--strategies", "single", "--dir", str(tmp_path))
+    run = schedule(wanted, list_cases(wanted))[0]
+    finished(wanted, run, 9.0)
+    assert has_finished(run_folder(wanted, run))
+    (run_folder(wanted, run) / "metrics.jsonl").unlink()
+    assert not has_finished(run_folder(wanted, run))
+
+
+def test_what_starts_the_ranks_must_wait_for_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    flags = ["--strategies", "single", "--rounds", "1", "--peak", "false", "--start-with", "true"]
+    assert main(["compare", *SMALL, *flags, "--dir", str(tmp_path / "comparison")]) == 1
+    assert "the ranks left no result: what starts them must wait" in " ".join(capfd.readouterr().out.split())
+
+
 def test_rounds_after_the_first_are_as_long_as_it(tmp_path: Path) -> None:
     wanted = comparison("--strategies", "single", "--seconds", "2", "--dir", str(tmp_path))
     first, second, _ = schedule(wanted, list_cases(wanted))
@@ -160,6 +175,8 @@ def test_an_experiment_file_serves_and_fields_without_effect_are_named() -> None
         (["--strategies", "ddp:fp8"], "ddp:fp8"),
         (["--strategies", "magic"], "magic"),
         (["--strategies", "ddp:"], "compare.strategies.0"),  # a mapping in YAML
+        (["--start-with", "mpirun '-n"], "compare.start_with: mpirun '-n: Input should be a command"),
+        (["--start-with", " "], "compare.start_with: empty: Input should be a command"),
         (["--round", "3"], "unknown flag"),
         (["--compare.round", "3"], "no such field"),
     ],
