@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMOKE, train_in
-from launched import Launched, checkpoint, start, start_alone, start_line
+from conftest import ROOT, SMOKE, Finished, train_in
+from launched import Launched, checkpoint, start_alone, start_line
 from run_records import metrics_of
 from small_disks import NO_SPACE, fill, mounted
 
@@ -37,9 +37,9 @@ def larger_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def failed(run: Launched, *words: str) -> None:
+def failed(run: Launched | Finished, *words: str) -> None:
     """Exit code 1 and one line; the same in exit.json where that could be written."""
-    code, lines = run.end()
+    code, lines = (run.code, run.output.splitlines()) if isinstance(run, Finished) else run.end()
     assert code == FAILED and "Traceback" not in "\n".join(lines), "\n".join(lines)
     (line,) = [line for line in lines if line.startswith("error: ")]
     assert line == lines[-1] and all(word in line for word in words), line
@@ -47,18 +47,12 @@ def failed(run: Launched, *words: str) -> None:
         assert run.exit()["code"] == FAILED and all(word in run.exit()["reason"] for word in words)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_a_disk_without_room_for_the_checkpoint_that_was_asked_for(ranks: int, disk: Path, tmp_path: Path) -> None:
-    flags, folder = [*QUIET, "--train.max_steps", "20"], disk / "run"
-    if ranks == 1:
-        run = start_line([*TRAIN, *flags, "--run.dir", str(folder)], tmp_path / "run")
-    else:
-        line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--", *flags]
-        run = start_line([*line, "--strategy.name", "split", "--run.dir", str(folder)], tmp_path / "run")
-    run.folder = folder
+@pytest.mark.parametrize("ranks, strategy", [(1, "single"), (2, "split")])
+def test_a_disk_without_room_for_the_checkpoint_that_was_asked_for(ranks: int, strategy: str, disk: Path) -> None:
+    run = train_in(disk / "run", [*QUIET, "--train.max_steps", "20", "--strategy.name", strategy], ranks)
     failed(run, "not all of it is on the disk: the checkpoint of step 20: ", NO_SPACE)
-    assert len(metrics_of(folder)) == 20 and (folder / "summary.json").exists()
-    assert not list((folder / "checkpoints").iterdir())
+    assert len(run.metrics()) == 20 and (run.folder / "summary.json").exists()
+    assert not list((run.folder / "checkpoints").iterdir())
 
 
 def test_a_stop_whose_checkpoint_finds_no_room_and_the_one_before_it(larger_disk: Path, tmp_path: Path) -> None:
@@ -144,13 +138,13 @@ def test_memory_that_does_not_suffice_is_one_line_with_the_remedy(ranks: int, tm
 
 def test_an_older_checkpoint_that_is_reached_again_is_replaced_or_left(tmp_path: Path) -> None:
     """A write that fails between its steps leaves the one before it."""
-    first = start(tmp_path / "run", 1, [*QUIET, "--train.max_steps", "4", "--checkpoint.every_steps", "2"])
-    assert first.end()[0] == DONE
+    first = train_in(tmp_path / "run", [*QUIET, "--train.max_steps", "4", "--checkpoint.every_steps", "2"])
+    assert first.code == DONE, first.output
     folder, step = tmp_path / "run/checkpoints", checkpoint(tmp_path / "run", 4)
     step.rename(folder / f".replaced-{step.name}")  # killed in the midst of a replacement
     more = [*QUIET, "--train.max_steps", "6", "--run.resume", "auto", "--checkpoint.every_steps", "6"]
-    again = start(tmp_path / "run", 1, more)
-    assert again.end()[0] == DONE, again.output.read_text()
+    again = train_in(tmp_path / "run", more)
+    assert again.code == DONE, again.output
     assert [path.name for path in files.list_checkpoints(folder)] == [files.directory_name(n) for n in (4, 6)]
 
 
@@ -159,9 +153,9 @@ def test_what_wandb_could_not_write_is_told(tmp_path: Path) -> None:
     flags = [*SMOKE, *QUIET[2:6], "--train.epochs", "20", "--train.max_steps", "200", "--train.evaluate", "false"]
     with mounted(tmp_path / "disk", "24k") as curves:
         environment = {"WANDB_MODE": "offline", "WANDB_DIR": str(curves)}
-        run = start_alone(tmp_path / "run", [*flags, "--tracking.log_every", "1"], environment)
+        run = train_in(tmp_path / "run", [*flags, "--tracking.log_every", "1"], environment=environment)
         failed(run, "W&B: its file in ", "is not whole: No space left on device")
-        assert run.steps() == 200 and (run.folder / "summary.json").exists()
+        assert len(run.metrics()) == 200 and (run.folder / "summary.json").exists()
 
 
 @pytest.mark.parametrize("size", ["4k", "8k", "16k"])
