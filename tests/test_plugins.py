@@ -63,10 +63,12 @@ def test_a_strategy_in_a_run_on_two_ranks(tmp_path: Path) -> None:
 
 
 def test_a_strategy_that_interleaves_micro_batches_is_the_same_training() -> None:
+    """By the command `parity`, beside one of the program's own."""
     flags = [*SMALL, "--data.name", "synthetic", "--data.samples", "64", "--train.accumulate", "2"]
-    flags += ["--train.precision", "fp64", "--strategies", "toy", "--ranks", "2", "--steps", "3"]
+    flags += ["--train.precision", "fp64", "--strategies", "toy,ddp", "--ranks", "2", "--steps", "3"]
     done = command("parity", *flags, plugins="toy_strategy")
-    assert done.returncode == 0 and "same" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and done.stdout.count("same") == 2, done.stdout + done.stderr
+    assert "1e-12" in done.stdout and max(map(len, done.stdout.splitlines())) <= 100
 
 
 def test_a_strategy_is_explained_beside_the_others() -> None:

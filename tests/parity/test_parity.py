@@ -74,13 +74,6 @@ def test_rounding_that_grows_is_told_from_a_wrong_gradient() -> None:
     assert not verdict.same and verdict.drifts
 
 
-def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
-    flags = ["--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--train.precision", "fp64"]
-    assert main(["parity", *flags, "--strategies", "ddp,split", "--ranks", "2", "--steps=3"]) == 0
-    shown = capfd.readouterr().out
-    assert shown.count("same") == 2 and "1e-12" in shown and max(map(len, shown.splitlines())) <= 100
-
-
 def test_what_the_ranks_refuse_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--train.precision", "fp16"]
     assert main(["parity", *flags]) == USAGE
