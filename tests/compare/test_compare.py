@@ -126,7 +126,7 @@ def test_a_wrong_strategy_is_red_and_wins_nothing(outcome: Outcome) -> None:
 
 def test_a_case_that_is_killed_is_a_row_with_its_reason(outcome: Outcome) -> None:
     row = outcome.row("killed")
-    assert row["figures"] is None and "ran out of memory" in row["reason"]
+    assert row["figures"] is None and "was killed by SIGKILL (most often: out of memory)" in row["reason"]
     assert "1 of 4 failed" in outcome.results()["summary"]
 
 
