@@ -1,6 +1,6 @@
-"""A command for `--start-with`, as tests/launcher/starter.py; it starts the planted `killed` under torch's agent.
+"""A command for `--start-with`, as tests/launcher/starter.py; it starts the planted `killed` with the launcher.
 
-Its launcher takes seconds for each run; what it says of a killed rank is the reason of that case.
+That takes seconds for each run; what the launcher says of a killed rank is the reason of that case.
 """
 
 import os
