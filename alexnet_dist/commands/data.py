@@ -134,7 +134,10 @@ def _prepare(own: DataFlags, words: Sequence[str]) -> None:
         raise UsageError("NAME", name, one_of(name, ("imagenet", "image_folder")))
     with _reading("SRC", source):
         data_sets[name].check(DataConfig(name=name, root=source))
-        listing = list_images(find_layout(Path(source)))
+        layout = find_layout(Path(source))
+        if Path(target).resolve().parent in (layout.train.resolve(), layout.test.resolve()):
+            raise UsageError("DST", target, "each folder there is a class of SRC: choose one elsewhere")
+        listing = list_images(layout)
     encoding = Encoding.of(own.format, own.size, own.quality, own.subsampling)
     threads = own.workers or available_cores()
     preparation = Preparation(listing, Path(target), encoding, own.shard_samples, threads, own.broken == "refuse")

@@ -88,7 +88,8 @@ class BatchReader:
 
     def _fill_row(self, row: int, number: int, pixels: Pixels, fill: Fill) -> int:
         """Fill a row and return its label."""
-        for step in range(MOST_IN_A_ROW):
+        most = min(MOST_IN_A_ROW, len(self.labels))
+        for step in range(most):
             candidate = (number + step) % len(self.labels)
             if candidate not in self._skipped:
                 try:
@@ -99,7 +100,7 @@ class BatchReader:
             if not self._replace:
                 pixels[:] = 0
                 return UNREAD
-        raise RankFailed(f"{MOST_IN_A_ROW} images in a row cannot be read, the first is {self._name(number)}")
+        raise RankFailed(f"{most} images in a row cannot be read, the first is {self._name(number)}")
 
     def _skip(self, number: int, reason: str) -> None:
         name = self._name(number)

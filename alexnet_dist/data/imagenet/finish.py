@@ -9,6 +9,7 @@ import numpy as np
 from alexnet_dist.data.imagenet.encode import Sums
 from alexnet_dist.data.imagenet.index import MEAN, Encoding, Index, Part, described, write_index, write_whole
 from alexnet_dist.data.imagenet.shard_entries import load_entries
+from alexnet_dist.errors import UsageError
 
 
 def finish(
@@ -18,9 +19,16 @@ def finish(
 
     Args:
         entries: the shards' records, by part.
+
+    Raises:
+        UsageError: a part has no image that can be read.
     """
     sums = Sums.nothing(encoding.size)
     parts = {name: _part(target, name, paths, sums if name == "train" else None) for name, paths in entries.items()}
+    for name, part in parts.items():
+        if not part.samples:
+            image, reason = next(iter(part.left_out.items()))
+            raise UsageError("SRC", image, f"cannot be read ({reason}), nor can any other of the {name} images")
     write_whole(target / MEAN, _npy(sums.pixels / sums.images))
     mean, covariance = _colours(sums)
     index = Index(

@@ -125,6 +125,19 @@ def test_what_is_there_is_left_alone(folder: Path, tmp_path: Path, capsys: pytes
     assert "SRC: c0/image0.JPEG: cannot be read (empty)" in capsys.readouterr().err
 
 
+def test_a_folder_inside_the_source_and_images_of_which_none_can_be_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["data", "prepare", "image_folder", str(folder)]
+    assert cli.main([*words, str(folder / "prepared")]) == 2
+    assert "is a class of SRC" in capsys.readouterr().err and not (folder / "prepared").exists()
+    for path in folder.glob("*/*.JPEG"):
+        path.write_bytes(b"")
+    assert cli.main([*words, str(tmp_path / "target")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: SRC: c0/image") and line.endswith("nor can any other of the train images")
+
+
 def test_verifying_names_what_differs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = prepared(folder, tmp_path / "target", "--shard_samples", "10", "--size", "32")
     assert cli.main(["data", "verify", str(target)]) == 0
