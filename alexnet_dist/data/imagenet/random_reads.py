@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,7 +63,7 @@ class RandomReads:
         self.paths = paths
         self._stay_open = _may_open(len(paths) + OTHER_FILES)
         self._descriptors = np.full(len(paths), UNOPENED)
-        self._found = [_state(partial(os.stat, path)) for path in paths]
+        self._found = [_state(path) for path in paths]
         self._lock = threading.Lock()
         weakref.finalize(self, _close, self._descriptors)
 
@@ -92,8 +91,10 @@ class RandomReads:
         Raises:
             RankFailed: one was changed, cut short or removed.
         """
-        for file in set(files):
-            before, now = self._found[file], self._state(file)
+        numbers = list(set(files))
+        for file, descriptor in zip(numbers, self._descriptors[numbers].tolist(), strict=True):
+            opened = None if descriptor == UNOPENED else _state(descriptor)
+            before, now = self._found[file], opened or _state(self.paths[file])
             if None not in (before, now) and before != now:
                 what = "removed" if now == REMOVED else "changed"
                 raise RankFailed(f"{self.paths[file]}: was {what} while it was in use: {RESTORE}")
@@ -109,11 +110,6 @@ class RandomReads:
             except OSError:
                 return None
         return found
-
-    def _state(self, file: int) -> State:
-        descriptor = int(self._descriptors[file])
-        opened = None if descriptor == UNOPENED else _state(partial(os.fstat, descriptor))
-        return opened or _state(partial(os.stat, self.paths[file]))
 
     def _fill(self, file: int, offset: int, target: memoryview) -> None:
         try:
@@ -140,9 +136,10 @@ class RandomReads:
             return int(self._descriptors[file])
 
 
-def _state(look: Callable[[], os.stat_result]) -> State:
+def _state(place: Path | int) -> State:
+    """Of a path or a descriptor."""
     try:
-        found = look()
+        found = os.stat(place)
         return found.st_size, found.st_mtime_ns
     except (FileNotFoundError, NotADirectoryError):
         return REMOVED
