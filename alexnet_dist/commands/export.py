@@ -8,6 +8,7 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
+from alexnet_dist.config.output import format_of
 from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.errors import DONE
 from alexnet_dist.registry import commands
@@ -17,13 +18,14 @@ ABOUT = """A checkpoint's weights for other programs, written and then checked a
 
 alexnet-dist export --checkpoint runs/NAME --output weights.safetensors
 """
-ENDINGS = {".onnx": "onnx", ".pt": "torchvision", ".pth": "torchvision"}
+ENDINGS = {".safetensors": "safetensors", ".onnx": "onnx", ".pt": "torchvision", ".pth": "torchvision"}
 
 
 class ExportFlags(Group):
     checkpoint: FilePath = Field(description="a checkpoint, or the directory of a run")
     format: Literal["safetensors", "torchvision", "onnx"] | None = Field(
-        None, description="default: onnx for .onnx, torchvision for .pt and .pth, else safetensors"
+        None,
+        description="default: onnx for .onnx, torchvision for .pt and .pth, safetensors for .safetensors and no ending",
     )
     output: FilePath = Field(description="the file to write, which must not exist")
 
@@ -35,7 +37,7 @@ def run(flags: Sequence[str]) -> int:
     """Write a checkpoint's weights to a file for other programs."""
     own, _ = FLAGS.split(flags)
     output = Path(own.output)
-    export(Path(own.checkpoint), own.format or ENDINGS.get(output.suffix.lower(), "safetensors"), output)
+    export(Path(own.checkpoint), own.format or format_of(output, ENDINGS, "safetensors"), output)
     return DONE
 
 

@@ -49,7 +49,7 @@ def run(flags: Sequence[str]) -> int:
         picture(kernels, table.towers).save(path, "PNG")
     print(f"{output}: {len(kernels)} kernels after step {trained.step}")
     if table.channels == 3:
-        for tower, (mean, deviation) in enumerate(colour_by_tower(kernels, table.towers)):
+        for tower, (mean, deviation) in enumerate(colour_by_tower(kernels, table.towers), 1):
             print(f"tower {tower}: {mean:.1%} of a kernel's energy is colour (deviation {deviation:.1%})")
     return DONE
 

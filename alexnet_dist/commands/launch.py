@@ -81,6 +81,8 @@ def _check(settings: LaunchFlags, ranks: int, rest: Sequence[str]) -> None:
         raise UsageError("--node-rank", settings.node_rank, f"must be from 0 to {settings.nodes - 1}")
     if ranks < 1 or ranks % settings.nodes:
         raise UsageError("--ranks", ranks, f"must be a multiple of the {settings.nodes} nodes")
+    if not settings.program and rest[:1] == ["train"]:
+        raise UsageError("command line", "train", "leave it out: what follows -- are the settings of a training run")
     if settings.program and not rest:
         raise UsageError("--program", "", "needs a program after --: a script or -m MODULE, and its arguments")
     if settings.program and settings.max_restarts:

@@ -12,7 +12,7 @@ from alexnet_dist import registry
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import load
-from alexnet_dist.config.output import check_output, new_file
+from alexnet_dist.config.output import check_output, format_of, new_file
 from alexnet_dist.config.precisions import Precision, precision_of
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
@@ -33,7 +33,7 @@ alexnet-dist layers --net.name alexnet_2012 --net.exchange "[fc8]" --output colu
 Without --data.name the net has its own number of classes and channels.
 What crosses between ranks is in the dtype that --train.precision computes in.
 """
-ENDINGS = {".json": "json", ".svg": "svg"}
+ENDINGS = {".txt": "table", ".json": "json", ".svg": "svg"}
 
 
 class LayersFlags(Group):
@@ -84,7 +84,7 @@ def run(flags: Sequence[str]) -> int:
     form: str | None = own.format
     if own.output is not None:
         check_output(Path(own.output))
-        form = form or ENDINGS.get(Path(own.output).suffix.lower())
+        form = form or format_of(Path(own.output), ENDINGS, "table")
     text = writers[form or "table"](_report(_experiment(fields), own.ranks))
     if own.output is None:
         print(text, end="")

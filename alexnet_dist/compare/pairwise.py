@@ -123,7 +123,9 @@ def summary_sentence(rows: Sequence[Row], found: Sequence[PairwiseResult]) -> st
 def _sentence(result: PairwiseResult) -> str:
     at = f"at batch {result.batch:,}"
     if result.tie:
-        return f"{at} {result.first} and {result.second} tie ({interval(result.ratio)})"
+        return (
+            f"{at} {result.first} and {result.second} tie ({result.first} / {result.second} {interval(result.ratio)})"
+        )
     because = f", because {result.cause}" if result.cause else ""
     faster = f"{at} {result.first} is {result.ratio.value:.2f} times as fast as {result.second}"
     return f"{faster} ({interval(result.ratio)}){because}"

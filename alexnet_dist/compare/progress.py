@@ -19,7 +19,11 @@ class ComparisonProgress(ProgressBar):
 
     def begin(self, text: str) -> None:
         """The next piece of work starts; the one before it is done."""
-        passed = time.monotonic() - self._start
-        left = f", about {passed / self.done * (self.total - self.done) / 60:.0f} min left" if self.done else ""
-        self.show(self.done, text, f"{self.done + 1}/{self.total}  {text}{left}")
+        self.show(self.done, text, f"{self.done + 1}/{self.total}  {text}{self._left()}")
         self.done += 1
+
+    def _left(self) -> str:
+        if not self.done:
+            return ""
+        seconds = (time.monotonic() - self._start) / self.done * (self.total - self.done)
+        return f", about {seconds / 60:.0f} min left" if seconds >= 60 else ", less than a minute left"

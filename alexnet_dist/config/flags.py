@@ -219,6 +219,8 @@ class Flags(Generic[Own]):
         shown = name if "." in name else typed
         if self.follows and ("." in name or name == CONFIG):
             return UsageError(shown, value, f"belongs after --, among the {self.follows}")
+        if self.argument is not None and name == self.argument[0]:
+            return UsageError(typed, value, f"is given by itself: leave {typed} out")
         groups = {group: self._suggested(fields) for group, fields in self.groups.items()}
         return UsageError(shown, value, unknown_field(name, groups, self._suggested(self.named)))
 

@@ -1,7 +1,7 @@
 """The file that `--output` names: it is there whole or not at all, and an existing one is never overwritten."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,23 @@ def check_output(output: Path) -> None:
         raise UsageError(FLAG, output, f"there is no folder {folder}: make it first")
     if not os.access(folder, os.W_OK):
         raise UsageError(FLAG, output, f"the folder {folder} cannot be written to")
+
+
+def format_of(output: Path, endings: Mapping[str, str], default: str) -> str:
+    """The format that a file's name asks for.
+
+    Args:
+        endings: of each format, with their point.
+        default: the format of a name without an ending.
+
+    Raises:
+        UsageError: no format has that ending.
+    """
+    ending = output.suffix.lower()
+    if ending and ending not in endings:
+        remedy = f"{ending} says no format: end the name in {', '.join(endings)}, or give --format"
+        raise UsageError(FLAG, output, remedy)
+    return endings.get(ending, default)
 
 
 @contextmanager

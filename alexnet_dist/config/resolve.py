@@ -15,9 +15,10 @@ from alexnet_dist.config.schema import (
     TrackingConfig,
 )
 from alexnet_dist.config.values import Group
+from alexnet_dist.costs.units import counted
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.catalogue import Options
-from alexnet_dist.nets.table import Table
+from alexnet_dist.nets.table import ShapedLayer, Table
 
 # Mean and deviation by channel; torchvision's weights were trained with the first.
 NORMALISATIONS = {"imagenet": [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]}
@@ -80,16 +81,25 @@ def table_of(net: NetConfig) -> Table:
 
 
 def _check_towers(net: NetConfig) -> None:
+    layer = _undivided(net)
+    if layer is None:
+        return
+    problem = f"the {layer.outputs[0]} outputs of {layer.layer.name} do not divide into {net.towers} towers"
+    towers = [number for number in range(1, 17) if _undivided(net.model_copy(update={"towers": number})) is None]
+    allowed = " or ".join(map(str, towers))
+    if layer.layer.name == "fc8":
+        remedy = f"{problem}: choose a multiple of {net.towers}, or net.towers {allowed}"
+        raise UsageError("net.classes", net.classes, remedy)
+    raise UsageError("net.towers", net.towers, f"{problem}: choose {allowed}")
+
+
+def _undivided(net: NetConfig) -> ShapedLayer | None:
+    """The first layer that the net's towers cannot share equally."""
     assert net.towers is not None, "resolved"
     for shaped in table_of(net).shaped_layers:
         if shaped.weight and (shaped.outputs[0] % net.towers or shaped.inputs[0] % shaped.groups):
-            field = "net.classes" if shaped.layer.name == "fc8" else "net.towers"
-            raise UsageError(
-                field,
-                getattr(net, field.removeprefix("net.")),
-                f"the {shaped.outputs[0]} outputs of {shaped.layer.name} do not divide into {net.towers} towers: "
-                + ("choose an even number, or net.towers 1" if field == "net.classes" else "choose 1"),
-            )
+            return shaped
+    return None
 
 
 def warnings(experiment: Experiment) -> list[str]:
@@ -156,7 +166,8 @@ def length_warnings(experiment: Experiment, train_samples: int, test_samples: in
             f"every step takes all of them and is an epoch{evaluated}"
         )
     if train.max_steps is not None and train.max_steps > steps:
-        found.append(f"train.max_steps: {train.max_steps} has no effect: train.epochs {train.epochs} are {steps} steps")
+        ends = f"train.epochs {train.epochs} ends the run after {counted(steps, 'step')}"
+        found.append(f"train.max_steps: {train.max_steps} has no effect: {ends}")
     if train.evaluate and (train.evaluate_samples or 0) > test_samples:
         found.append(f"train.evaluate_samples: {train.evaluate_samples} has no effect: there are {test_samples}")
     if optim.warmup_steps >= steps:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-COLUMNS = 16  # kernels in a row, as in the paper
+COLUMNS = 16  # kernels in a row at most, as in the paper
 SCALE, GAP, TOWER_GAP = 6, 4, 16  # pixels
 
 
@@ -43,12 +43,13 @@ def picture(kernels: Tensor, towers: int) -> Image.Image:
     """
     height, width = (length * SCALE + GAP for length in kernels.shape[-2:])
     blocks = kernels.chunk(towers)
-    rows = -(-len(blocks[0]) // COLUMNS)
+    columns = min(COLUMNS, len(blocks[0]))
+    rows = -(-len(blocks[0]) // columns)
     block_height = rows * height + TOWER_GAP
-    sheet = Image.new("RGB", (COLUMNS * width + GAP, towers * block_height - TOWER_GAP + GAP), "white")
+    sheet = Image.new("RGB", (columns * width + GAP, towers * block_height - TOWER_GAP + GAP), "white")
     for tower, block in enumerate(blocks):
         for number, kernel in enumerate(block):
-            row, column = divmod(number, COLUMNS)
+            row, column = divmod(number, columns)
             sheet.paste(_tile(kernel), (GAP + column * width, GAP + tower * block_height + row * height))
     return sheet
 

@@ -59,7 +59,7 @@ class Reporter:
             last.step,
             "loss {loss:.4f}  {images_per_second:.1f} images/s  {step_seconds:.3f} s a step  "
             "data wait {data_wait_fraction:.1%}  ".format(**figures)
-            + f"sent {last.sent_bytes / 1e6:.1f} MB",
+            + f"sent {last.sent_bytes / 1e6:.3g} MB",
         )
         epoch = self._order.epoch(last.step - 1)
         self._tracking.log({**figures, "comm_bytes_per_step": last.sent_bytes, "epoch": epoch}, last.step)

@@ -75,7 +75,11 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
         (["launch", "--config", "x.yaml"], "--config: x.yaml: belongs after --, among the SETTINGS\n"),
         (
             ["train", "--net.name", "alexnet_small", "--net.classes", "7", "--data.name", "synthetic"],
-            "net.classes: 7: the 7 outputs of fc8 do not divide into 2 towers: choose an even number, or net.towers 1",
+            "net.classes: 7: the 7 outputs of fc8 do not divide into 2 towers: choose a multiple of 2, or net.towers 1",
+        ),
+        (
+            ["train", "--net.name", "alexnet_small", "--net.towers", "3"],
+            "net.towers: 3: the 16 outputs of conv1 do not divide into 3 towers: choose 1 or 2\n",
         ),
         (
             ["train", "--run.name", "a/b"],
@@ -90,9 +94,10 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
             "compare.strategies.1: splt: did you mean split? Input should be 'ddp', ",
         ),
         (["evaluate", "runs/a"], "command line: runs/a: did you mean --checkpoint runs/a?\n"),
+        (["filters", "--checkpoint", "runs/a"], "--checkpoint: runs/a: is given by itself: leave --checkpoint out\n"),
         (["runs"], "FOLDER: empty: is needed: a run's own directory"),
         (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
-        (["data", "verify", "s3://b/x"], "DST: s3://b/x: must be on a disk of this machine\n"),
+        (["data", "verify", "s3://b/x"], "DST: s3://b/x: Input should be on a disk of this machine, not an address; "),
         (["train", "--run.dir", "s3://b/x"], "run.dir: s3://b/x: Input should be on a disk of this machine, "),
         (
             ["train", "--data.name", "imagenet", "--data.root", "memory://b", "--data.stage", "x"],

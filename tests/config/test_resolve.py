@@ -68,7 +68,7 @@ def test_which_checkpoints_are_kept(flags: list[str], found: list[str]) -> None:
             ["train.global_batch: 1024 is more than the 1000 training images: every step takes all of them and is an "
              "epoch"],
         ),
-        (["--train.max_steps=9"], ["train.max_steps: 9 has no effect: train.epochs 1 are 8 steps"]),
+        (["--train.max_steps=9"], ["train.max_steps: 9 has no effect: train.epochs 1 ends the run after 8 steps"]),
         (["--train.evaluate_samples=100"], []),
         (["--train.evaluate_samples=101"], ["train.evaluate_samples: 101 has no effect: there are 100"]),
         (["--optim.warmup_steps=7"], []),
@@ -80,11 +80,11 @@ def test_which_checkpoints_are_kept(flags: list[str], found: list[str]) -> None:
         ),
         (
             ["--optim.milestones=1,2", "--train.epochs=2"],
-            ["optim.milestones: [2] are after the last epoch and have no effect"],
+            ["optim.milestones: [2] has no effect: the run ends before"],
         ),
         (
             ["--optim.milestones=1", "--train.epochs=2", "--train.max_steps=8"],
-            ["optim.milestones: [1] are after the last epoch and have no effect"],
+            ["optim.milestones: [1] has no effect: the run ends before"],
         ),
         (["--optim.lr_divisor=3.0"], ["optim.lr_divisor: 3.0 has no effect without optim.milestones"]),
     ],

@@ -35,6 +35,7 @@ def launch(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
         (["--ranks", "3", "--nodes", "2", "--address", "n1", "--port", "1"], "--ranks: 3: must be a multiple of the 2"),
         (["--ranks", "2", "--nodes", "2"], "--nodes: 2: several nodes need --address and --port of node 0"),
         (["--ranks", "2", "--node-rank", "1"], "--node-rank: 1: must be from 0 to 0"),
+        (["--ranks", "2", "--", "train", "--run.dir", "x"], "command line: train: leave it out: what follows -- are"),
         (["--ranks", "2", "--program"], "--program: empty: needs a program after --"),
         (["--ranks", "2", "--program", "--max-restarts", "1", "--", "x.py"], "--max-restarts: 1: has no effect with"),
     ],

@@ -31,7 +31,7 @@ def test_a_batch_larger_than_the_data_set_and_squares_that_are_the_image_are_tol
     assert told == [
         "warning: train.global_batch: 64 is more than the 48 training images: every step takes all of them and is an "
         "epoch, with an evaluation after each",
-        "warning: train.max_steps: 5 has no effect: train.epochs 2 are 2 steps",
+        "warning: train.max_steps: 5 has no effect: train.epochs 2 ends the run after 2 steps",
         "warning: data.crop: 32 leaves data.augment alexnet no squares to choose from: images have 32 x 32 pixels; "
         "choose less",
         VIEWS,

@@ -1,10 +1,12 @@
 """A picture of a data set: a row for each class, with some of its images."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from matplotlib import get_data_path
+from PIL import Image, ImageDraw, ImageFont
 
 from alexnet_dist.data.crops import resize
 from alexnet_dist.data.dataset import Samples
@@ -26,6 +28,7 @@ def contact_sheet(samples: Samples, labels: Numbers, classes: Sequence[str]) -> 
     step = TILE + GAP
     sheet = Image.new("RGB", (CAPTION + COLUMNS * step, len(rows) * step + GAP), "white")
     draw = ImageDraw.Draw(sheet)
+    draw.font = ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 12)  # Pillow's own is ASCII
     for row, label in enumerate(rows.tolist()):
         numbers, top = np.flatnonzero(labels == label), GAP + row * step
         draw.text((GAP, top), f"{classes[label]}\n{len(numbers):,} images", fill="black")

@@ -106,7 +106,9 @@ class Preparation:
         except Timeout:
             raise UsageError("DST", self.target, "another process prepares there at this moment") from None
         except OSError as error:
-            raise UsageError("DST", self.target, f"{error.strerror}: the same command goes on from here") from None
+            begun = os.path.exists(self.target / WORK / PLAN)
+            remedy = "the same command goes on from here" if begun else "choose another folder"
+            raise UsageError("DST", self.target, f"{error.strerror}: {remedy}") from None
 
     def _plan(self) -> str:
         """A checksum of all that the bytes follow from."""

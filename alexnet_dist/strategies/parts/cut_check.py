@@ -12,7 +12,9 @@ def check_cut(table: Table, ranks: int) -> None:
     if ranks == 1:
         return
     if table.towers > 1 and table.towers % ranks:
-        raise UsageError("net.towers", table.towers, f"{ranks} ranks cannot share that many towers equally")
+        allowed = " or ".join(str(number) for number in range(1, table.towers + 1) if table.towers % number == 0)
+        remedy = f"{ranks} ranks cannot share that many towers equally: {allowed} can"
+        raise UsageError("net.towers", table.towers, remedy)
     if table.towers == 1 and any(isinstance(layer, Norm) for layer in table.layers):
         raise UsageError(
             "net.norm",
