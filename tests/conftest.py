@@ -241,5 +241,5 @@ ACCELERATE = ["-m", "accelerate.commands.launch"]
 
 
 def accelerate_launch(ranks: int) -> list[str]:
-    """The words in front of a script."""
-    return launch_line(ranks, [], free_port())[1:]
+    """Plain `accelerate launch`, without our launcher: the words in front of a script."""
+    return [*ACCELERATE, *launch_line(ranks, [], free_port())[3:]]

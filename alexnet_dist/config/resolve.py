@@ -15,7 +15,6 @@ from alexnet_dist.config.schema import (
     TrackingConfig,
 )
 from alexnet_dist.config.values import Group
-from alexnet_dist.costs.units import counted
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.catalogue import Options
 from alexnet_dist.nets.table import ShapedLayer, Table
@@ -166,7 +165,7 @@ def length_warnings(experiment: Experiment, train_samples: int, test_samples: in
             f"every step takes all of them and is an epoch{evaluated}"
         )
     if train.max_steps is not None and train.max_steps > steps:
-        ends = f"train.epochs {train.epochs} ends the run after {counted(steps, 'step')}"
+        ends = f"train.epochs {train.epochs} ends the run after {steps} step{'s' if steps > 1 else ''}"
         found.append(f"train.max_steps: {train.max_steps} has no effect: {ends}")
     if train.evaluate and (train.evaluate_samples or 0) > test_samples:
         found.append(f"train.evaluate_samples: {train.evaluate_samples} has no effect: there are {test_samples}")
