@@ -3,6 +3,7 @@
 Names are read with dashes and with underscores; `--flag value` and `--flag=value` are the same; a later one wins.
 """
 
+import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from alexnet_dist.config.fields import (
     has_role,
     is_boolean,
     is_list,
+    is_number,
     is_optional,
     is_text,
     takes_words,
@@ -262,6 +264,8 @@ def remedy(problem: Mapping[str, Any], info: FieldInfo) -> str:
     near = closest(given, choices(info)) if is_choice and any(map(str.isalpha, given)) else ""  # no number is mistyped
     if problem["type"] == "one_of" and not near:
         return f"{problem['msg']}, or another that a module in {PLUGINS} registers"
+    if is_number(info) and re.fullmatch(r"-?\d+,\d+", given):
+        near = given.replace(",", ".")
     if not is_choice and not is_text(info) and _is_quoted(problem["input"]):
         return f"{problem['msg']}, and this is text: leave the quotation marks out"
     return f"did you mean {near}? {problem['msg']}" if near else str(problem["msg"])

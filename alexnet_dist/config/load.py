@@ -47,7 +47,7 @@ def read_file(path: str, kind: type[Experiment] = Experiment) -> dict[str, Any]:
         raise UsageError("--config", path, f"must hold groups such as 'train:', not a {type(values).__name__}")
     for group, fields in values.items():
         if not isinstance(fields, dict):
-            raise UsageError(f"{path}: {group}", fields, "a group holds fields, such as 'train: {epochs: 2}'")
+            raise UsageError(f"{path}: {group}", shown(fields), "a group holds fields, such as 'train: {epochs: 2}'")
     return values
 
 

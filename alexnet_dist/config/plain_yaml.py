@@ -42,9 +42,15 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         names = [key.value for key, _ in node.value]
-        for name in names:
-            if not isinstance(name, str) or names.count(name) > 1:
-                raise yaml.YAMLError(f"the name {name!r} is given twice or is not plain text")
+        for number, (key, _) in enumerate(node.value):
+            if not isinstance(key.value, str):
+                raise yaml.MarkedYAMLError(
+                    problem=f"the name {key.value!r} is not plain text", problem_mark=key.start_mark
+                )
+            if key.value in names[:number]:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the name {key.value!r} is given twice", problem_mark=key.start_mark
+                )
         return super().construct_mapping(node, deep)
 
     def construct_int(self, node: yaml.ScalarNode) -> int:
