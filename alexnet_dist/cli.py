@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, USAGE, RunFailed, RunRefused, UsageError, reason_of
+from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, USAGE, RunFailed, RunRefused, UsageError, closest, reason_of
 
 if TYPE_CHECKING:
     from alexnet_dist.commands import Command
@@ -82,6 +82,9 @@ def _command(name: str) -> Command:
 
     from alexnet_dist import commands, registry
 
+    if name.startswith("-"):
+        near = closest(name, ("--help", "--version"))
+        raise UsageError("command", name, f"did you mean {near}?" if near else "a command comes first, then its flags")
     if name in (module.name for module in iter_modules(commands.__path__)):
         own: commands.Command = import_module(f"{commands.__name__}.{name}").COMMAND
         return own

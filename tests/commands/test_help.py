@@ -68,6 +68,8 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
     "words, line",
     [
         (["tain"], "command: tain: did you mean train? there are: bench, "),
+        (["--versoin"], "command: --versoin: did you mean --version?\n"),
+        (["--ranks", "2", "parity"], "command: --ranks: a command comes first, then its flags\n"),
         (["train", "--train.epocs", "2"], "train.epocs: 2: no such field: did you mean train.epochs?\n"),
         (["train", "--strategy.name", "splt"], "strategy.name: splt: did you mean split? Input should be "),
         (["doctor", "--rank", "2"], "--rank: 2: unknown flag: did you mean --ranks?\n"),
