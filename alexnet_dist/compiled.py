@@ -33,7 +33,7 @@ def compiled(source: Path) -> tuple[CDLL | None, str | None]:
             command = [*compiler, *FLAGS, str(source), "-o", str(built)]
             subprocess.run(command, check=True, capture_output=True, text=True, errors="replace", timeout=120)
             _keep(built, kept)
-            # The one kept first: the disk of the one built may not allow programs to run.
+            # The kept copy first: the temporary folder may be on a disk mounted noexec.
             return _load(kept) or CDLL(str(built)), None
     except subprocess.CalledProcessError as error:
         return None, f"{shown} failed: {(error.stderr.strip() or 'without a word').splitlines()[0]}"
@@ -63,7 +63,7 @@ def _load(kept: Path) -> CDLL | None:
 def _keep(built: Path, kept: Path) -> None:
     """Best effort: without a place to keep it, each process builds its own, which takes a second.
 
-    A checksum follows the library, where the system's loader does not look: half a library would kill whoever loads it.
+    A checksum follows the library, where the system's loader does not look: half a library would crash the process.
     """
     beside = kept.with_suffix(f".{os.getpid()}")
     with suppress(OSError):

@@ -54,6 +54,12 @@ def one_of(given: str, allowed: Collection[str]) -> str:
     return (f"did you mean {near}? " if near else "") + f"there are: {', '.join(allowed)}"
 
 
+def alternatives(values: Collection[object]) -> str:
+    """In words: "1, 2 or 4"."""
+    *others, last = map(str, values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 class RunFailed(Exception):
     """A run, or ranks that were started as separate processes, failed for a reason that is known."""
 

@@ -10,7 +10,8 @@ refused, 75 stopped and resumable.
 alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkpoint runs/NAME
 
 With --program it is any program that accelerate launch takes, a script or -m MODULE, with its
-arguments; the exit code is that of the rank that failed first, 1 where a signal ended it.
+arguments. The exit code is that of the rank that failed first (1 if a signal killed it), 130 if the
+launch itself was interrupted.
 """
 
 import os
@@ -82,7 +83,7 @@ def _check(settings: LaunchFlags, ranks: int, rest: Sequence[str]) -> None:
     if ranks < 1 or ranks % settings.nodes:
         raise UsageError("--ranks", ranks, f"must be a multiple of the {settings.nodes} nodes")
     if not settings.program and rest[:1] == ["train"]:
-        raise UsageError("command line", "train", "leave it out: what follows -- are the settings of a training run")
+        raise UsageError("command line", "train", "leave it out: only the settings of a training run follow --")
     if settings.program and not rest:
         raise UsageError("--program", "", "needs a program after --: a script or -m MODULE, and its arguments")
     if settings.program and settings.max_restarts:

@@ -173,8 +173,8 @@ def stored_comparison(folder: str) -> Comparison:
     if not found:
         raise UsageError("--from", folder, f"holds no comparison (no {SETTINGS} of this program's)")
     path = Path(folder, SETTINGS)
-    if "dir" not in read_file(str(path), Comparison).get("compare", {}):  # which is stored last
-        raise UsageError("--from", folder, f"its {SETTINGS} was cut short: the comparison's own command writes it anew")
+    if "dir" not in read_file(str(path), Comparison).get("compare", {}):  # the last field stored
+        raise UsageError("--from", folder, f"its {SETTINGS} was cut short: run the comparison's own command again")
     try:
         return load_comparison(["--config", str(path), f"--dir={folder}"])
     except UsageError as error:

@@ -93,7 +93,7 @@ class Flags(Generic[Own]):
         experiment: its fields are flags, too; None where the command has no experiment.
         short: a group of the experiment whose name its flags may leave out.
         follows: what may follow `--`, in words.
-        overridden: fields of the experiment that the command sets itself: taken, but never suggested.
+        overridden: fields of the experiment that the command sets itself: accepted, but never suggested.
     """
 
     own: type[Own]
@@ -222,7 +222,7 @@ class Flags(Generic[Own]):
         if self.follows and ("." in name or name == CONFIG):
             return UsageError(shown, value, f"belongs after --, among the {self.follows}")
         if self.argument is not None and name == self.argument[0]:
-            return UsageError(typed, value, f"is given by itself: leave {typed} out")
+            return UsageError(typed, value, f"is given without a flag: leave out {typed}, and write its value alone")
         groups = {group: self._suggested(fields) for group, fields in self.groups.items()}
         return UsageError(shown, value, unknown_field(name, groups, self._suggested(self.named)))
 

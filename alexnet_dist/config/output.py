@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from alexnet_dist.errors import UsageError, refusing
+from alexnet_dist.errors import UsageError, alternatives, refusing
 from alexnet_dist.temporary import interruptible
 
 FLAG = "--output"
@@ -29,7 +29,7 @@ def format_of(output: Path, endings: Mapping[str, str], default: str) -> str:
     """The format that a file's name asks for.
 
     Args:
-        endings: of each format, with their point.
+        endings: the format of each ending; an ending includes its dot.
         default: the format of a name without an ending.
 
     Raises:
@@ -37,7 +37,7 @@ def format_of(output: Path, endings: Mapping[str, str], default: str) -> str:
     """
     ending = output.suffix.lower()
     if ending and ending not in endings:
-        remedy = f"{ending} says no format: end the name in {', '.join(endings)}, or give --format"
+        remedy = f"no format has the ending {ending}: end the name in {alternatives(endings)}, or give --format"
         raise UsageError(FLAG, output, remedy)
     return endings.get(ending, default)
 

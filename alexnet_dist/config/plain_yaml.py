@@ -45,7 +45,7 @@ class _Loader(yaml.SafeLoader):
         for number, (key, _) in enumerate(node.value):
             if not isinstance(key.value, str):
                 raise yaml.MarkedYAMLError(
-                    problem=f"the name {key.value!r} is not plain text", problem_mark=key.start_mark
+                    problem="a name is a list or a mapping, not plain text", problem_mark=key.start_mark
                 )
             if key.value in names[:number]:
                 raise yaml.MarkedYAMLError(
@@ -92,7 +92,9 @@ def parse_yaml(text: str, where: str, is_text: Callable[[str, str], bool] = lamb
 
 
 def _pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
-    return node.value if isinstance(node, yaml.MappingNode) else []
+    """What a mapping holds by names of plain text; others are refused when it is constructed."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return [(key, value) for key, value in pairs if isinstance(key, yaml.ScalarNode)]
 
 
 def one_line(value: Any) -> str:

@@ -15,7 +15,7 @@ from alexnet_dist.config.schema import (
     TrackingConfig,
 )
 from alexnet_dist.config.values import Group
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, alternatives
 from alexnet_dist.nets.catalogue import Options
 from alexnet_dist.nets.table import ShapedLayer, Table
 
@@ -85,7 +85,7 @@ def _check_towers(net: NetConfig) -> None:
         return
     problem = f"the {layer.outputs[0]} outputs of {layer.layer.name} do not divide into {net.towers} towers"
     towers = [number for number in range(1, 17) if _undivided(net.model_copy(update={"towers": number})) is None]
-    allowed = " or ".join(map(str, towers))
+    allowed = alternatives(towers)
     if layer.layer.name == "fc8":
         remedy = f"{problem}: choose a multiple of {net.towers}, or net.towers {allowed}"
         raise UsageError("net.classes", net.classes, remedy)

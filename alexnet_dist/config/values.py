@@ -95,7 +95,9 @@ def _check_path(given: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:  # the disk's name is no text; a run writes its settings as text
-        raise PydanticCustomError("path", "Input should be a name in UTF-8, and LC_ALL a locale of it") from None
+        raise PydanticCustomError(
+            "path", "Input should be a name in UTF-8; if it is one, set LC_ALL to a UTF-8 locale"
+        ) from None
     if not path or "\0" in path:
         problem = "Input should name a file or a folder"
     elif path.startswith("~"):

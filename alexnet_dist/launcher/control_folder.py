@@ -50,8 +50,10 @@ class FirstFailure:
         """In words."""
         if self.exitcode >= 0:
             return f"rank {self.rank} ended with code {self.exitcode}"
+        names = {number.value: number.name for number in signal.Signals}  # without most real-time signals
+        name = names.get(-self.exitcode, f"signal {-self.exitcode}")
         hint = " (most often: out of memory)" if self.exitcode == -signal.SIGKILL else ""
-        return f"rank {self.rank} was killed by {signal.Signals(-self.exitcode).name}{hint}"
+        return f"rank {self.rank} was killed by {name}{hint}"
 
 
 def control_folder() -> Path | None:

@@ -1,7 +1,8 @@
 """`accelerate launch` that ends as the rank that failed first did: with its exit code, or 1 where a signal killed it.
 
-A supervisor finds the failure in its control folder; where there is none, it is printed. Under a supervisor, once a
-rank has failed, the others, of which one may hang, are killed after 10 seconds, not 30 as by torch's agent.
+A supervisor finds the failure in its control folder, and once a rank has failed, the others, of which one may hang,
+are killed after 10 seconds, not 30 as by torch's agent. Without a supervisor the failure is printed, unless the rank refused
+(exit code 2) and said why itself. Interrupted by a signal, it ends the ranks and returns 130.
 
     python -m alexnet_dist.launcher.first_failure [flags of accelerate launch]
 """
@@ -77,8 +78,8 @@ def _failed(failure: FirstFailure) -> int:
 
 @contextmanager
 def _log_folder() -> Iterator[None]:
-    """Inside, torch's agent has a folder that is deleted at the end; it would leave one of its own."""
-    if "--log_dir" in sys.argv:
+    """Inside, torch's agent has a folder that is deleted at the end; otherwise the agent would leave one behind."""
+    if "--log_dir" in sys.argv[: sys.argv.index("--num_processes")]:  # what follows may be the program's own
         yield
         return
     with temporary_folder("alexnet-launch-") as folder:

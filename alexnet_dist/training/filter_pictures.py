@@ -38,6 +38,6 @@ def _log(kernels: Tensor, towers: int, run: RunContext, done: int) -> None:
     path.parent.mkdir(exist_ok=True)
     picture(kernels, towers).save(path)
     if kernels.shape[1] == 3:
-        figures = enumerate(colour_by_tower(kernels, towers))
+        figures = enumerate(colour_by_tower(kernels, towers), 1)
         run.tracking.log({f"filters/colour_{tower}": mean for tower, (mean, _) in figures}, done)
     run.tracking.show_pictures({"filters": path}, done)

@@ -69,7 +69,7 @@ class Steps(Schedule):
             found.append(f"optim.lr_divisor: {settings.lr_divisor} has no effect without optim.milestones")
         late = [milestone for milestone in settings.milestones if milestone >= epochs]
         if late:
-            found.append(f"optim.milestones: {late} has no effect: the run ends before")
+            found.append(f"optim.milestones: {late} have no effect: the run ends first")
         return found
 
 

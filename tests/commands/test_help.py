@@ -96,7 +96,10 @@ def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
             "compare.strategies.1: splt: did you mean split? Input should be 'ddp', ",
         ),
         (["evaluate", "runs/a"], "command line: runs/a: did you mean --checkpoint runs/a?\n"),
-        (["filters", "--checkpoint", "runs/a"], "--checkpoint: runs/a: is given by itself: leave --checkpoint out\n"),
+        (
+            ["filters", "--checkpoint", "runs/a"],
+            "--checkpoint: runs/a: is given without a flag: leave out --checkpoint, and write its value alone\n",
+        ),
         (["runs"], "FOLDER: empty: is needed: a run's own directory"),
         (["data", "fetsch"], "ACTION: fetsch: did you mean fetch? there are: fetch, prepare, verify, show\n"),
         (["data", "verify", "s3://b/x"], "DST: s3://b/x: Input should be on a disk of this machine, not an address; "),

@@ -145,7 +145,10 @@ def test_the_picture_of_the_docs_is_what_the_command_draws() -> None:
     [
         (["--format", "pdf"], "--format: pdf: "),
         (["--format"], "--format: empty: "),
-        (["--output", "net.png"], "--output: net.png: .png says no format: end the name in .txt, .json, .svg, or give"),
+        (
+            ["--output", "net.png"],
+            "--output: net.png: no format has the ending .png: end the name in .txt, .json or .svg, or",
+        ),
         (["--net.towers", "3", "--net.name", "alexnet_small"], "net.towers"),
         (["--ranks", "3", "--net.name", "alexnet_2012"], "net.towers: 2: 3 ranks cannot share that many towers"),
         (["--ranks", "0"], "--ranks: 0: "),

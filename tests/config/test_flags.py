@@ -117,7 +117,7 @@ def test_a_list_needs_no_brackets(words: list[str], values: list[str] | None) ->
         (["--ranks", "[]"], "--ranks: []: List should have at least 1 item"),
         (["--max-restarts", "-1"], "--max-restarts: -1: Input should be greater than or equal to 0"),
         (["--dry-run=maybe"], "--dry-run: maybe: Input should be a valid boolean"),
-        (["--run.dir", "\udcff"], "run.dir: \udcff: Input should be a name in UTF-8, "),  # a byte that is none
+        (["--run.dir", "\udcff"], "run.dir: \udcff: Input should be a name in UTF-8; "),  # a byte that is none
     ],
 )
 def test_a_slip_is_answered_with_what_was_meant(words: list[str], line: str) -> None:

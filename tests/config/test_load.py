@@ -75,6 +75,8 @@ def test_what_was_set_survives_as_flags(values: dict[tuple[str, str], Any]) -> N
         ("optim: {lr: '0,01'}\n", "did you mean 0.01? "),
         ("1: {epochs: 2}\n", "strings"),
         ("? [a]\n: 1\n", "plain text"),
+        ("train: {[a]: 1}\n", "plain text"),
+        ("[a]: {b: 1}\n", "plain text"),
     ],
 )
 def test_dangerous_and_broken_files(tmp_path: Path, text: str, word: str) -> None:

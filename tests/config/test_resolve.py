@@ -80,11 +80,11 @@ def test_which_checkpoints_are_kept(flags: list[str], found: list[str]) -> None:
         ),
         (
             ["--optim.milestones=1,2", "--train.epochs=2"],
-            ["optim.milestones: [2] has no effect: the run ends before"],
+            ["optim.milestones: [2] have no effect: the run ends first"],
         ),
         (
             ["--optim.milestones=1", "--train.epochs=2", "--train.max_steps=8"],
-            ["optim.milestones: [1] has no effect: the run ends before"],
+            ["optim.milestones: [1] have no effect: the run ends first"],
         ),
         (["--optim.lr_divisor=3.0"], ["optim.lr_divisor: 3.0 has no effect without optim.milestones"]),
     ],

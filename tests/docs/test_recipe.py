@@ -53,7 +53,8 @@ def test_an_hour_of_photographs_in_short(cut: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         told[number] = done.stdout
     assert np.asarray(Image.open("kernels.png")).shape[:2] == (440, 1124)  # two towers of three rows of sixteen
-    assert re.findall(r"^tower \d: [\d.]+% of a kernel's energy is colour", told[3], re.MULTILINE)
+    towers = re.findall(r"^tower (\d): [\d.]+% of a kernel's energy is colour", told[3], re.MULTILINE)
+    assert towers == ["1", "2"]
     views = [re.search(r"loss ([\d.]+)", told[number]) for number in (4, 5)]
     assert views[0] and views[1] and views[0][1] != views[1][1]
     assert [path.name for path in Path("runs/photographs/filters").iterdir()] == ["step-000000002.png"]

@@ -1,7 +1,8 @@
 """A program for launchers: `program.py FOLDER [DEED]` writes FOLDER/RANK.json, and then does the deed.
 
 DEED: `fail` ends rank 1 with a reason, `refuse` with a refusal's, `crash` with a traceback, `quit` without a word,
-`hang` never ends, `die` kills rank 1, `abort` ends it as a C++ exception that nothing catches.
+`hang` never ends, `die` kills rank 1, `realtime` by a real-time signal, `abort` ends it as a C++ exception that nothing
+catches.
 """
 
 import json
@@ -36,4 +37,4 @@ elif deed and rank == "1":
     if deed == "abort":
         print("terminate called after throwing an instance of 'Failed'\n  what():  a C++ cause", file=sys.stderr)
         os.abort()
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), 35 if deed == "realtime" else signal.SIGKILL)

@@ -35,7 +35,7 @@ def launch(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
         (["--ranks", "3", "--nodes", "2", "--address", "n1", "--port", "1"], "--ranks: 3: must be a multiple of the 2"),
         (["--ranks", "2", "--nodes", "2"], "--nodes: 2: several nodes need --address and --port of node 0"),
         (["--ranks", "2", "--node-rank", "1"], "--node-rank: 1: must be from 0 to 0"),
-        (["--ranks", "2", "--", "train", "--run.dir", "x"], "command line: train: leave it out: what follows -- are"),
+        (["--ranks", "2", "--", "train", "--run.dir", "x"], "command line: train: leave it out: only the settings"),
         (["--ranks", "2", "--program"], "--program: empty: needs a program after --"),
         (["--ranks", "2", "--program", "--max-restarts", "1", "--", "x.py"], "--max-restarts: 1: has no effect with"),
     ],
@@ -62,6 +62,7 @@ def test_the_line_for_a_node() -> None:
         ("fail", FAILED, "error: rank 1 has a reason\nrank 1 ended with code 1\n"),
         ("refuse", USAGE, "error: field: value: remedy\n"),
         ("quit", 3, "rank 1 ended with code 3\n"),
+        ("realtime", FAILED, "error: rank 1 was killed by signal 35\n"),
         ("die", FAILED, "error: rank 1 was killed by SIGKILL (most often: out of memory)\n"),
     ],
 )

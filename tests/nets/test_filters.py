@@ -34,3 +34,4 @@ def test_each_tower_has_rows_of_its_own_and_each_kernel_its_place(channels: int)
     assert image.getpixel((second[0], second[1] + SCALE)) == (255, 255, 255)
     assert image.getpixel((third[0] + SCALE, third[1])) == (0, 0, 0)
     assert image.getpixel(second) == (128, 128, 128)
+    assert picture(kernels[:6], towers=2).width == 3 * step + GAP  # no wider than the kernels of a tower

@@ -74,7 +74,7 @@ def test_what_cannot_be_exported_leaves_no_file(
     Path("link").symlink_to("nothing")
     for name in ("taken", "link"):
         refused(export(smoke_run, name), f"--output: {name}", "exists already")
-    refused(export(smoke_run, "net.onxx"), "--output: net.onxx", ".onxx says no format", ".onnx")
+    refused(export(smoke_run, "net.onxx"), "--output: net.onxx", "no format has the ending .onxx", ".onnx")
     refused(export(smoke_run, "net.pt"), "--format: torchvision", "alexnet_owt", "alexnet_small", "as safetensors")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["export", "--checkpoint", str(smoke_run), "--output", "net", "--format", "onnx"]) == 2

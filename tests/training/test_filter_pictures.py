@@ -43,7 +43,7 @@ def test_pictures_in_the_folder_and_in_the_trackers(train: Train) -> None:
     for row, path, some in zip(rows, pictures, kernels, strict=True):
         assert row["filters._type"] == "image-file"
         assert np.array_equal(pixels(file.parent / "files" / row["filters.path"]), pixels(path))
-        logged = [row[f"filters/colour_{tower}"] for tower in (0, 1)]
+        logged = [row[f"filters/colour_{tower}"] for tower in (1, 2)]
         assert logged == pytest.approx([mean for mean, _ in colour_by_tower(some, 2)])
 
     events = EventAccumulator(str(run.folder / "tensorboard"))

@@ -20,10 +20,10 @@ def filled(root: str | None, usual_place: str, fill: Callable[[Path, Path], None
         root: the folder; None takes the usual one.
         fill: makes the images. It gets a temporary folder, for packages, and the one to fill, where it writes
             `LICENCES` last.
-        failure: for the message, "no … could be fetched".
+        failure: what went wrong, for the message; the cause follows in brackets.
 
     Raises:
-        UsageError: they could not be had or written.
+        UsageError: they could not be fetched or written.
     """
     named = root or usual_place
     try:

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import final
 
 import numpy as np
@@ -60,8 +61,9 @@ def read_table(path: Path, part: Part, classes: int) -> Numbers:
         OSError: it cannot be read.
     """
     try:
-        rows: Numbers = np.load(path)
-    except (EOFError, ValueError) as error:
+        with path.open("rb") as file:
+            rows: Numbers = np.lib.format.read_array(file)
+    except (EOFError, ValueError, MemoryError, TokenError) as error:  # as numpy reads a damaged header
         raise ValueError(f"cannot be read ({error})") from None
     if rows.shape != (part.samples, 4) or rows.dtype != np.int64:
         raise ValueError(f"has {rows.dtype} {rows.shape}, not int64 ({part.samples}, 4)")

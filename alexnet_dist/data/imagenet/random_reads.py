@@ -52,8 +52,8 @@ def patiently(read: Callable[[], T]) -> T:
 class RandomReads:
     """Files that are read piece by piece.
 
-    A file is opened when it is first read and stays open, if the process may have that many open. It must stay as it is
-    found now: its samples are where a table says, and a changed file has something else there.
+    A file is opened when it is first read and stays open, if the process may have that many open. It must stay as it
+    was when this object was made: a table says where its samples are, and a changed file may hold something else there.
 
     Args:
         paths: the files; below they go by their numbers in this list.
@@ -72,7 +72,7 @@ class RandomReads:
 
         Raises:
             Unreadable: the file is missing, may not be read, or ends before.
-            RankFailed: the disk fails, or see `check`.
+            RankFailed: the disk fails, or the file has changed (see `check`).
         """
         buffer = bytearray(length)
         self.read_into(file, offset, memoryview(buffer))
@@ -89,7 +89,7 @@ class RandomReads:
         """Look at files again, after they were read.
 
         Raises:
-            RankFailed: one was changed, cut short or removed.
+            RankFailed: one was changed or cut short, or was removed and is not open.
         """
         numbers = list(set(files))
         for file, descriptor in zip(numbers, self._descriptors[numbers].tolist(), strict=True):

@@ -1,6 +1,6 @@
 """Which nets can be cut into equal parts."""
 
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, alternatives
 from alexnet_dist.nets.table import Norm, Table
 
 
@@ -12,8 +12,8 @@ def check_cut(table: Table, ranks: int) -> None:
     if ranks == 1:
         return
     if table.towers > 1 and table.towers % ranks:
-        allowed = " or ".join(str(number) for number in range(1, table.towers + 1) if table.towers % number == 0)
-        remedy = f"{ranks} ranks cannot share that many towers equally: {allowed} can"
+        allowed = [number for number in range(1, table.towers + 1) if table.towers % number == 0]
+        remedy = f"{ranks} ranks cannot share that many towers equally: {alternatives(allowed)} can"
         raise UsageError("net.towers", table.towers, remedy)
     if table.towers == 1 and any(isinstance(layer, Norm) for layer in table.layers):
         raise UsageError(

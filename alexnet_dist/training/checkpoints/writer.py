@@ -156,7 +156,7 @@ class CheckpointWriter:
         return None
 
     def _discard(self, temporary: Path) -> None:
-        """Remove a half-written checkpoint; not where another run has the folder by now, whose own it may be."""
+        """Remove a half-written checkpoint, unless another run has the folder by now: it may be that run's."""
         with suppress(RankFailed):
             self._guard()
             shutil.rmtree(temporary, ignore_errors=True)

@@ -20,7 +20,9 @@ import torch
 from image_files import all_of, class_folders, opened
 
 from alexnet_dist import cli
+from alexnet_dist.data.imagenet.contact_sheet import contact_sheet
 from alexnet_dist.data.imagenet.index import INDEX, read_index
+from alexnet_dist.data.imagenet.open_parts import labels_of
 from alexnet_dist.errors import UsageError
 
 
@@ -202,11 +204,14 @@ def test_a_damaged_table_is_refused_and_a_pipe_in_place_of_a_shard_is_not_waited
 ) -> None:
     target = prepared(folder, tmp_path / "target", "--size", "32")
     table = target / "test.npy"
-    table.write_bytes(bytes(table.stat().st_size))
-    with pytest.raises(
-        UsageError, match=r"^data.root: .*/test.npy: cannot be read \(.*\): see alexnet-dist data verify"
-    ):
-        opened(target)
+    whole = table.read_bytes()
+    huge = whole.replace(b"(", b"(9999999999999", 1)
+    for damaged in (bytes(len(whole)), b"PK\3\4" + whole[4:], whole.replace(b"}", b" ", 1), huge):
+        table.write_bytes(damaged[: len(whole)])
+        with pytest.raises(
+            UsageError, match=r"^data.root: .*/test.npy: cannot be read \(.*\): see alexnet-dist data verify"
+        ):
+            opened(target)
     (target / "test-00000.tar").unlink()
     os.mkfifo(target / "test-00000.tar")
     assert cli.main(["data", "verify", str(target)]) == 1
@@ -226,3 +231,11 @@ def test_the_contact_sheet(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     first = opened(folder).train.batch(torch.tensor([0]))[0]
     small = torch.nn.functional.interpolate(first, 96, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
     assert np.array_equal(tile, small)
+
+
+def test_a_caption_has_letters_beyond_ascii(folder: Path) -> None:
+    """A font without them draws the same box for each."""
+    samples = opened(folder).train
+    sheets = [contact_sheet(samples, labels_of(samples), [letter, "b", "c"]) for letter in "äж"]
+    one, other = (np.asarray(sheet)[:20, :150] for sheet in sheets)
+    assert not np.array_equal(one, other)
