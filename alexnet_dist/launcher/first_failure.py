@@ -1,8 +1,8 @@
 """`accelerate launch` that ends as the rank that failed first did: with its exit code, or 1 where a signal killed it.
 
 A supervisor finds the failure in its control folder, and once a rank has failed, the others, of which one may hang,
-are killed after 10 seconds, not 30 as by torch's agent. Without a supervisor the failure is printed, unless the rank refused
-(exit code 2) and said why itself. Interrupted by a signal, it ends the ranks and returns 130.
+are killed after 10 seconds, not 30 as by torch's agent. Without a supervisor the failure is printed, unless the rank
+refused (exit code 2) and said why itself. Interrupted by a signal, it ends the ranks and returns 130.
 
     python -m alexnet_dist.launcher.first_failure [flags of accelerate launch]
 """
