@@ -136,6 +136,10 @@ def _validity(rows: Sequence[Row]) -> str:
     judged = [row for row in rows if row.verdict != "unknown"]
     wrong = [f"{row.case.variant} at batch {row.case.batch}" for row in judged if row.verdict == "differs"]
     failed = sum(row.reason is not None for row in rows)
-    same = f"all {len(judged)} judged are the same training" if judged else "none was judged to be the same training"
-    text = f"NOT THE SAME TRAINING: {', '.join(wrong)}" if wrong else same
+    if wrong:
+        text = f"NOT THE SAME TRAINING: {', '.join(wrong)}"
+    elif judged:
+        text = f"every judged case is the same training ({len(judged)} of {len(rows)})"
+    else:
+        text = "none was judged to be the same training"
     return text + (f"; {failed} of {len(rows)} failed" if failed else "")

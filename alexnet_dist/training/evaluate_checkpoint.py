@@ -1,7 +1,8 @@
 """`alexnet-dist evaluate`: accuracy of a checkpoint on the test images, in one process or on ranks."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,10 @@ def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> N
 
     path, manifest = reader.first_undamaged(reader.find(checkpoint), say)
     experiment = _experiment(manifest.experiment, given, batch * launched.world_size)
-    experiment, accelerator, world = init_ranks(experiment)
-    reader.check_same(manifest, experiment, reader.NET)
-    components = build(experiment, accelerator, world, resumes=True)
+    with _where_data_has_moved(given):
+        experiment, accelerator, world = init_ranks(experiment)
+        reader.check_same(manifest, experiment, reader.NET)
+        components = build(experiment, accelerator, world, resumes=True)
     reader.read_into(path, state := components.engine.state(), world)
     components.engine.load_state(state)
     for line in views_warnings(experiment, *image_size(components.data.test)):
@@ -71,6 +73,17 @@ def _split(flags: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
             else:
                 unused.append(f"{group}.{field}")
     return taken, unused
+
+
+@contextmanager
+def _where_data_has_moved(given: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Name the flag for data that are no longer where they were in training."""
+    try:
+        yield
+    except UsageError as error:
+        if error.field != "data.root" or "root" in given.get("data", {}):
+            raise
+        raise UsageError(error.field, error.given, f"{error.remedy}; if it has moved, give --data.root") from None
 
 
 def _experiment(trained: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], global_batch: int) -> Experiment:

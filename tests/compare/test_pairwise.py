@@ -49,7 +49,7 @@ def test_only_likes_are_compared_and_the_cause_is_the_largest_difference() -> No
     assert sentence.startswith(
         "On 2 ranks with fp32 on the wire, at batch 32 split is 1.20 times as fast as ddp (1.20 to 1.20)"
     )
-    assert sentence.endswith("all 4 judged are the same training.") and sentence.count(". ") == 0
+    assert sentence.endswith("every judged case is the same training (4 of 4).") and sentence.count(". ") == 0
 
 
 def test_steps_that_are_slow_again_and_again_count_and_are_named_as_the_cause() -> None:

@@ -91,6 +91,11 @@ def test_an_address() -> None:
         load(["--config", "s3://bucket/x.yaml"])
 
 
+def test_a_file_that_is_not_there_is_looked_for_in_the_working_folder() -> None:
+    for path, remedy in (("x.yaml", f"No such file or directory, seen from {Path.cwd()}"), ("/proc/x.yaml", "No such")):
+        assert refusal(read_file, path).startswith(f"--config: {path}: {remedy}")
+
+
 def test_a_huge_file(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("# " + "x" * 2_000_000)

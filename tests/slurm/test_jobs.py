@@ -124,7 +124,7 @@ def test_a_comparison_runs_outside_the_container_and_its_ranks_inside(bed: Bed, 
     environment = {"RUN_DIR": tmp_path / "compared", "CONTAINER": container, "RANKS_PER_NODE": 1}
     job = bed.submit(tmp_path / "log", "--nodes=1", "slurm/compare.sbatch", *flags, environment=environment)
     assert bed.wait(job) == "COMPLETED", (tmp_path / "log").read_text()
-    assert "all 1 judged are the same training" in (tmp_path / "log").read_text()
+    assert "every judged case is the same training (1 of 1)" in (tmp_path / "log").read_text()
 
 
 def test_one_of_several_tasks_that_were_allocated_warns(bed: Bed, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from conftest import SMOKE, Train
 from run_records import summary_of
 
+from alexnet_dist.data.sets.fashion_mnist import find_folder
+
 
 def evaluate(checkpoint: Path, *flags: str, ranks: int = 1) -> CompletedProcess[str]:
     return preloaded.command("evaluate", "--checkpoint", str(checkpoint), *flags, ranks=ranks)
@@ -43,6 +45,16 @@ def test_three_ranks_evaluate_a_run_whose_batch_was_64(smoke_run: Path) -> None:
 def test_what_would_be_another_net_is_refused(smoke_run: Path, flags: Sequence[str], words: Sequence[str]) -> None:
     done = evaluate(smoke_run, *flags)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and all(word in done.stderr for word in words)
+
+
+def test_data_that_have_moved(train: Train, tmp_path: Path) -> None:
+    there, now = tmp_path / "there", tmp_path / "now"
+    there.symlink_to(find_folder(None))
+    run = train(1, [*SMOKE, "--data.root", str(there), "--train.max_steps", "1", "--tracking.wandb", "false"])
+    there.rename(now)
+    lost, found = evaluate(run.folder), evaluate(run.folder, "--data.root", str(now))
+    assert lost.returncode == 2 and lost.stderr.endswith("; if it has moved, give --data.root\n"), lost.stderr
+    assert found.returncode == 0 and found.stdout.startswith("step 1: loss "), found.stderr
 
 
 def test_normalised_inputs_are_the_checkpoints(train: Train) -> None:
