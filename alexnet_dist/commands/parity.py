@@ -50,6 +50,8 @@ def run(flags: Sequence[str]) -> int:
         RunFailed: the ranks failed.
     """
     own, rest = FLAGS.split(flags)
+    for line in FLAGS.overridden_in(load(rest)):
+        print(f"warning: {line}")
     experiment = resolve(load([*rest, "--strategy.name", "single"]), 1)
     verdicts = _verdicts(rest, own.strategies, own.ranks, own.steps, experiment.train)
     _show(experiment, verdicts, own.steps)

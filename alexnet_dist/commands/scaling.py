@@ -53,6 +53,8 @@ def run(flags: Sequence[str]) -> int:
         UsageError: the flags are wrong, or a strategy works on none of the numbers of ranks.
     """
     own, fields = FLAGS.split(flags)
+    for line in FLAGS.overridden_in(load(fields)):
+        print(f"warning: {line}")
     cases = {name: cases_of(name, own, fields) for name in own.strategies}
     from alexnet_dist.scaling.measure import measure
     from alexnet_dist.telemetry.console import new_console

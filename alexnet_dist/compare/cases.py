@@ -102,7 +102,7 @@ def _global_batch(comparison: Comparison, ranks: int, batch: int) -> int:
 def shared_flags(comparison: Comparison) -> list[str]:
     """What the user set and all cases share, as flags."""
     flags = as_flags(comparison)
-    own = {f"--{group}.{field}" for group, fields in SET_BY_COMPARE.items() for field in fields}
+    own = {f"--{name}" for name in SET_BY_COMPARE}
     return [word for pair in zip(flags[::2], flags[1::2], strict=True) if pair[0] not in own for word in pair]
 
 

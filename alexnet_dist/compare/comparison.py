@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from alexnet_dist.compare.cases import Case, list_cases, schedule
-from alexnet_dist.compare.config import Comparison, overridden
+from alexnet_dist.compare.config import FLAGS, Comparison
 from alexnet_dist.compare.report import HTML, command_of, report_of, write_report
 from alexnet_dist.compare.runner import carry_out, locked_folder
 from alexnet_dist.compare.tables import notes, print_tables
@@ -53,7 +53,7 @@ def report_again(comparison: Comparison) -> int:
 
 
 def _print_warnings(comparison: Comparison) -> None:
-    for line in overridden(comparison):
+    for line in FLAGS.overridden_in(comparison):
         print(f"warning: {line}")
 
 

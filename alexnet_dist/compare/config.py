@@ -100,18 +100,14 @@ class CompareFlags(Group):
 
 
 # Fields that each case, or the comparison itself, sets, whatever the experiment says.
-SET_BY_COMPARE = {
+_SET = {
     "strategy": ("name", "gradient_dtype", "communicate"),
     "train": ("global_batch", "max_steps", "epochs", "evaluate", "evaluate_samples", "profile"),
     "checkpoint": ("every_steps", "keep", "keep_every", "background"),
     "run": ("dir", "name", "overwrite", "resume"),
 }
-FLAGS = Flags(
-    CompareFlags,
-    Comparison,
-    short="compare",
-    overridden=[f"{group}.{field}" for group, fields in SET_BY_COMPARE.items() for field in fields],
-)
+SET_BY_COMPARE = [f"{group}.{field}" for group, fields in _SET.items() for field in fields]
+FLAGS = Flags(CompareFlags, Comparison, short="compare", overridden=SET_BY_COMPARE)
 
 
 def load_comparison(flags: Sequence[str]) -> Comparison:
@@ -182,13 +178,3 @@ def stored_comparison(folder: str) -> Comparison:
         if stored is None or stored[1] == _plugins():
             raise
         raise UsageError(error.field, error.given, f"{error.remedy}; it was run with {stored[1]}") from None
-
-
-def overridden(comparison: Comparison) -> list[str]:
-    """Fields that the user set and the comparison sets itself, one line each."""
-    return [
-        f"{group}.{field}: {getattr(getattr(comparison, group), field)} has no effect: the comparison sets it"
-        for group, fields in SET_BY_COMPARE.items()
-        for field in fields
-        if field in getattr(comparison, group).model_fields_set
-    ]

@@ -180,6 +180,16 @@ class Flags(Generic[Own]):
                     value = rest.popleft()
             yield flag, value
 
+    def overridden_in(self, given: Experiment) -> list[str]:
+        """Fields that the user set and the command sets itself, one line each."""
+        found = []
+        for name in self.overridden:
+            group, _, field = name.partition(".")
+            fields = getattr(given, group)
+            if field in fields.model_fields_set:
+                found.append(f"{name}: {getattr(fields, field)} has no effect: the command sets it")
+        return found
+
     def _take_argument(self, word: str, values: dict[str, Any]) -> None:
         if self.argument is None:
             meant = " or ".join(f"{typed} {word}" for typed in self._flags_for(word)[:MOST_SUGGESTED])

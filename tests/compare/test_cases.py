@@ -22,10 +22,10 @@ from alexnet_dist.compare.cases import (
     set_measured_steps,
 )
 from alexnet_dist.compare.config import (
+    FLAGS,
     SETTINGS,
     Comparison,
     load_comparison,
-    overridden,
     store_settings,
     stored_comparison,
 )
@@ -164,7 +164,7 @@ def test_batches_that_fit_the_device(machine: Machine, batches: list[int], monke
 def test_an_experiment_file_serves_and_fields_without_effect_are_named() -> None:
     wanted = load_comparison(["--config", str(ROOT / "configs/smoke.yaml"), "--steps", "4"])
     assert wanted.folder == Path("runs/compare/smoke") and wanted.optim.lr == 3e-3
-    assert [line.split(":")[0] for line in overridden(wanted)] == ["train.global_batch", "train.max_steps"]
+    assert [line.split(":")[0] for line in FLAGS.overridden_in(wanted)] == ["train.global_batch", "train.max_steps"]
 
 
 @pytest.mark.parametrize(

@@ -76,5 +76,7 @@ def test_rounding_that_grows_is_told_from_a_wrong_gradient() -> None:
 
 def test_what_the_ranks_refuse_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--train.precision", "fp16"]
-    assert main(["parity", *flags]) == USAGE
-    assert capsys.readouterr().err.startswith("error: train.precision: fp16: ")
+    assert main(["parity", *flags, "--strategy.name", "split"]) == USAGE
+    told = capsys.readouterr()
+    assert told.out == "warning: strategy.name: split has no effect: the command sets it\n"
+    assert told.err.startswith("error: train.precision: fp16: ")

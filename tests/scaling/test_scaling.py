@@ -55,8 +55,9 @@ def test_nothing_grows_with_the_ranks(strategy: str, flags: tuple[str, ...]) -> 
 
 def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--strategies", "ddp", "--ranks", f"{FEW},{MANY}", "--net.name", "alexnet_small"]
-    assert main(["scaling", *flags]) == 0
+    assert main(["scaling", *flags, "--train.global_batch", "8"]) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith("warning: train.global_batch: 8 has no effect: the command sets it\n")
     assert max(map(len, shown.splitlines())) <= 100
     growth = {
         cells[1].strip(): cells[-2].strip() for cells in (line.split("│") for line in shown.splitlines() if "│" in line)
