@@ -25,7 +25,7 @@ USUAL = "the usual loader"
 
 
 @dataclass(frozen=True)
-class Case:
+class LoaderCase:
     """Attributes:
     program: of `bench.loaders`.
     data: "files", "jpeg" or "raw".
@@ -39,10 +39,10 @@ class Case:
 
 
 CASES = (
-    Case(USUAL, "usual", "files", 1_500),
-    Case("JPEG files, random resized crops", "files", "files", 2_500),
-    Case("prepared JPEG, q90 4:2:0, random crops", "prepared", "jpeg", 12_000),
-    Case("prepared raw, random crops", "prepared", "raw", 60_000),
+    LoaderCase(USUAL, "usual", "files", 1_500),
+    LoaderCase("JPEG files, random resized crops", "files", "files", 2_500),
+    LoaderCase("prepared JPEG, q90 4:2:0, random crops", "prepared", "jpeg", 12_000),
+    LoaderCase("prepared raw, random crops", "prepared", "raw", 60_000),
 )
 # Processes that load at the same time, and their cores. What two processes reach is what the machine allows: they share
 # no lock.
@@ -113,7 +113,7 @@ def _prepared(source: Path, target: Path, kind: str) -> Path:
     return target
 
 
-def _run(case: Case, root: Path, processes: Sequence[Sequence[int]], work: Path) -> Rates:
+def _run(case: LoaderCase, root: Path, processes: Sequence[Sequence[int]], work: Path) -> Rates:
     """
     Args:
         processes: the cores of each.

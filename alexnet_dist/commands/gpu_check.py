@@ -41,11 +41,11 @@ def run(flags: Sequence[str]) -> int:
         return DONE
     from alexnet_dist.distributed.devices import gpu_count
     from alexnet_dist.gpu_check.check import run_lines
-    from alexnet_dist.gpu_check.report import Report
+    from alexnet_dist.gpu_check.report import CheckReport
 
     if gpu_count() == 0:
         raise UsageError("GPU", "none", "torch can use no GPU here: the check needs one (--list shows what it does)")
-    report = Report(Path(own.output))
+    report = CheckReport(Path(own.output))
     run_lines("cuda:0", report.changed)
     return DONE if report.good else FAILED
 

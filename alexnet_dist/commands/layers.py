@@ -52,7 +52,7 @@ FLAGS = Flags(LayersFlags, Experiment)
 
 
 @dataclass(frozen=True)
-class Report:
+class LayersReport:
     """What is shown.
 
     Attributes:
@@ -103,15 +103,15 @@ def _experiment(fields: list[str]) -> Experiment:
     return resolve(given, 1)
 
 
-def _report(experiment: Experiment, ranks: int | None) -> Report:
+def _report(experiment: Experiment, ranks: int | None) -> LayersReport:
     table = table_of(experiment.net)
     count = table.towers if ranks is None else ranks
     check_cut(table, count)
     precision = precision_of(experiment)
-    return Report(table, count, precision, layer_rows(table, count, precision.compute_bytes))
+    return LayersReport(table, count, precision, layer_rows(table, count, precision.compute_bytes))
 
 
-def _json(report: Report) -> str:
+def _json(report: LayersReport) -> str:
     table, rows = report.table, report.rows
     values: dict[str, Any] = {
         "net": table.name,
@@ -127,7 +127,7 @@ def _json(report: Report) -> str:
     return json.dumps(values, indent=2) + "\n"
 
 
-def _table_text(report: Report) -> str:
+def _table_text(report: LayersReport) -> str:
     """At most 100 columns wide, whatever the terminal."""
     from rich.console import Console
     from rich.table import Table as TextTable
@@ -160,7 +160,7 @@ def _table_text(report: Report) -> str:
     return text.get()
 
 
-def _svg(report: Report) -> str:
+def _svg(report: LayersReport) -> str:
     from alexnet_dist.nets.figure import draw
 
     weighted = [row for row in report.rows if row.parameters]
@@ -172,7 +172,7 @@ def _svg(report: Report) -> str:
     return draw(report.table, report.ranks, [_headline(report), *_notes(report), *_legend(report)], crossing, figures)
 
 
-def _headline(report: Report) -> str:
+def _headline(report: LayersReport) -> str:
     table = report.table
     size, towers = _shape((table.channels, table.size, table.size)), counted(table.towers, "tower")
     return (
@@ -181,7 +181,7 @@ def _headline(report: Report) -> str:
     )
 
 
-def _notes(report: Report) -> list[str]:
+def _notes(report: LayersReport) -> list[str]:
     ranks, sums, dtype = report.ranks, totals(report.rows), report.precision.compute
     if ranks == 1:
         return ["On one rank nothing crosses; --ranks 2 shows what does on two."]
@@ -195,7 +195,7 @@ def _notes(report: Report) -> list[str]:
     ]
 
 
-def _legend(report: Report) -> list[str]:
+def _legend(report: LayersReport) -> list[str]:
     """What the drawing's colours mean."""
     if max(report.table.towers, report.ranks) == 1:
         return []

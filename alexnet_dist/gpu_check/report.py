@@ -10,7 +10,7 @@ from alexnet_dist.telemetry.run_files import write_json
 NAMES, WIDTH = 17, 100  # of the first column, of both
 
 
-class Report:
+class CheckReport:
     """A table on the console and a JSON file, both complete at any moment: the check may be cut short.
 
     Args:

@@ -7,7 +7,7 @@ layer, shows what one tower reads: grey from its own maps, orange from another t
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from alexnet_dist.nets.figure_layout import ROW, TOP, Block, Column, Layout, lay_out
+from alexnet_dist.nets.figure_layout import ROW, TOP, Block, Column, FigureLayout, lay_out
 from alexnet_dist.nets.svg import Point, Svg
 from alexnet_dist.nets.table import Table
 
@@ -45,7 +45,7 @@ def draw(
     return svg.render(layout.width, top + LINE * len(figures) + 8)
 
 
-def _draw_rows(svg: Svg, layout: Layout, towers: int, ranks: int) -> None:
+def _draw_rows(svg: Svg, layout: FigureLayout, towers: int, ranks: int) -> None:
     """A tinted band for each part, with its name."""
     parts, start = len(layout.rows), layout.columns[1].blocks[0].x - 34
     if parts == 1:
@@ -112,7 +112,7 @@ def _draw_block(svg: Svg, block: Block, colour: str) -> None:
         svg.polygon(corners, shade, opacity=0.25)
 
 
-def _mark_crossing(svg: Svg, x: float, layout: Layout, lines: Sequence[str]) -> None:
+def _mark_crossing(svg: Svg, x: float, layout: FigureLayout, lines: Sequence[str]) -> None:
     """A dashed line through all rows and what crosses it."""
     svg.line((x, TOP - 8), (x, layout.bottom + 14), CROSSING, 1.4, "5 4")
     for number, line in enumerate(lines):
@@ -127,7 +127,7 @@ def _write_titles(svg: Svg, titles: Sequence[str]) -> None:
         svg.text((24, 54 + 17 * number), line, 13, MUTED, "start")
 
 
-def _write_figures(svg: Svg, layout: Layout, top: float, figures: Mapping[str, Mapping[str, str]]) -> None:
+def _write_figures(svg: Svg, layout: FigureLayout, top: float, figures: Mapping[str, Mapping[str, str]]) -> None:
     svg.line((24, top - 22), (layout.width - 24, top - 22), "#cccccc")
     for number, (heading, by_layer) in enumerate(figures.items()):
         y = top + LINE * number

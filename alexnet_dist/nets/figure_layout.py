@@ -89,7 +89,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FigureLayout:
     """Attributes:
     rows: the middle of each part's row.
     bottom: lower end of the drawing's blocks.
@@ -101,7 +101,7 @@ class Layout:
     bottom: float
 
 
-def lay_out(table: Table, parts: int) -> Layout:
+def lay_out(table: Table, parts: int) -> FigureLayout:
     """The layout of a net that is cut into `parts` parts."""
     columns = list(_columns(table))
     blocks = [_block(column.shape, columns) for column in columns]
@@ -116,7 +116,7 @@ def lay_out(table: Table, parts: int) -> Layout:
         stood = tuple(replace(block, x=x + indent, y=middle + drop) for middle in middles)
         placed.append(replace(column, blocks=stood))
         x = stood[0].right + indent + GAP
-    return Layout(placed, rows, x - GAP + RIGHT, TOP + height)
+    return FigureLayout(placed, rows, x - GAP + RIGHT, TOP + height)
 
 
 def _block(shape: Shape, columns: Sequence[Column]) -> Block:

@@ -27,7 +27,7 @@ def test_batches_of_files(folder: Path) -> None:
 
 
 def test_the_cases_and_their_figures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = [loader_cases.Case(case.name, case.program, case.data, 2 * BATCH) for case in CASES]
+    small = [loader_cases.LoaderCase(case.name, case.program, case.data, 2 * BATCH) for case in CASES]
     monkeypatch.setattr(loader_cases, "CASES", tuple(small))
     said: list[str] = []
     measured = measure_loaders(str(folder), 1, ("one core",), said.append)

@@ -24,7 +24,7 @@ from alexnet_dist.cli import main
 from alexnet_dist.gpu_check import check
 from alexnet_dist.gpu_check.check import SECONDS, run_lines
 from alexnet_dist.gpu_check.lines import LINES
-from alexnet_dist.gpu_check.report import Report
+from alexnet_dist.gpu_check.report import CheckReport
 from alexnet_dist.gpu_check.results import append, read
 from alexnet_dist.gpu_check.setup import Setup
 from alexnet_dist.gpu_check.trained import trained
@@ -42,7 +42,7 @@ def test_every_line_that_a_cpu_can_run(
     patient = [replace(line, limit=400.0) for line in LINES]
     others = [line for line in patient if line.name not in chain(*apart)]
     parts = [others, *([line for line in patient if line.name in names] for names in apart)]
-    reports = [Report(tmp_path / f"{number}.json") for number in range(len(parts))]
+    reports = [CheckReport(tmp_path / f"{number}.json") for number in range(len(parts))]
     with ThreadPoolExecutor(len(parts)) as pool:
         run = partial(run_lines, "cpu", form="small", seconds=900.0)
         found = list(pool.map(run, [report.changed for report in reports], parts))
@@ -58,13 +58,13 @@ def test_every_line_that_a_cpu_can_run(
 
 def test_lines_that_fail_or_take_too_long_do_not_stop_the_rest(tmp_path: Path) -> None:
     late = next(replace(line, limit=0.0) for line in LINES if line.name == "training")
-    report = Report(tmp_path / "check.json")
+    report = CheckReport(tmp_path / "check.json")
     results = run_lines("cpu", report.changed, [late, LINES[-1]], form="small")  # NCCL's, which a CPU answers at once
     assert [entry["result"] for entry in results] == ["failed", "not possible"] and not report.good
 
 
 def test_when_the_time_is_over_the_rest_is_not_reached(tmp_path: Path) -> None:
-    report = Report(tmp_path / "check.json")
+    report = CheckReport(tmp_path / "check.json")
     results = run_lines("cpu", report.changed, LINES[:2], form="small", seconds=0.0)
     assert [entry["result"] for entry in results] == ["not reached"] * 2 and not report.good
 
@@ -114,7 +114,7 @@ def test_a_worker_that_dies_is_a_line_that_failed(tmp_path: Path, monkeypatch: p
 def test_what_a_line_has_found_is_reported_before_it_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Also where it is cut in the middle of a word."""
     results, output = tmp_path / "results", tmp_path / "check.json"
-    report = Report(output)
+    report = CheckReport(output)
     for figures, values in (({}, {}), ({"batch 128": "14 images/s"}, {}), ({}, {"result": "failed", "reason": "why"})):
         append(results, "step", figures, **values)
         report.changed(read(results))

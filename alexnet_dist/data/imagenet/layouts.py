@@ -22,7 +22,7 @@ TEST_ONE_IN = 10
 
 
 @dataclass(frozen=True)
-class Layout:
+class SourceLayout:
     """Where the parts are.
 
     Attributes:
@@ -46,7 +46,7 @@ class Layout:
         return found
 
 
-def find_layout(root: Path) -> Layout:
+def find_layout(root: Path) -> SourceLayout:
     """
     Raises:
         UsageError: there is none.
@@ -55,10 +55,10 @@ def find_layout(root: Path) -> Layout:
         raise UsageError("data.root", root, f"no such folder: {KNOWN}")
     train, test = (next((root / name for name in names if (root / name).exists()), None) for names in (TRAIN, TEST))
     if train is None:
-        return Layout(root, root, root)
+        return SourceLayout(root, root, root)
     if test is None:
         raise UsageError("data.root", root, f"has {train.name} but no test images: put them into {root / 'val'}")
-    return Layout(root, train, test)
+    return SourceLayout(root, train, test)
 
 
 def class_names(part: Path) -> tuple[str, ...]:

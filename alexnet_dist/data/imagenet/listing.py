@@ -10,7 +10,7 @@ import numpy as np
 
 from alexnet_dist.data.imagenet.archives import ARCHIVE, Member, members
 from alexnet_dist.data.imagenet.index import INDEX
-from alexnet_dist.data.imagenet.layouts import Layout, class_names, is_test
+from alexnet_dist.data.imagenet.layouts import SourceLayout, class_names, is_test
 from alexnet_dist.data.imagenet.sources import Files, Members, Source
 from alexnet_dist.data.imagenet.validation_labels import validation_labels
 from alexnet_dist.errors import UsageError
@@ -31,7 +31,7 @@ class Listing:
     test: Source
 
 
-def list_images(layout: Layout) -> Listing:
+def list_images(layout: SourceLayout) -> Listing:
     """
     Raises:
         UsageError: a class or a part has no images, labels are missing, or an archive or a folder cannot be read.
