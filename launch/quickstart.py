@@ -23,7 +23,7 @@ from alexnet_dist.config.precisions import cpu_multiplies_bf16, multiplies_bf16
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.operations import training_operations
-from alexnet_dist.distributed.devices import gpu_count, own_device
+from alexnet_dist.distributed.devices import check_built_for, gpu_count, own_device
 from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.errors import INTERRUPTED, USAGE, UsageError
 from alexnet_dist.registry import precisions
@@ -109,6 +109,7 @@ def gpu_epochs(operations_per_second: float, experiment: Experiment) -> int:
 
 
 def _plan_here(given: Sequence[str]) -> Plan:
+    check_built_for(own_device(0))
     gpus, experiment, steps, epochs = gpu_count(), on_cpu(given), 0, 0
     precision = "bf16" if multiplies_bf16(own_device(0)) else "fp32"
     if gpus:

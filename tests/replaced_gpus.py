@@ -7,7 +7,8 @@ import pytest
 import torch
 
 A100, L4, V100 = "NVIDIA A100-SXM4-80GB", "NVIDIA L4", "Tesla V100-SXM2-16GB"
-CAPABILITIES = {A100: (8, 0), L4: (8, 9), V100: (7, 0)}
+GTX_1080, RTX_5090 = "NVIDIA GeForce GTX 1080", "NVIDIA GeForce RTX 5090"
+CAPABILITIES = {A100: (8, 0), L4: (8, 9), V100: (7, 0), GTX_1080: (6, 1), RTX_5090: (12, 0)}
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,12 @@ class Machine:
     """Attributes:
     gpus: models, by number, all of which this process sees.
     usable: whether torch works with the driver.
+    built: what torch has kernels for.
     """
 
     gpus: tuple[str, ...] = ()
     usable: bool = True
+    built: str = "sm_70 sm_75 sm_80 sm_86 sm_90"
 
     def replace(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Make `torch.cuda` answer as on that machine."""
@@ -36,6 +39,7 @@ class Machine:
             "current_device": lambda: 0,
             "get_device_name": name,
             "get_device_properties": properties,
+            "get_arch_list": self.built.split,
             "get_device_capability": lambda device: CAPABILITIES[name(device)],
             "is_bf16_supported": lambda including_emulation: CAPABILITIES[name()] >= (8, 0),
         }

@@ -30,7 +30,7 @@ def run(flags: Sequence[str]) -> int:
     """0 where every line was reached and none failed, else 1.
 
     Raises:
-        UsageError: there is no GPU that torch can use.
+        UsageError: there is no GPU that torch can use, or this build of torch has no kernels for it.
     """
     own, _ = FLAGS.split(flags)
     from alexnet_dist.gpu_check.lines import LINES
@@ -39,12 +39,13 @@ def run(flags: Sequence[str]) -> int:
         for number, line in enumerate(LINES, start=1):
             print(f"{number}  {line.name:<16} {line.limit:>4.0f} s  {line.about}")
         return DONE
-    from alexnet_dist.distributed.devices import gpu_count
+    from alexnet_dist.distributed.devices import check_built_for, gpu_count, own_device
     from alexnet_dist.gpu_check.check import run_lines
     from alexnet_dist.gpu_check.report import CheckReport
 
     if gpu_count() == 0:
         raise UsageError("GPU", "none", "torch can use no GPU here: the check needs one (--list shows what it does)")
+    check_built_for(own_device(0))
     report = CheckReport(Path(own.output))
     run_lines("cuda:0", report.changed)
     return DONE if report.good else FAILED

@@ -12,9 +12,10 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState, GradientState
 from torch.distributed import ProcessGroup
 
-from alexnet_dist.distributed.agreement import gather_on_first, on_first_rank
+from alexnet_dist.distributed.agreement import all_or_none, gather_on_first, on_first_rank
 from alexnet_dist.distributed.descriptors import LAZY_GLOO, raise_descriptor_limit
 from alexnet_dist.distributed.devices import (
+    check_built_for,
     check_count,
     check_not_shared,
     gpu_count,
@@ -58,8 +59,8 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
         world_size: according to the launcher.
 
     Raises:
-        UsageError: another number of ranks came up, ranks would share a GPU, or a variable that Accelerate reads makes
-            no sense.
+        UsageError: another number of ranks came up, ranks would share a GPU, torch is not built for one, or a variable
+            that Accelerate reads makes no sense.
     """
     on_cpu, backend = trains_on_cpu(), tensor_backend()
     check_count(launched_rank(os.environ).local_world_size, gpu_count())
@@ -84,6 +85,7 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     if world_size > 1:
         control, backend = _control_group(), dist.get_backend()
     world = World(accelerator.process_index, world_size, with_index(accelerator.device), control, backend)
+    all_or_none(world, lambda: check_built_for(world.device))
     uuids = gather_on_first(world, own_uuid(world.device))
     on_first_rank(world, lambda: check_not_shared(uuids))
     return accelerator, world

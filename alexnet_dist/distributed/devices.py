@@ -75,6 +75,32 @@ def check_count(ranks: int, gpus: int) -> None:
         raise UsageError("GPUs", f"{ranks} ranks and {gpus} visible", remedy)
 
 
+def check_built_for(device: torch.device) -> None:
+    """Refuse a GPU of NVIDIA's that this build of torch has no kernels for: it would fail at the first of them.
+
+    Raises:
+        UsageError: naming the GPU, and what the build is for.
+    """
+    built = [] if device.type == "cpu" or torch.version.hip else torch.cuda.get_arch_list()
+    if not built:  # then torch does not know either
+        return
+    # "sm_90" runs on 9.0 and later ones of the 9th generation, "compute_90" is compiled for any later one. Names of
+    # builds for one kind of GPU end with a letter.
+    kinds = [
+        (kind, divmod(int(number.rstrip("af")), 10)) for kind, _, number in (name.partition("_") for name in built)
+    ]
+    own = torch.cuda.get_device_capability(device)
+    latest = max(capability for _, capability in kinds)
+    later = own[0] > latest[0] and all(kind != "compute" for kind, _ in kinds)
+    if own < min(capability for _, capability in kinds) or later:
+        raise UsageError(
+            "GPUs",
+            f"{torch.cuda.get_device_name(device)} (sm_{own[0]}{own[1]})",
+            f"torch {torch.__version__} has no kernels for it, only for {', '.join(built)}: install a build that has "
+            "(pytorch.org/get-started), or export ACCELERATE_USE_CPU=true to train on the CPU",
+        )
+
+
 def shared_gpus(uuids: Sequence[str | None]) -> list[list[int]]:
     """Ranks that have the same GPU, GPU by GPU.
 

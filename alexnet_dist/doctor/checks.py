@@ -14,7 +14,7 @@ from alexnet_dist.config.precisions import precision_of
 from alexnet_dist.config.resolve import table_of
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.distributed.descriptors import descriptor_limit, descriptors_needed
-from alexnet_dist.distributed.devices import check_count, check_not_shared, device_warnings, gpu_count
+from alexnet_dist.distributed.devices import check_built_for, check_count, check_not_shared, device_warnings, gpu_count
 from alexnet_dist.distributed.launched_rank import cpu_wanted
 from alexnet_dist.distributed.network_interface import check_loopback
 from alexnet_dist.doctor.facts import RankFacts
@@ -40,6 +40,7 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
     precision = precision_of(experiment)
     found.problems.extend([*_gpus(facts), *_descriptors(facts.world_size), *_run_folder(experiment)])
     found.ask(lambda: check_launch(experiment, facts.world_size))
+    found.ask(lambda: check_built_for(device))
     found.ask(lambda: precision.check(device))
     if facts.rank == 0:
         found.ask(lambda: _check_start(experiment, found.notes.append))

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from accelerate import state
 from conftest import ROOT
-from replaced_gpus import ONE, TWO
+from replaced_gpus import GTX_1080, ONE, TWO, Machine
 
 from alexnet_dist.distributed import bring_up
 from alexnet_dist.distributed.bring_up import (
@@ -61,6 +61,12 @@ def test_ranks_that_share_a_gpu_are_refused(one_process: None, monkeypatch: pyte
     ONE.replace(monkeypatch)
     monkeypatch.setattr(bring_up, "gather_on_first", lambda world, uuid: [uuid, uuid])  # of a rank that sees the same
     with pytest.raises(UsageError, match=r"GPUs: ranks 0, 1 share one \(uuid-0\)"):
+        init_distributed(AcceleratorOptions(), "no", 1)
+
+
+def test_a_gpu_that_torch_is_not_built_for_is_refused(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine((GTX_1080,)).replace(monkeypatch)
+    with pytest.raises(UsageError, match=r"GPUs: NVIDIA GeForce GTX 1080 \(sm_61\): "):
         init_distributed(AcceleratorOptions(), "no", 1)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from replaced_gpus import A100, EIGHT, L4, NO_GPU, OLD_DRIVER, ONE, TWO, Machine
+from replaced_gpus import A100, EIGHT, GTX_1080, L4, NO_GPU, OLD_DRIVER, ONE, RTX_5090, TWO, V100, Machine
 
 from alexnet_dist.distributed import devices
 from alexnet_dist.errors import UsageError
@@ -76,3 +76,40 @@ def test_several_models_are_warned_about() -> None:
     assert devices.device_warnings([A100, A100]) == []
     (line,) = devices.device_warnings([A100, L4, A100])
     assert line.startswith(f"devices: 2 x {A100}, 1 x {L4}: the slowest sets the pace")
+
+
+FOR_CUDA_12_6, FOR_CUDA_13 = "sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90", "sm_75 sm_80 sm_86 sm_90 sm_100 sm_120"
+
+
+@pytest.mark.parametrize(
+    "gpu, built",
+    [
+        (GTX_1080, FOR_CUDA_12_6),
+        (L4, FOR_CUDA_12_6),
+        (L4, FOR_CUDA_13),
+        (RTX_5090, FOR_CUDA_13),
+        (RTX_5090, "sm_90a compute_90"),  # compiled by the driver
+        (V100, ""),  # torch does not say
+    ],
+)
+def test_gpus_that_torch_is_built_for(gpu: str, built: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine((gpu,), built=built).replace(monkeypatch)
+    devices.check_built_for(torch.device("cuda", 0))
+    devices.check_built_for(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "gpu, built, named",
+    [
+        (GTX_1080, FOR_CUDA_13, r"NVIDIA GeForce GTX 1080 \(sm_61\)"),
+        (V100, FOR_CUDA_13, r"Tesla V100-SXM2-16GB \(sm_70\)"),
+        (RTX_5090, FOR_CUDA_12_6, r"NVIDIA GeForce RTX 5090 \(sm_120\)"),
+    ],
+)
+def test_gpus_that_torch_is_not_built_for(gpu: str, built: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch counts them among the GPUs, and fails in its first kernel there."""
+    Machine((A100, gpu), built=built).replace(monkeypatch)
+    with pytest.raises(
+        UsageError, match=rf"^GPUs: {named}: .* has no kernels for it, only for .*{built[-5:]}: install"
+    ):
+        devices.check_built_for(torch.device("cuda", 1))

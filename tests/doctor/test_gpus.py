@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SMOKE
-from replaced_gpus import A100, EIGHT, L4, MIXED, OLD_DRIVER, ONE, TWO, Machine
+from replaced_gpus import A100, EIGHT, GTX_1080, L4, MIXED, OLD_DRIVER, ONE, TWO, Machine
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
@@ -103,6 +103,11 @@ def test_more_ranks_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         monkeypatch.setenv(name, "4")
     assert problems(own_facts())[0].startswith("GPUs: 4 ranks and 2 visible: one rank a GPU")
+
+
+def test_a_gpu_that_torch_is_not_built_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine((GTX_1080,) * 2).replace(monkeypatch)
+    assert problems(own_facts())[0].startswith("GPUs: NVIDIA GeForce GTX 1080 (sm_61): torch ")
 
 
 def test_ranks_that_see_one_gpu_each_or_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
