@@ -1,12 +1,16 @@
 """Which kernels run on a device, and why others do not."""
 
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
+from subprocess import CalledProcessError
 
 import torch
 
 from alexnet_dist.kernels.cpu_kernels import build_problem
 
 SLOWLY = "computed with torch's operations, several times slower"
+OLDEST = 70  # capability of NVIDIA's GPUs, times ten, from which on torch.compile uses Triton
 
 
 def triton_runs_on(device: torch.device) -> bool:
@@ -17,14 +21,27 @@ def triton_runs_on(device: torch.device) -> bool:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch.compile does not look inside
 @cache
 def triton_problem() -> str | None:
-    """Why Triton does not run on this machine's GPUs, as half a line."""
+    """Why Triton does not run on this machine's GPUs, as half a line. It compiles what a kernel needs, to find out."""
     try:
         import triton
 
-        triton.runtime.driver.active.get_current_target()  # compiles a small library with the machine's C compiler
+        from alexnet_dist.kernels.triton_masks import compile_for_this_gpu
+
+        target = triton.runtime.driver.active.get_current_target()  # takes the machine's C compiler
+        if target.backend == "cuda" and target.arch < OLDEST:
+            return f"Triton is for GPUs since sm_{OLDEST}, this one is sm_{target.arch}"
+        with redirect_stdout(StringIO()):  # of a kernel that the assembler refuses, Triton prints every line
+            compile_for_this_gpu()
     except Exception as error:  # Triton passes on whatever was raised
-        return f"Triton does not run: {str(error).strip().splitlines()[0] if str(error) else type(error).__name__}"
+        return f"Triton does not run: {_reason(error)}"
     return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, CalledProcessError):  # what it said is on the console already
+        return f"{error.cmd[0]} failed: a C compiler and Python's headers (python3-dev) are needed"
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if "fatal" in line), [*lines, type(error).__name__][0]).strip()
 
 
 def kernel_problem(device: torch.device) -> str | None:

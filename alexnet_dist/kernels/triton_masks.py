@@ -36,6 +36,12 @@ def fill_mask(
         kernel[grid](out, time_key, *first, out.shape[1], out.numel(), dropped, scale, gamma, *multipliers, _BLOCK)
 
 
+def compile_for_this_gpu() -> None:
+    """Compile a mask's kernel without launching it; raises what Triton does where it cannot."""
+    kernel: Any = _mask
+    kernel.warmup(torch.float32, 1 << 62, 0, 0, 4096, 4096, 1 << 15, 2.0, 1, 1, 1, _BLOCK, grid=(1,))
+
+
 @triton.jit(do_not_specialize=["time_key", "first_row", "first_column"])  # steps and micro-batches share a kernel
 def _mask(
     out: tl.tensor,

@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from alexnet_dist import rng
+from alexnet_dist.kernels.availability import kernel_warnings, triton_problem
 from alexnet_dist.kernels.constants import Norm, NormPool
 from alexnet_dist.rng import Rng
 
 META = torch.device("meta")
 triton = pytest.importorskip("triton")
 TARGETS = {"H100": ("cuda", 90, 32), "MI300": ("hip", "gfx942", 64)}
+OTHERS = {"GTX 1080": ("cuda", 61, 32), "V100": ("cuda", 70, 32), "T4": ("cuda", 75, 32), "unknown": ("cuda", 999, 32)}
 NORM1 = NormPool(Norm(48, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 96, 55  # of alexnet_2012
 NORM2 = NormPool(Norm(128, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 256, 27
 
@@ -49,7 +51,7 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
 
 def compile_for(target: str) -> None:
     """Make Triton compile for a GPU as if it were there."""
-    device = triton.backends.compiler.GPUTarget(*TARGETS[target])
+    device = triton.backends.compiler.GPUTarget(*(TARGETS | OTHERS)[target])
     answers = {"current_target": device, "current_device": 0, "current_stream": 0}
     triton.runtime.driver.set_active(
         SimpleNamespace(**{f"get_{name}": lambda *_, value=value: value for name, value in answers.items()})
@@ -108,3 +110,52 @@ def test_nothing_spills_on_an_h100(
         ).stdout  # fmt: skip
         registers, stack = map(int, re.search(r"REG:(\d+) STACK:(\d+)", shown).groups())  # type: ignore[union-attr]
         assert registers <= 128 and stack == 0, (binary.name, shown)
+
+
+@pytest.fixture
+def problem(kernels: ModuleType) -> Iterator[Callable[[], str | None]]:
+    """Why Triton does not run, found out anew."""
+    from alexnet_dist.kernels import triton_masks
+
+    def found() -> str | None:
+        triton_masks._mask.device_caches.clear()
+        triton_problem.cache_clear()
+        return triton_problem()
+
+    yield found
+    triton_problem.cache_clear()
+
+
+@pytest.mark.parametrize("target", ["H100", "MI300", "V100", "T4"])
+def test_gpus_that_triton_compiles_for(target: str, problem: Callable[[], str | None]) -> None:
+    compile_for(target)
+    assert problem() is None
+
+
+@pytest.mark.parametrize(
+    "target, reason",
+    [
+        ("GTX 1080", "Triton is for GPUs since sm_70, this one is sm_61"),
+        ("unknown", "Triton does not run: ptxas"),  # newer than its assembler
+    ],
+)
+def test_gpus_that_triton_does_not_compile_for(
+    target: str, reason: str, problem: Callable[[], str | None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Known before the first step, which would fail; the norm and the masks are then torch's operations."""
+    compile_for(target)
+    found = problem()
+    assert found is not None and found.startswith(reason)
+    assert "ptxas" not in capfd.readouterr().out
+    (line,) = kernel_warnings(torch.device("cuda"))
+    assert line.startswith(f"response norm: {reason}") and "\n" not in line
+
+
+def test_a_compiler_that_does_not_find_pythons_headers(
+    problem: Callable[[], str | None],
+) -> None:
+    def build() -> None:
+        subprocess.run(["false", "-I/usr/include/python3.11"], check=True)
+
+    triton.runtime.driver.set_active(SimpleNamespace(get_current_target=build))
+    assert problem() == "Triton does not run: false failed: a C compiler and Python's headers (python3-dev) are needed"
