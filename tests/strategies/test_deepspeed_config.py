@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from replaced_gpus import TWO
+from replaced_gpus import ONE, TWO, Machine
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
@@ -131,6 +131,19 @@ def test_it_takes_the_gpus_that_it_sees(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     with pytest.raises(UsageError, match="export CUDA_VISIBLE_DEVICES= as well"):
         ZeroEngine.accelerator_options(experiment(), 2)
+
+
+@pytest.mark.parametrize("machine, number", [(TWO, "1"), (ONE, "0")])
+def test_a_rank_that_sees_its_own_gpu_only(machine: Machine, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --gpus-per-task=1 the second rank's is number 0; DeepSpeed would take number LOCAL_RANK."""
+    from alexnet_dist.strategies.engines.zero import ZeroEngine
+
+    machine.replace(monkeypatch)
+    variables = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ZeroEngine.accelerator_options(experiment(), 2)
+    assert os.environ["LOCAL_RANK"] == number
 
 
 def test_a_file_that_is_not_there() -> None:

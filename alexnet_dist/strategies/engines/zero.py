@@ -19,7 +19,8 @@ from alexnet_dist.config.schema import Experiment
 from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.distributed.bring_up import AcceleratorOptions
-from alexnet_dist.distributed.launched_rank import cpu_wanted
+from alexnet_dist.distributed.devices import own_device
+from alexnet_dist.distributed.launched_rank import cpu_wanted, launched_rank
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
@@ -47,6 +48,8 @@ def _settle_device() -> None:
             raise UsageError(
                 _CPU_WANTED, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
             )
+        # DeepSpeed takes the GPU of that number, which does not exist where each rank sees only its own.
+        os.environ["LOCAL_RANK"] = str(own_device(launched_rank(os.environ).local_rank).index)
         return
     # Without a GPU the variable has one effect: Accelerate would drop DeepSpeed silently and train as plain DDP.
     os.environ.pop(_CPU_WANTED, None)
