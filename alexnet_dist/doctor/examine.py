@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 
 from alexnet_dist.config.output import FLAG
-from alexnet_dist.config.precisions import precision_of
+from alexnet_dist.config.precisions import precision_of, set_switches
 from alexnet_dist.config.resolve import resolve
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.doctor.checks import rank_findings, world_notes, world_problems
@@ -40,7 +40,9 @@ def examine(experiment: Experiment, output: Path | None) -> int:
     facts = own_facts()
     experiment = resolve(experiment, facts.world_size)
     found = rank_findings(facts, experiment)
-    dtype: torch.dtype = getattr(torch, precision_of(experiment).compute)
+    precision = precision_of(experiment)
+    set_switches(precision)  # tf32 multiplies fp32 tensors, too
+    dtype: torch.dtype = getattr(torch, precision.compute)
     if facts.world_size == 1:
         rates = [] if found.problems else measure_rates(torch.device(facts.device.split()[0]), dtype)
         report([facts], found, [], rates)

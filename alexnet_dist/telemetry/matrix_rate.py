@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from alexnet_dist.config.precisions import set_switches
 from alexnet_dist.distributed.devices import own_device
 from alexnet_dist.distributed.host_cpu import use_own_cores
 from alexnet_dist.registry import precisions
@@ -47,7 +48,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     use_own_cores()
-    rate = matrix_rate(getattr(torch, precisions[arguments.precision].compute), device=own_device(0))
+    precision = precisions[arguments.precision]
+    set_switches(precision)
+    rate = matrix_rate(getattr(torch, precision.compute), device=own_device(0))
     arguments.output.write_text(json.dumps({"rate": rate}))
 
 

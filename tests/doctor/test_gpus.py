@@ -7,8 +7,11 @@ import torch
 from conftest import SMOKE
 from replaced_gpus import A100, EIGHT, GTX_1080, L4, MIXED, OLD_DRIVER, ONE, TWO, Machine
 
+from alexnet_dist import registry
 from alexnet_dist.config.load import load
+from alexnet_dist.config.precisions import set_switches
 from alexnet_dist.config.resolve import resolve
+from alexnet_dist.doctor import examine
 from alexnet_dist.doctor.checks import rank_findings, world_notes, world_problems
 from alexnet_dist.doctor.facts import RankFacts, own_facts
 
@@ -126,3 +129,27 @@ def test_several_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     (note,) = world_notes([own_facts(), second])
     assert note == f"devices: 1 x {A100}, 1 x {L4}: the slowest sets the pace"
+
+
+@pytest.mark.parametrize("precision, tf32", [("tf32", True), ("fp32", False)])
+def test_a_product_is_timed_in_trainings_precision(
+    precision: str, tf32: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fp32 and tf32 multiply the same tensors; a switch of torch's tells them apart."""
+    ONE.replace(monkeypatch)
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    torch.backends.cuda.matmul.allow_tf32 = not tf32
+    allowed: list[bool] = []
+
+    def timed(device: torch.device, dtype: torch.dtype) -> list[float]:
+        allowed.append(torch.backends.cuda.matmul.allow_tf32)
+        return [1.0]
+
+    monkeypatch.setattr(examine, "measure_rates", timed)
+    flags = [*SMOKE, "--data.name", "synthetic", "--run.dir", str(tmp_path / "run"), "--train.precision", precision]
+    try:
+        assert examine.examine(load(flags), None) == 0
+    finally:
+        set_switches(registry.precisions["fp32"])
+    assert allowed == [tf32]
