@@ -32,7 +32,8 @@ from alexnet_dist.errors import UsageError
 
 # Until the first step is over, since ranks may start minutes apart; then `limit_waiting` applies.
 STARTUP_TIMEOUT = timedelta(minutes=10)
-# NCCL's own watchdog ends a process without a message: let gloo's error, which names the rank, come first.
+# NCCL's own watchdog ends a process without a message: let gloo's error, or `progress_limit`, which name the rank, come
+# first.
 NCCL_GRACE = timedelta(seconds=45)
 
 

@@ -5,6 +5,7 @@ A ring, in which gloo's own collectives pass even a single byte, takes 2 (N-1) h
 
 import pickle
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -73,7 +74,13 @@ class Tree:
         self._wait(dist.irecv(data, group=self._group, group_src=rank, tag=self._tag))
         return pickle.loads(data.numpy().tobytes())
 
+    @property
+    def limit(self) -> timedelta:
+        """The group's current time limit."""
+        assert self._group is not None, "there are several ranks"
+        limit: timedelta = self._group._get_backend(torch.device("cpu")).options._timeout
+        return limit
+
     def _wait(self, message: dist.Work | None) -> None:
-        """Wait as long as the group's current limit: by itself, gloo applies the one set when the group was made."""
-        assert message is not None and self._group is not None, "this rank is in the group"
-        message.wait(self._group._get_backend(torch.device("cpu")).options._timeout)
+        assert message is not None, "this rank is in the group"
+        message.wait(self.limit)  # by itself, gloo applies the limit set when the group was made

@@ -172,13 +172,34 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.monotonic()))
     if lost_peer and "Timed out" not in reason:
         _wait_to_be_ended(LOST_PEER_WAIT_SECONDS)  # the rank that failed first has the reason
+    _tell_failure(status, reason)
+    status.release()
+    _end_soon()
+    return FAILED
+
+
+def _tell_failure(status: ExitStatus, reason: str) -> None:
     if control_folder() is None:
         print_reason(FAILED, reason)
         _write_elastic_error(f"error: {reason}")
     status.write(FAILED, reason)
-    status.release()
-    _end_soon()
-    return FAILED
+
+
+def end_waiting(status: ExitStatus, seconds: float, for_data: bool) -> None:
+    """End this process at once, from a thread beside the main one, which waits where no exception reaches it.
+
+    Args:
+        seconds: for which it made no progress.
+        for_data: it waits for a batch, and others wait for this rank; else it waits for another rank.
+    """
+    what = "waited" if for_data else "made no progress"
+    reason = f"rank {_rank()} {what} for {seconds:.0f} s in {status.where}"
+    reason += ", for its data" if for_data else f", in {status.last_collective()}"
+    write_report(_rank(), RankReport(FAILED, reason, lost_peer=not for_data, time=time.monotonic()))
+    if not for_data:
+        time.sleep(LOST_PEER_WAIT_SECONDS)  # others that wait report, too; who does not is named
+    _tell_failure(status, reason)
+    os._exit(FAILED)
 
 
 def _lost_peer(error: Exception) -> bool:

@@ -44,6 +44,7 @@ class Meter:
 
     Attributes:
         figures: makes messages of what was measured, and records of the messages.
+        waits_for_data: whether the loop waits for a batch at this moment.
     """
 
     def __init__(self, world: World, speakers: Sequence[int]) -> None:
@@ -53,6 +54,7 @@ class Meter:
         self._clock = clock_of(world.device)
         self._noted: list[tuple[NotedStep, float]] = []  # with their data waits
         self._waited = 0.0
+        self.waits_for_data = False
 
     def start(self) -> None:
         """Start, or start again after anything other than a step: the time since the last step is not counted."""
@@ -63,8 +65,9 @@ class Meter:
 
     def wait(self, batches: Iterator[T]) -> T:
         """The next batch; the time until it is there counts as the step's data wait."""
-        before = time.perf_counter()
+        before, self.waits_for_data = time.perf_counter(), True
         batch = next(batches)
+        self.waits_for_data = False
         self._waited += time.perf_counter() - before
         return batch
 

@@ -19,7 +19,7 @@ from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.errors import RunFailed
 from alexnet_dist.kernels.availability import kernel_warnings
-from alexnet_dist.launcher.exit_status import ExitStatus
+from alexnet_dist.launcher.exit_status import ExitStatus, end_waiting
 from alexnet_dist.launcher.rank_log import log_output
 from alexnet_dist.launcher.slurm import allocation_warnings
 from alexnet_dist.nets.table import Norm
@@ -97,7 +97,10 @@ def _open(
     for line in (*_warnings(components), _headline(components), *about, f"run directory: {folder}"):
         progress.say(line)
     meter = Meter(world, components.engine.samples.speakers)
-    rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds)
+    rounds = Rounds(
+        world, meter, stop_signal.reason, experiment.checkpoint.every_seconds,
+        lambda seconds: end_waiting(status, seconds, meter.waits_for_data),
+    )  # fmt: skip
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: _open_record(components, folder, start, guard, progress) if first else None)
     tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)

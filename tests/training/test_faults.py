@@ -128,6 +128,23 @@ def test_a_rank_that_hangs_ends_the_job_and_is_named(
     assert "Timed out" in lines[-1] or "Application timeout" in lines[-1]  # gloo says one or the other
 
 
+@pytest.mark.parametrize("waits_for_data", [False, True], ids=["stopped", "without data"])
+def test_a_rank_is_named_where_the_others_wait_in_their_device(waits_for_data: bool, tmp_path: Path) -> None:
+    """As over NCCL: no time limit of a group reaches the first rank's main thread, which stands still here."""
+    flags = [*SMOKE, "--data.name", "toy_standstill", "--optim.schedule", "toy_standstill", "--strategy.name", "ddp"]
+    flags += ["--train.max_steps", "100", "--train.epochs", "100", "--train.evaluate", "false", "--train.timeout", "2"]
+    flags += ["--run.dir", "run"]
+    plugins = {"ALEXNET_DIST_PLUGINS": "toy_standstill", "PYTHONPATH": str(ROOT / "tests/plugins")}
+    line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--", *flags]
+    run = start_line(line, tmp_path / "run", {**plugins, **({"TOY_WAITS_FOR_DATA": "1"} if waits_for_data else {})})
+    code, lines = run.end()
+    assert code == 1 and run.exit() == {"code": 1, "reason": lines[-1].removeprefix("error: ")}
+    named = r"rank 1 waited for \d+ s in step 22, for its data$"
+    if not waits_for_data:
+        named = r"rank 1 did not answer; rank 0 made no progress for \d+ s in step 21, in all_reduce$"
+    assert re.match(f"error: {named}", lines[-1]), lines[-1]
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_fails_says_why_and_nobody_else_does(rank: int, tmp_path: Path) -> None:
     """Its trace, and what other ranks than the first print, is in their logs."""

@@ -29,7 +29,7 @@ class SlowDevice(Meter):
 
 def test_a_rounds_figures_come_when_the_next_is_over() -> None:
     meter = SlowDevice()
-    rounds = Rounds(ALONE, meter, lambda: "", None)
+    rounds = Rounds(ALONE, meter, lambda: "", None, print)
     told = []
     for step in (1, 2):
         meter.gradients_done()
@@ -43,4 +43,4 @@ def test_a_rounds_figures_come_when_the_next_is_over() -> None:
 
 @pytest.mark.parametrize("seconds, saves", [(0.0, True), (3600.0, False), (None, False)])
 def test_a_checkpoint_is_due_by_the_clock(seconds: float | None, saves: bool) -> None:
-    assert Rounds(ALONE, Meter(ALONE, [0]), lambda: "", seconds).flush().decision.saves == saves
+    assert Rounds(ALONE, Meter(ALONE, [0]), lambda: "", seconds, print).flush().decision.saves == saves
