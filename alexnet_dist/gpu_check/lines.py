@@ -24,7 +24,7 @@ LINES = (
     Line("step", "a step at batch 128: host, device and data apart", 45, f"{_STEPS}:step"),
     Line("norm", "the norm's kernels against their formula", 60, "alexnet_dist.gpu_check.norm:norm"),
     Line("convolutions", "each, in two memory formats, grouped and not", 20, f"{_STEPS}:convolutions"),
-    Line("speed", "alexnet_2012 in bf16 by batch, with and without norm", 45, f"{_STEPS}:speed"),
+    Line("speed", "alexnet_2012 by batch, with and without norm", 45, f"{_STEPS}:speed"),
     Line("arithmetic", "pixels, masks and loss scale as on a CPU", 15, f"{_DEVICE}:arithmetic"),
     Line("no waiting", "no step waits for the device", 15, f"{_DEVICE}:no_waiting"),
     Line("checkpoint", "pinned copies block training for less time", 15, f"{_DEVICE}:checkpoint"),

@@ -57,7 +57,7 @@ def training(setup: Setup) -> Figures:
         summary = read_json(folder / "whole" / SUMMARY) or {}
         require(isfinite(summary["train_loss"]), f"the loss is {summary['train_loss']}")
         mfu = "" if summary["mfu"] is None else f", MFU {summary['mfu']:.1%}"
-        yield "bf16, batch 128", f"{summary['images_per_second']:,.0f} images/s{mfu}"
+        yield f"{setup.half}, batch 128", f"{summary['images_per_second']:,.0f} images/s{mfu}"
         _run([*CLI, "evaluate", "--checkpoint", str(folder / "whole")])
         yield "evaluated", "exit code 0"
         half, end = (f"checkpoints/step-{step:09}" for step in (steps // 2, steps))
@@ -69,7 +69,7 @@ def training(setup: Setup) -> Figures:
 def _train(setup: Setup, folder: Path, steps: int, *flags: str) -> None:
     own = ["--train.global_batch", "8" if setup.small else "128", "--train.max_steps", str(steps)]
     own += ["--train.epochs", str(steps), "--run.dir", str(folder), "--train.evaluate", "false"]
-    own += ["--train.precision", "bf16", "--checkpoint.every_steps", str(steps // 2)]
+    own += ["--train.precision", setup.half, "--checkpoint.every_steps", str(steps // 2)]
     _run([*TRAIN, *setup.net, *own, *flags])
 
 

@@ -34,7 +34,7 @@ HELD_CYCLES = 300_000_000  # of a device's clock, 0.15 s: the host queues the st
 def step(setup: Setup) -> Figures:
     """A step at batch 128: its rate, where its time goes, and the kernels that take most of it."""
     batch = 8 if setup.small else 128
-    with trained(setup, *_in_bf16(batch)) as run:
+    with trained(setup, *_in_half(setup, batch)) as run:
         yield f"batch {batch}", _rate(setup, run)
         yield "ms a step", _parts(setup, run)
         yield from _kernels(setup, run)
@@ -46,7 +46,7 @@ def speed(setup: Setup) -> Figures:
     for batch, norm in cases:
         name = f"batch {batch}{'' if norm == 'true' else ', no norm'}"
         try:
-            figure = _rate_and_parts(setup, *_in_bf16(batch), "--net.norm", norm)
+            figure = _rate_and_parts(setup, *_in_half(setup, batch), "--net.norm", norm)
         except Exception as error:
             if (asked_for := out_of_memory(error)) is None:
                 raise
@@ -58,7 +58,7 @@ def speed(setup: Setup) -> Figures:
 def compiled(setup: Setup) -> Figures:
     """A step at batch 128 with `train.compile`."""
     batch = 8 if setup.small else 128
-    yield f"batch {batch}, compiled", _rate_and_parts(setup, *_in_bf16(batch), "--train.compile", "true")
+    yield f"batch {batch}, compiled", _rate_and_parts(setup, *_in_half(setup, batch), "--train.compile", "true")
 
 
 def _rate_and_parts(setup: Setup, *flags: str) -> str:
@@ -67,8 +67,8 @@ def _rate_and_parts(setup: Setup, *flags: str) -> str:
         return f"{_rate(setup, run)}; {_parts(setup, run)}"
 
 
-def _in_bf16(batch: int) -> list[str]:
-    return ["--train.global_batch", str(batch), "--train.precision", "bf16"]
+def _in_half(setup: Setup, batch: int) -> list[str]:
+    return ["--train.global_batch", str(batch), "--train.precision", setup.half]
 
 
 def _rate(setup: Setup, run: Trained) -> str:
@@ -77,7 +77,7 @@ def _rate(setup: Setup, run: Trained) -> str:
     steps = run.meter.flush()
     rate = images_per_second([step.samples for step in steps], [step.seconds for step in steps])
     operations = rate * training_operations(run.components.table)
-    mfu = model_flops_utilisation(operations, [device_name(setup.device)], "bf16")
+    mfu = model_flops_utilisation(operations, [device_name(setup.device)], setup.half)
     return f"{rate:,.0f} images/s" + (f", MFU {mfu:.1%}" if mfu is not None else "")
 
 
@@ -153,10 +153,10 @@ def _device_time(event: FunctionEventAvg) -> float:
 
 
 def convolutions(setup: Setup) -> Figures:
-    """Forward and backward in bf16 of each convolution, and of dense ones of half the channels in place of grouped."""
-    set_switches(registry.precisions["bf16"])
+    """Forward and backward of each convolution, and of dense ones of half the channels in place of grouped."""
+    set_switches(registry.precisions[setup.half])
     batch = 8 if setup.small else 128
-    table = table_of(resolve(load([*setup.net, *_in_bf16(batch)]), 1).net)
+    table = table_of(resolve(load([*setup.net, *_in_half(setup, batch)]), 1).net)
     for shaped in (shaped for shaped in table.shaped_layers if isinstance(shaped.layer, Conv)):
         in_format = partial(_convolution_ms, setup, shaped, batch)
         times = {"channels last": in_format(shaped.groups, torch.channels_last)}
@@ -173,8 +173,8 @@ def _convolution_ms(
     """Of all groups together, each in a convolution of its own where `groups` is 1."""
     assert isinstance(shaped.layer, Conv)
     apart = shaped.groups // groups
-    images = _bf16(setup, memory_format, batch, shaped.inputs[0] // apart, *shaped.inputs[1:])
-    weight = _bf16(setup, memory_format, shaped.weight[0] // apart, *shaped.weight[1:])
+    images = _randoms(setup, memory_format, batch, shaped.inputs[0] // apart, *shaped.inputs[1:])
+    weight = _randoms(setup, memory_format, shaped.weight[0] // apart, *shaped.weight[1:])
     wanted = (weight,) if shaped.layer.name == "conv1" else (images, weight)
     convolve = partial(functional.conv2d, stride=shaped.layer.stride, padding=shaped.layer.padding[0], groups=groups)
     gradient = torch.ones_like(convolve(images, weight))
@@ -186,8 +186,9 @@ def _convolution_ms(
     return _milliseconds(setup, both)
 
 
-def _bf16(setup: Setup, memory_format: torch.memory_format, *shape: int) -> Tensor:
-    values = torch.randn(shape, device=setup.device, dtype=torch.bfloat16)
+def _randoms(setup: Setup, memory_format: torch.memory_format, *shape: int) -> Tensor:
+    dtype = getattr(torch, registry.precisions[setup.half].compute)
+    values = torch.randn(shape, device=setup.device, dtype=dtype)
     return values.contiguous(memory_format=memory_format).requires_grad_()
 
 

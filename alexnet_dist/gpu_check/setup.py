@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from alexnet_dist.config.precisions import multiplies_bf16
+
 Figures = Iterator[tuple[str, object]]  # as they are found, each with its name
 
 
@@ -42,6 +44,11 @@ class Setup:
         gc.collect()
         if self.on_gpu:
             torch.cuda.empty_cache()
+
+    @property
+    def half(self) -> str:
+        """The half precision that the device multiplies: GPUs before Ampere emulate bf16, a hundred times slower."""
+        return "bf16" if not self.on_gpu or multiplies_bf16(self.device) else "fp16"
 
     @property
     def net(self) -> list[str]:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import torch
 from conftest import ROOT
-from replaced_gpus import OLD_DRIVER, ONE, Machine
+from replaced_gpus import A100, GTX_1080, OLD_DRIVER, ONE, V100, Machine
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from alexnet_dist.cli import main
@@ -137,7 +137,14 @@ def test_the_line_behind_one_that_fails_trains_in_the_same_process(one_process: 
 
 
 @pytest.mark.parametrize(
-    "machine, result, code", [(ONE, "passed", 0), (ONE, "not possible", 0), (ONE, "failed", 1), (OLD_DRIVER, "", 2)]
+    "machine, result, code",
+    [
+        (ONE, "passed", 0),
+        (ONE, "not possible", 0),
+        (ONE, "failed", 1),
+        (OLD_DRIVER, "", 2),
+        (Machine((GTX_1080,)), "", 2),
+    ],
 )
 def test_the_exit_code(
     machine: Machine, result: str, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -153,6 +160,16 @@ def test_the_exit_code(
 
     monkeypatch.setattr(check, "run_lines", run_lines)
     assert main(["gpu_check"]) == code and devices == (["cuda:0"] if result else [])
+
+
+@pytest.mark.parametrize("gpu, half", [(A100, "bf16"), (V100, "fp16")])
+def test_steps_are_measured_in_a_precision_that_the_gpu_multiplies(
+    gpu: str, half: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A V100 emulates bf16: no line that computes in it would be done in time."""
+    Machine((gpu,)).replace(monkeypatch)
+    assert Setup(torch.device("cuda", 0)).half == half
+    assert Setup(torch.device("cpu")).half == "bf16"
 
 
 def test_all_lines_together_take_less_than_eight_minutes() -> None:
