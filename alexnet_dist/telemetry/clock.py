@@ -91,14 +91,15 @@ class CudaClock(Clock):
         if before is not None and self._marks:
             self._marks[-1].waits.append((before, self._event()))
 
-    def _event(self) -> torch.cuda.Event:
-        event = torch.cuda.Event(enable_timing=True)
+    def _event(self, blocking: bool = False) -> torch.cuda.Event:
+        """An event, recorded. A thread that waits for a `blocking` one sleeps; else it would compute on a core."""
+        event = torch.cuda.Event(enable_timing=True, blocking=blocking)
         event.record(self._stream)
         return event
 
     def lapses(self) -> Callable[[], list[Lapse]]:
         marks, self._marks = self._marks, [_CudaMark(mark.event) for mark in self._marks[-1:]]
-        given = self._event()
+        given = self._event(blocking=True)
         return lambda: self._read(marks, given)
 
     @staticmethod

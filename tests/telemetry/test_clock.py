@@ -12,14 +12,16 @@ class Event:
 
     given, done = 0, -1
 
-    def __init__(self, enable_timing: bool) -> None:
+    def __init__(self, enable_timing: bool, blocking: bool) -> None:
         assert enable_timing
+        self.sleeps = blocking
 
     def record(self, stream: object) -> None:
         assert stream == "training"
         self.number, Event.given = Event.given, Event.given + 1
 
     def synchronize(self) -> None:
+        assert self.sleeps, "a thread beside the training would take a core from it"
         Event.done = max(Event.done, self.number)
 
     def elapsed_time(self, later: "Event") -> float:

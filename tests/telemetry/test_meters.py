@@ -94,7 +94,7 @@ def test_a_gpus_figures_are_read_when_they_are_there(monkeypatch: pytest.MonkeyP
     waited: list[int] = []
 
     class Event:
-        def __init__(self, enable_timing: bool) -> None: ...
+        def __init__(self, enable_timing: bool, blocking: bool) -> None: ...
 
         def record(self, stream: object) -> None:
             self.behind = seen.count

@@ -31,7 +31,7 @@ class HostCopies:
         """
         copies = {name: self._copy(name, value) for name, value in state.items()}
         if any(value.is_cuda for value in state.values()):
-            self._copied = torch.cuda.Event()
+            self._copied = torch.cuda.Event(blocking=True)  # whoever waits sleeps
             self._copied.record()
         return copies
 

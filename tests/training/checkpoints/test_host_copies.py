@@ -60,6 +60,9 @@ def test_a_gpus_state_is_copied_without_waiting(monkeypatch: pytest.MonkeyPatch)
     copies, done = HostCopies(), list[int | str]()
 
     class Event:
+        def __init__(self, blocking: bool) -> None:
+            assert blocking, "a thread beside the training would take a core from it"
+
         def record(self) -> None:
             done.append(seen.count)
 
