@@ -72,3 +72,25 @@ def test_who_is_to_blame_for_an_error_of_nccls(
     assert exit_status.exit_code_of(fail, ExitStatus()) == FAILED
     printed = capsys.readouterr().err
     assert f"error: {said}" in printed and ("Duplicate GPU detected" in printed) == (text is DUPLICATE)
+
+
+CUDA = """CUDA error: an illegal memory access was encountered
+Search for `cudaErrorIllegalAddress' in https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html
+CUDA kernel errors might be asynchronously reported at some other API call.
+For debugging consider passing CUDA_LAUNCH_BLOCKING=1
+"""
+
+
+@pytest.mark.parametrize(
+    "text, told", [(CUDA, "CUDA error: an illegal memory access was encountered"), ("one\n  two\n", "one two")]
+)
+def test_a_reason_of_several_lines_is_told_in_one(
+    text: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(exit_status, "_end_soon", lambda: None)
+
+    def fail(status: ExitStatus) -> None:
+        raise RuntimeError(text)
+
+    assert exit_status.exit_code_of(fail, ExitStatus()) == FAILED
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: rank 0 failed in its start: RuntimeError: {told}"
