@@ -12,14 +12,15 @@ from torch.nn import functional
 
 from alexnet_dist.kernels.constants import Norm
 
-# Values of a piece on a CPU: half a megabyte in fp32, with its temporaries about the second-level cache of a core.
-PIECE = 1 << 17
+# Values of a piece: on a CPU half a megabyte in fp32, with its temporaries about the second-level cache of a core; on a
+# GPU 134 MB, with its temporaries a gigabyte, however large the batch.
+PIECE, GPU_PIECE = 1 << 17, 1 << 25
 
 
 def in_pieces(norm: Norm, rows: list[Tensor], out: Tensor) -> None:
-    """Write the norm of x's rows, or dL/dx from the rows of x and dL/dy; on a CPU a piece at a time."""
+    """Write the norm of x's rows, or dL/dx from the rows of x and dL/dy, a piece at a time."""
     compute = forward if len(rows) == 1 else backward
-    piece = max(1, PIECE // norm.maps if out.device.type == "cpu" else len(out))
+    piece = max(1, (PIECE if out.device.type == "cpu" else GPU_PIECE) // norm.maps)
     for start in range(0, len(out), piece):
         part = slice(start, start + piece)
         out[part] = compute(norm, *(row[part] for row in rows))

@@ -9,8 +9,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
-from alexnet_dist.kernels import norm_pool
-from alexnet_dist.kernels.constants import NormPool
+from alexnet_dist.kernels import norm_pool, shifted_adds
+from alexnet_dist.kernels.constants import Norm, NormPool
 from alexnet_dist.nets.alexnet import AlexNet
 
 NORM = (48, 5, 1e-4, 0.75, 2.0)
@@ -69,3 +69,16 @@ def test_a_net_under_autocast(follows: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert logits.dtype == torch.bfloat16 and logits.shape == (4, 1000) and logits.device.type == "cuda"
     assert [tuple(y.shape) for _, y in seen] == [(4, 96, 27, 27), (4, 256, 13, 13)]
     assert all(x.dtype == y.dtype == torch.bfloat16 for x, y in seen)
+
+
+def test_torchs_operations_need_no_more_memory_for_a_larger_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch 1024: the temporaries of all 297 million values at once would fill a card of 8 GB."""
+    rows, sizes = torch.empty(2 * 1024 * 55 * 55, 48, dtype=torch.bfloat16), list[int]()
+
+    def forward(norm: Norm, x: Tensor) -> Tensor:
+        sizes.append(x.numel())
+        return x
+
+    monkeypatch.setattr(shifted_adds, "forward", forward)
+    shifted_adds.in_pieces(Norm(*NORM), [rows], torch.empty_like(rows))
+    assert sum(sizes) == rows.numel() and max(sizes) <= shifted_adds.GPU_PIECE
