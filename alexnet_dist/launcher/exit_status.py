@@ -38,7 +38,7 @@ _OWN_MISTAKE = ("ncclInvalidUsage", "ncclInvalidArgument")
 # A launcher ends all ranks as soon as one has ended. So a rank that only lost another one waits before it ends, and a
 # rank with the same reason as the first rank waits until that one has printed it.
 LOST_PEER_WAIT_SECONDS = 3.0
-FIRST_RANK_WAIT_SECONDS = 10.0
+FIRST_RANK_WAIT_SECONDS = 20.0
 END_SECONDS = 10
 
 

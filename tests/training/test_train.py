@@ -109,8 +109,9 @@ def test_ddp_and_split_learn_the_same(train: Train) -> None:
     flags += ["--train.evaluate_samples", "2000"]
     runs = [train(2, [*flags, "--strategy.name", name], name=name) for name in ("ddp", "split")]
     ddp, split = ([line["loss"] for line in run.metrics()] for run in runs)
-    assert max(abs(a - b) for a, b in zip(ddp[:20], split[:20], strict=True)) < 1e-4
-    # How far they drift is the processor's affair: over a hundred steps, 0.01 has been seen.
+    assert max(abs(a - b) for a, b in zip(ddp[:5], split[:5], strict=True)) < 1e-4
+    # When and how far they drift is the processor's affair: Adam turns a rounding of a gradient near 0 into a step of
+    # its full rate. On one without AVX-512 the 19th step has differed by 0.0015; in fp64 none did.
     assert abs(statistics.mean(ddp[100:]) - statistics.mean(split[100:])) < 0.05
     assert statistics.mean(split[180:]) < 1.5 < split[0]
     assert all(run.summary()["eval"]["top1"] > 0.6 for run in runs)
