@@ -38,8 +38,10 @@ COMPARED = ["--config", "configs/compare/quickstart.yaml", "--overwrite", "true"
 # step reaches: that of alexnet_2012 on an H100. The quickstart's own net was not measured on a GPU.
 GPU_EPOCHS, GPU_SECONDS, GPU_SHARE = 10, 150.0, 0.08
 BATCH, IMAGES = 128, 60_000  # Fashion-MNIST's, as configs/quickstart.yaml trains it
-# On a CPU: seconds that each strategy's steps may take; what part of the rate of matrix products a step reaches.
+# On a CPU: seconds that each strategy's steps may take; what part of the rate of matrix products a step reaches; the
+# batches to choose from, the largest with so many steps: a net that has taken ten has learnt nothing.
 CPU_SECONDS, CPU_SHARE = 100.0, 0.45
+CPU_BATCHES, CPU_STEPS = (BATCH, 64, 32), 40
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,14 @@ class Plan:
     on_cpu: bool
 
 
-def plan(gpus: int, gpu_precision: str, gpu_epochs: int, cpu_precision: str, cpu_steps: int) -> Plan:
+def plan(gpus: int, gpu_precision: str, gpu_epochs: int, cpu_precision: str, cpu_batch: int, cpu_steps: int) -> Plan:
     """What to do on a machine.
 
     Args:
         gpus: that torch can use.
         gpu_precision, cpu_precision: values of `train.precision`.
         gpu_epochs: of each run on GPUs.
-        cpu_steps: of each run on the CPU.
+        cpu_batch, cpu_steps: of each run on the CPU.
     """
     epochs = ["--train.epochs", str(gpu_epochs), "--train.precision", gpu_precision]
     shown = f"{gpu_epochs} epoch{'s' if gpu_epochs > 1 else ''}"
@@ -76,8 +78,9 @@ def plan(gpus: int, gpu_precision: str, gpu_epochs: int, cpu_precision: str, cpu
         about = f"{gpus} GPUs here: ddp and split on two of them, {shown} each in {gpu_precision}"
         return Plan(about, None, epochs, ["--train.precision", gpu_precision], on_cpu=False)
     here = f"one GPU here: {shown} in one process on it; then" if gpus else "no GPU here:"
-    about = f"{here} two ranks on the CPU in {cpu_precision}, {cpu_steps} steps of {BATCH} images each"
-    few = ["--train.max_steps", str(cpu_steps), "--train.evaluate_samples", "2000", "--train.precision", cpu_precision]
+    about = f"{here} two ranks on the CPU in {cpu_precision}, {cpu_steps} steps of {cpu_batch} images each"
+    few = ["--train.global_batch", str(cpu_batch), "--train.max_steps", str(cpu_steps)]
+    few += ["--train.evaluate_samples", "2000", "--train.precision", cpu_precision]
     comparison = ["--seconds", "0", "--train.precision", cpu_precision]
     return Plan(about, epochs if gpus else None, few, comparison, on_cpu=True)
 
@@ -88,14 +91,15 @@ def on_cpu(given: Sequence[str]) -> Experiment:
     return resolve(load([*TRAINED, "--strategy.name", "single", "--train.precision", precision, *given]), 1)
 
 
-def cpu_steps(operations_per_second: float, experiment: Experiment) -> int:
-    """Steps that the CPU takes in `CPU_SECONDS`, at most an epoch's.
+def cpu_batch_and_steps(operations_per_second: float, experiment: Experiment) -> tuple[int, int]:
+    """The batch, and the steps that the CPU takes in `CPU_SECONDS`, at most an epoch's.
 
     Args:
         operations_per_second: of matrix products.
     """
     images = CPU_SECONDS * CPU_SHARE * operations_per_second / training_operations(table_of(experiment.net))
-    return min(max(round(images / BATCH), 5), IMAGES // BATCH)
+    batch = next((batch for batch in CPU_BATCHES if images / batch >= CPU_STEPS), CPU_BATCHES[-1])
+    return batch, min(max(round(images / batch), 5), IMAGES // batch)
 
 
 def gpu_epochs(operations_per_second: float, experiment: Experiment) -> int:
@@ -110,15 +114,15 @@ def gpu_epochs(operations_per_second: float, experiment: Experiment) -> int:
 
 def _plan_here(given: Sequence[str]) -> Plan:
     check_built_for(own_device(0))
-    gpus, experiment, steps, epochs = gpu_count(), on_cpu(given), 0, 0
+    gpus, experiment, batch, steps, epochs = gpu_count(), on_cpu(given), 0, 0, 0
     precision = "bf16" if multiplies_bf16(own_device(0)) else "fp32"
     if gpus:
         epochs = gpu_epochs(_gpu_rate(precision), experiment)
     if gpus < 2:
         use_own_cores()
         dtype = getattr(torch, precisions[experiment.train.precision].compute)
-        steps = cpu_steps(matrix_rate(dtype, seconds=2.0), experiment)
-    return plan(gpus, precision, epochs, experiment.train.precision, steps)
+        batch, steps = cpu_batch_and_steps(matrix_rate(dtype, seconds=2.0), experiment)
+    return plan(gpus, precision, epochs, experiment.train.precision, batch, steps)
 
 
 def _gpu_rate(precision: str) -> float:

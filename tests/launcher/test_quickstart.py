@@ -43,10 +43,11 @@ def test_what_is_trained_where(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
-    plan = quickstart.plan(gpus, "fp16", 10, "bf16", 25)
+    plan = quickstart.plan(gpus, "fp16", 10, "bf16", 64, 25)
     assert (plan.single is not None, plan.on_cpu) == (single, on_cpu)
     train = resolve(load([*quickstart.TRAINED, *plan.ranks, "--strategy.name", "split"]), 2).train
-    assert (train.precision, train.epochs, train.max_steps) == (precision, epochs, 25 if on_cpu else None)
+    assert (train.precision, train.epochs) == (precision, epochs)
+    assert (train.global_batch, train.max_steps) == ((64, 25) if on_cpu else (128, None))
     if plan.single is not None:
         train = resolve(load([*quickstart.TRAINED, *plan.single, "--strategy.name", "single"]), 1).train
         assert (train.precision, train.epochs, train.max_steps) == ("fp16", 10, None)
@@ -96,10 +97,13 @@ def test_a_faster_machine_takes_more_steps_and_at_most_an_epoch(
 ) -> None:
     monkeypatch.chdir(ROOT)
     net = quickstart.on_cpu([])
-    few, more, most = (quickstart.cpu_steps(rate, net) for rate in (1e11, 2e11, 1e15))
-    assert 5 < few < more < most == 60_000 // 128
+    slowest, *rates = (quickstart.cpu_batch_and_steps(rate, net) for rate in (1e9, 1e11, 2e11, 4e11, 8e11, 1e15))
+    assert slowest == (32, 5) and [batch for batch, _ in rates] == [32, 64, 128, 128, 128]
+    images = [batch * steps for batch, steps in rates]
+    assert images == sorted(images) and all(steps >= 40 for _, steps in rates[1:]) and images[-1] == 468 * 128
     given = quickstart.on_cpu(["--net.name", "alexnet_small", "--train.precision", "fp32"])
-    assert quickstart.cpu_steps(1e11, given) > few and given.train.precision == "fp32"
+    _, steps = quickstart.cpu_batch_and_steps(1e11, given)
+    assert steps > rates[0][1] and given.train.precision == "fp32"
     with pytest.raises(UsageError, match="batch"):
         quickstart.on_cpu(["--train.global_batch", "0"])
 
