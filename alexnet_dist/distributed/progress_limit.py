@@ -20,7 +20,7 @@ class ProgressLimit:
 
     Args:
         seconds: after which it makes no progress.
-        end: called with the seconds that have passed; is to end the process.
+        end: called with the seconds that have passed, each second anew: is to end the process.
     """
 
     def __init__(self, seconds: Callable[[], float], end: Callable[[float], None]) -> None:

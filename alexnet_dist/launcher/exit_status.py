@@ -185,19 +185,17 @@ def _tell_failure(status: ExitStatus, reason: str) -> None:
     status.write(FAILED, reason)
 
 
-def end_waiting(status: ExitStatus, seconds: float, for_data: bool) -> None:
-    """End this process at once, from a thread beside the main one, which waits where no exception reaches it.
+def end_waiting(status: ExitStatus, seconds: float) -> None:
+    """End this process at once, from a thread beside the main one, which waits for another rank where no exception
+    reaches it.
 
     Args:
         seconds: for which it made no progress.
-        for_data: it waits for a batch, and others wait for this rank; else it waits for another rank.
     """
-    what = "waited" if for_data else "made no progress"
-    reason = f"rank {_rank()} {what} for {seconds:.0f} s in {status.where}"
-    reason += ", for its data" if for_data else f", in {status.last_collective()}"
-    write_report(_rank(), RankReport(FAILED, reason, lost_peer=not for_data, time=time.monotonic()))
-    if not for_data:
-        time.sleep(LOST_PEER_WAIT_SECONDS)  # others that wait report, too; who does not is named
+    where, collective = status.where, status.last_collective()
+    reason = f"rank {_rank()} made no progress for {seconds:.0f} s in {where}, in {collective}"
+    write_report(_rank(), RankReport(FAILED, reason, lost_peer=True, time=time.monotonic()))
+    time.sleep(LOST_PEER_WAIT_SECONDS)  # others that wait report, too; who does not is named
     _tell_failure(status, reason)
     os._exit(FAILED)
 

@@ -69,7 +69,7 @@ class Rounds:
         meter: measures the steps.
         stops: why this rank is to stop; empty where it goes on.
         save_seconds: the time between two checkpoints; None: none is due by the clock.
-        end: ends this process, whose main thread made no progress for so many seconds: another rank does not answer.
+        end: called where the main thread made no progress for so many seconds, and cannot be told: ends this process.
     """
 
     def __init__(
@@ -83,9 +83,12 @@ class Rounds:
         self._meter, self._stops, self._save_seconds = meter, stops, save_seconds
         self._tree = Tree(world.control, _TAG)
         self._thread = Background[RoundResult]("rounds", world.device)
+        self._end_process = end
         self._limit: ProgressLimit | None = None
         if world.size > 1 and world.backend in progress_limit.BACKENDS:
-            self._limit = ProgressLimit(lambda: self._tree.limit.total_seconds() + progress_limit.GRACE_SECONDS, end)
+            self._limit = ProgressLimit(
+                lambda: self._tree.limit.total_seconds() + progress_limit.GRACE_SECONDS, self._stuck
+            )
         self._under_way: Future[RoundResult] | None = None
         self._steps, self._wanted = 0, 1
         self._began = self._saved = time.monotonic()
@@ -119,6 +122,11 @@ class Rounds:
     def saved(self) -> None:
         """A checkpoint was written."""
         self._saved = time.monotonic()
+
+    def _stuck(self, seconds: float) -> None:
+        """The main thread made no progress for so many seconds. Runs in a thread."""
+        if not self._meter.waits_for_data:  # then the others, which wait for this rank, end
+            self._end_process(seconds)
 
     def _begin(self) -> None:
         """Send this rank's message; the steps since the last one make the round."""

@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -97,10 +98,7 @@ def _open(
     for line in (*_warnings(components), _headline(components), *about, f"run directory: {folder}"):
         progress.say(line)
     meter = Meter(world, components.engine.samples.speakers)
-    rounds = Rounds(
-        world, meter, stop_signal.reason, experiment.checkpoint.every_seconds,
-        lambda seconds: end_waiting(status, seconds, meter.waits_for_data),
-    )  # fmt: skip
+    rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds, partial(end_waiting, status))
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: _open_record(components, folder, start, guard, progress) if first else None)
     tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)
