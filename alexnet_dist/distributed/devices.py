@@ -1,6 +1,7 @@
 """The GPUs that this process sees, and which of them is a rank's own."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -36,8 +37,11 @@ def gpu_toolkit() -> str:
 
 
 def own_uuid(device: torch.device) -> str | None:
-    """A GPU's unique identifier; None for a CPU, which ranks may share."""
-    return str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None
+    """A GPU's unique identifier; None for a CPU, which ranks may share, and for AMD's, which do not always have one:
+    partitions of a GPU have the same."""
+    if device.type == "cpu" or torch.version.hip:
+        return None
+    return str(torch.cuda.get_device_properties(device).uuid)
 
 
 def with_index(device: torch.device) -> torch.device:
@@ -82,13 +86,12 @@ def check_built_for(device: torch.device) -> None:
         UsageError: naming the GPU, and what the build is for.
     """
     built = [] if device.type == "cpu" or torch.version.hip else torch.cuda.get_arch_list()
-    if not built:  # then torch does not know either
+    # "sm_90" runs on 9.0 and later ones of the 9th generation, "compute_90" is compiled for any later one. A letter may
+    # follow: for that kind of GPU alone.
+    found = (re.fullmatch(r"(sm|compute)_(\d+)[af]?", name) for name in built)
+    kinds = [(match[1], divmod(int(match[2]), 10)) for match in found if match]
+    if not kinds:  # then torch does not know either
         return
-    # "sm_90" runs on 9.0 and later ones of the 9th generation, "compute_90" is compiled for any later one. Names of
-    # builds for one kind of GPU end with a letter.
-    kinds = [
-        (kind, divmod(int(number.rstrip("af")), 10)) for kind, _, number in (name.partition("_") for name in built)
-    ]
     own = torch.cuda.get_device_capability(device)
     latest = max(capability for _, capability in kinds)
     later = own[0] > latest[0] and all(kind != "compute" for kind, _ in kinds)

@@ -66,6 +66,14 @@ def test_ranks_that_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     devices.check_not_shared(["a", "a"])
 
 
+def test_gpus_of_amds_are_not_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partitions of an MI300X have one identifier, and some drivers give all GPUs the same: RCCL looks for itself."""
+    TWO.replace(monkeypatch)
+    assert devices.own_uuid(torch.device("cuda", 1)) == "uuid-1" and devices.own_uuid(torch.device("cpu")) is None
+    monkeypatch.setattr(torch.version, "hip", "7.1")
+    assert devices.own_uuid(torch.device("cuda", 1)) is None
+
+
 def test_a_backend_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(devices.SHARED_GPU, "true")
     with pytest.raises(UsageError, match="must be gloo or nccl"):
@@ -90,6 +98,7 @@ FOR_CUDA_12_6, FOR_CUDA_13 = "sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90", "sm_75
         (RTX_5090, FOR_CUDA_13),
         (RTX_5090, "sm_90a compute_90"),  # compiled by the driver
         (V100, ""),  # torch does not say
+        (V100, "native"),
     ],
 )
 def test_gpus_that_torch_is_built_for(gpu: str, built: str, monkeypatch: pytest.MonkeyPatch) -> None:
