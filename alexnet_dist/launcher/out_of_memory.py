@@ -7,7 +7,7 @@ import resource
 # As numpy and Python, torch's allocators of CPU and CUDA, C++ and the dynamic linker say it.
 _SIGNS = re.compile(
     r"out of memory|can't allocate memory|cannot allocate memory|unable to allocate|bad_alloc|failed to map segment"
-    r"|could not create a memory object|CUBLAS_STATUS_ALLOC_FAILED",
+    r"|could not create a memory object|CU(?:BLAS|DNN)_STATUS_\w*ALLOC\w*_FAILED",
     re.IGNORECASE,
 )
 _BYTES = re.compile(r"tried to allocate (\d+) bytes", re.IGNORECASE)

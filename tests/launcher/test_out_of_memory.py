@@ -33,3 +33,15 @@ def test_a_cpu_that_is_full() -> None:
     text = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 2147483648 bytes. Error code 12"
     assert out_of_memory(RuntimeError(text)) == "2,048.0 MiB more were asked for"
     assert out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_what_cudas_libraries_could_not_get(text: str) -> None:
+    assert out_of_memory(RuntimeError(text)) == text
+    assert out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")) is None
