@@ -21,7 +21,7 @@ Stored = Callable[[Tensor, torch.dtype], Tensor]
 
 
 @dataclass(frozen=True)
-class Case:
+class NormCase:
     """One form of the norm.
 
     Attributes:
@@ -39,7 +39,7 @@ class Case:
         return response_norm(x, norm.maps, norm.size, norm.alpha, norm.beta, norm.k)
 
 
-def cases(device: torch.device, channels: int) -> Iterator[Case]:
+def cases(device: torch.device, channels: int) -> Iterator[NormCase]:
     """Every dtype and memory format: one tower and two, the norm by itself and, on devices with that kernel, merged.
 
     Args:
@@ -49,7 +49,7 @@ def cases(device: torch.device, channels: int) -> Iterator[Case]:
     if norm_pool_runs_on(device):
         forms.append(NormPool(_norm(channels // 2), kernel=3, stride=2, relu_last=True))
         forms.append(NormPool(_norm(channels, size=3, beta=0.5), kernel=2, stride=2, relu_first=True))
-    return starmap(Case, product(TOLERANCES, FORMATS, forms))
+    return starmap(NormCase, product(TOLERANCES, FORMATS, forms))
 
 
 def _norm(maps: int, size: int = 5, beta: float = 0.75) -> Norm:
@@ -61,7 +61,9 @@ def rounded(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.to(dtype).double()
 
 
-def errors(case: Case, device: torch.device, shape: tuple[int, ...], stored: Stored = rounded) -> tuple[float, float]:
+def errors(
+    case: NormCase, device: torch.device, shape: tuple[int, ...], stored: Stored = rounded
+) -> tuple[float, float]:
     """||a - b|| / ||b|| of the values, and of the gradient of a random sum of them.
 
     Args:
