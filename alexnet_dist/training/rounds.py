@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 
 from alexnet_dist.distributed import progress_limit
 from alexnet_dist.distributed.background import Background
@@ -69,7 +70,8 @@ class Rounds:
         meter: measures the steps.
         stops: why this rank is to stop; empty where it goes on.
         save_seconds: the time between two checkpoints; None: none is due by the clock.
-        end: called where the main thread made no progress for so many seconds, and cannot be told: ends this process.
+        end: called where the main thread made no progress for so many seconds, and cannot be told: ends this process;
+            None: such a process is left alone.
     """
 
     def __init__(
@@ -78,16 +80,15 @@ class Rounds:
         meter: Meter,
         stops: Callable[[], str],
         save_seconds: float | None,
-        end: Callable[[float], None],
+        end: Callable[[float], None] | None,
     ) -> None:
         self._meter, self._stops, self._save_seconds = meter, stops, save_seconds
         self._tree = Tree(world.control, _TAG)
         self._thread = Background[RoundResult]("rounds", world.device)
-        self._end_process = end
         self._limit: ProgressLimit | None = None
-        if world.size > 1 and world.backend in progress_limit.BACKENDS:
+        if end is not None and world.size > 1 and world.backend in progress_limit.BACKENDS:
             self._limit = ProgressLimit(
-                lambda: self._tree.limit.total_seconds() + progress_limit.GRACE_SECONDS, self._stuck
+                lambda: self._tree.limit.total_seconds() + progress_limit.GRACE_SECONDS, partial(self._stuck, end)
             )
         self._under_way: Future[RoundResult] | None = None
         self._steps, self._wanted = 0, 1
@@ -123,10 +124,10 @@ class Rounds:
         """A checkpoint was written."""
         self._saved = time.monotonic()
 
-    def _stuck(self, seconds: float) -> None:
+    def _stuck(self, end: Callable[[float], None], seconds: float) -> None:
         """The main thread made no progress for so many seconds. Runs in a thread."""
         if not self._meter.waits_for_data:  # then the others, which wait for this rank, end
-            self._end_process(seconds)
+            end(seconds)
 
     def _begin(self) -> None:
         """Send this rank's message; the steps since the last one make the round."""

@@ -98,7 +98,9 @@ def _open(
     for line in (*_warnings(components), _headline(components), *about, f"run directory: {folder}"):
         progress.say(line)
     meter = Meter(world, components.engine.samples.speakers)
-    rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds, partial(end_waiting, status))
+    # To compile the net for a batch of another size may take minutes.
+    end_stuck = None if experiment.train.compile else partial(end_waiting, status)
+    rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds, end_stuck)
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: _open_record(components, folder, start, guard, progress) if first else None)
     tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from threading import Event
+from threading import enumerate as enumerate_threads
 
 import pytest
 import torch
@@ -44,3 +45,12 @@ def test_a_rounds_figures_come_when_the_next_is_over() -> None:
 @pytest.mark.parametrize("seconds, saves", [(0.0, True), (3600.0, False), (None, False)])
 def test_a_checkpoint_is_due_by_the_clock(seconds: float | None, saves: bool) -> None:
     assert Rounds(ALONE, Meter(ALONE, [0]), lambda: "", seconds, print).flush().decision.saves == saves
+
+
+@pytest.mark.parametrize("end", [None, print])
+def test_a_main_thread_is_watched_where_something_can_end_it(end: Callable[[float], None] | None) -> None:
+    over_nccl = World(0, 2, torch.device("cpu"), None, "nccl")
+    before = set(enumerate_threads())
+    Rounds(over_nccl, Meter(over_nccl, [0]), lambda: "", None, end)
+    watching = [thread for thread in set(enumerate_threads()) - before if thread.name == "progress limit"]
+    assert bool(watching) == (end is not None)
