@@ -84,15 +84,21 @@ class Stopped(Exception):
     """The run was asked to stop and has saved a checkpoint to resume from."""
 
 
+def in_one_line(error: BaseException) -> str:
+    """An exception's message in one line: the first of CUDA's and HIP's, which go on with advice to programmers."""
+    text = str(error)
+    return " ".join((text.partition("\n")[0] if text.startswith(("CUDA error", "HIP error")) else text).split())
+
+
 def message_of(error: BaseException, most: int = 200) -> str:
     """An exception's message in one line of at most so many characters; without a message, its kind."""
-    return " ".join(str(error).split())[:most] or type(error).__name__
+    return in_one_line(error)[:most] or type(error).__name__
 
 
 def reason_of(error: BaseException) -> str:
     """An exception in one line; for an OSError, the operating system's message and the file that it is about."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
-    text = " ".join(str(error).split())
+    text = in_one_line(error)
     # A long message ends with its reason.
     return f"{type(error).__name__}: {text if len(text) <= 300 else '…' + text[-300:]}"

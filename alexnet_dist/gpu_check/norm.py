@@ -119,4 +119,7 @@ def main(device: str, form: str, part: str, parts: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:
+        sys.exit(reason_of(error))  # its last line is told

@@ -23,6 +23,7 @@ from alexnet_dist.errors import (
     RunFailed,
     Stopped,
     UsageError,
+    in_one_line,
     reason_of,
 )
 from alexnet_dist.launcher.control_folder import RankReport, control_folder, write_report, write_run_directory
@@ -168,7 +169,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
         reason = f"rank {_rank()} failed in {status.where}: {reason_of(error)}"
     else:
         log_trace(status.folder if status.owned else None, _rank())
-        reason = f"rank {_rank()} failed in {status.where}: {type(error).__name__}: {_in_one_line(error)}"
+        reason = f"rank {_rank()} failed in {status.where}: {type(error).__name__}: {in_one_line(error)}"
     write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.monotonic()))
     if lost_peer and "Timed out" not in reason:
         _wait_to_be_ended(LOST_PEER_WAIT_SECONDS)  # the rank that failed first has the reason
@@ -198,12 +199,6 @@ def end_waiting(status: ExitStatus, seconds: float) -> None:
     time.sleep(LOST_PEER_WAIT_SECONDS)  # others that wait report, too; who does not is named
     _tell_failure(status, reason)
     os._exit(FAILED)
-
-
-def _in_one_line(error: Exception) -> str:
-    """An exception's message in one line, which the rank's log has whole: CUDA's go on with advice to programmers."""
-    text = str(error)
-    return " ".join((text.partition("\n")[0] if text.startswith(("CUDA error", "HIP error")) else text).split())
 
 
 def _lost_peer(error: Exception) -> bool:

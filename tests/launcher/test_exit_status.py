@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import ACCELERATE, ROOT, SMOKE
 
-from alexnet_dist.errors import FAILED
+from alexnet_dist.errors import FAILED, reason_of
 from alexnet_dist.launcher import exit_status
 from alexnet_dist.launcher.exit_status import ExitStatus
 
@@ -94,3 +94,4 @@ def test_a_reason_of_several_lines_is_told_in_one(
 
     assert exit_status.exit_code_of(fail, ExitStatus()) == FAILED
     assert capsys.readouterr().err.splitlines()[-1] == f"error: rank 0 failed in its start: RuntimeError: {told}"
+    assert reason_of(RuntimeError(text)) == f"RuntimeError: {told}"
