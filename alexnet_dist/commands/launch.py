@@ -1,18 +1,4 @@
-"""Start ranks.
-
-alexnet-dist launch --ranks 2 -- --strategy.name split
-alexnet-dist launch --ranks 4 --nodes 2 --node-rank 0 --address n1 --port 29501 -- --run.dir /shared
-
-What follows -- are the settings of a training run, see alexnet-dist train --help. It is supervised:
-signals are passed on, and the last line and the exit code say how it ended: 0 done, 1 failed, 2
-refused, 75 stopped and resumable.
-
-alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkpoint runs/NAME
-
-With --program it is any program that accelerate launch takes, a script or -m MODULE, with its
-arguments. The exit code is that of the rank that failed first (1 if a signal killed it), 130 if the
-launch itself was interrupted.
-"""
+"""`alexnet-dist launch`."""
 
 import os
 import shlex
@@ -28,6 +14,22 @@ from alexnet_dist.distributed.network_interface import check_resolves
 from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.launcher.launch_line import TRAIN, Nodes, launch_environment, launch_line
 from alexnet_dist.registry import commands
+
+ABOUT = """Start ranks.
+
+alexnet-dist launch --ranks 2 -- --strategy.name split
+alexnet-dist launch --ranks 4 --nodes 2 --node-rank 0 --address n1 --port 29501 -- --run.dir /shared
+
+What follows -- are the settings of a training run, see alexnet-dist train --help. It is supervised:
+signals are passed on, and the last line and the exit code say how it ended: 0 done, 1 failed, 2
+refused, 75 stopped and resumable.
+
+alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkpoint runs/NAME
+
+With --program it is any program that accelerate launch takes, a script or -m MODULE, with its
+arguments. The exit code is that of the rank that failed first (1 if a signal killed it), 130 if the
+launch itself was interrupted.
+"""
 
 
 class LaunchFlags(Group):
@@ -91,5 +93,5 @@ def _check(settings: LaunchFlags, ranks: int, rest: Sequence[str]) -> None:
 
 
 COMMAND = commands.register(
-    Command("launch", "start ranks, pass signals on, return the run's own exit code", run, FLAGS, __doc__, records=True)
+    Command("launch", "start ranks, pass signals on, return the run's own exit code", run, FLAGS, ABOUT, records=True)
 )

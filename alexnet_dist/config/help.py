@@ -32,7 +32,7 @@ def help_text(program: str, about: str, flags: Flags[Any]) -> str:
         for group, fields in flags.groups.items():
             kind = flags.experiment.model_fields[group].annotation
             also = f" Each flag also without '{group}.'." if group == flags.short else ""
-            lines += ["", f"{group}: {inspect.getdoc(kind)}{also}", *_rows(fields)]
+            lines += ["", f"{group}: {inspect.getdoc(kind) or ''}{also}", *_rows(fields)]
     return "\n".join(lines)
 
 

@@ -1,5 +1,8 @@
 """`--help` of every command, as a user reads it."""
 
+import subprocess
+import sys
+
 import preloaded
 import pytest
 from conftest import ROOT
@@ -57,6 +60,13 @@ def test_comparison_flags_are_documented_with_their_short_form() -> None:
 
 def test_a_default_that_is_text_has_no_quotation_marks() -> None:
     assert "(420 | 422 | 444) [420]" in command("data", "--help").stdout
+
+
+@pytest.mark.parametrize("name", ["train", "launch"])
+def test_help_without_docstrings(name: str) -> None:
+    """PYTHONOPTIMIZE=2, as some containers set it, strips them."""
+    shown = subprocess.run([sys.executable, "-OO", *CLI, name, "--help"], capture_output=True, text=True).stdout
+    assert shown.startswith(f"usage: alexnet-dist {name} ") and "None" not in shown
 
 
 def test_the_program_behind_the_dashes_gets_its_own_help() -> None:
