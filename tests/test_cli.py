@@ -49,6 +49,7 @@ def test_no_file_has_such_a_name(words: list[str], capsys: pytest.CaptureFixture
     for name, why in (
         ("", "Input should name a file or a folder"),
         ("~nobody-here/x", "there is no such home folder"),
+        ("x/${NO_SUCH_VARIABLE}/y", "the variable NO_SUCH_VARIABLE is not set"),
         ("x" * 300, "Input should have at most 255 bytes in a name"),
         ("x/" * 2500, "Input should have at most 255 bytes in a name and 4095 in all"),
     ):
@@ -67,6 +68,22 @@ def test_the_home_folder_has_a_short_name(
     for flags in (["--run.dir=~/deep"], ["--config=~/own.yaml"]):
         assert main(["train", "--print-config", *flags]) == DONE
         assert f"  dir: {tmp_path}/deep  # set" in capsys.readouterr().out
+
+
+def test_a_file_of_settings_may_name_a_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """As cluster users write them; without a value, a folder called $SCRATCH would fill the wrong disk."""
+    (tmp_path / "own.yaml").write_text("run: {dir: $SCRATCH/deep}\n")
+    monkeypatch.delenv("SCRATCH", raising=False)
+    assert main(["train", "--config", "own.yaml"]) == USAGE
+    assert "error: run.dir: $SCRATCH/deep: the variable SCRATCH is not set: " in capsys.readouterr().err
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    assert main(["train", "--print-config", "--config", "own.yaml"]) == DONE
+    assert f"  dir: {tmp_path}/deep  # set" in capsys.readouterr().out
+    (tmp_path / "cash$SCRATCH").mkdir()
+    assert main(["train", "--print-config", "--run.dir", "cash$SCRATCH"]) == DONE
+    assert "  dir: cash$SCRATCH  # set" in capsys.readouterr().out
 
 
 def test_a_name_in_a_file_has_no_zero_byte(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

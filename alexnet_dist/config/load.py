@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from alexnet_dist.config.fields import fields_of, is_number, is_optional, is_text
 from alexnet_dist.config.flags import CONFIG, LEFT_OUT, Flags, remedy, shown, unknown_field
+from alexnet_dist.config.paths import expanded
 from alexnet_dist.config.plain_yaml import one_line, parse_yaml
 from alexnet_dist.config.schema import Experiment
 from alexnet_dist.config.values import Group
@@ -31,7 +32,7 @@ def read_file(path: str, kind: type[Experiment] = Experiment) -> dict[str, Any]:
     if "://" in path:
         raise UsageError("--config", path, "must be on a disk of this machine, not an address")
     try:
-        with open(os.path.expanduser(path), "rb") as file:
+        with open(expanded(path), "rb") as file:
             raw = file.read(MAX_BYTES + 1)
         text = raw.decode("utf-8")
     except OSError as error:

@@ -1,6 +1,5 @@
 """Kinds of values that fields take: names in a registry, paths, normalisations; and the base class of their groups."""
 
-import os
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +19,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from alexnet_dist import registry
+from alexnet_dist.config.paths import expanded, unset_variable
 
 
 class Role(Enum):
@@ -89,8 +89,8 @@ def _check_on_this_machine(given: str) -> str:
 
 
 def _check_path(given: str) -> str:
-    """A path as it is used: with the home folder for ~, and no longer than file systems take."""
-    path = os.path.expanduser(given) if given.startswith("~") else given
+    """A path as it is used: with ~ and variables replaced, and no longer than file systems take."""
+    path = expanded(given)
     problem = None
     try:
         path.encode()
@@ -102,6 +102,8 @@ def _check_path(given: str) -> str:
         problem = "Input should name a file or a folder"
     elif path.startswith("~"):
         problem = "there is no such home folder: name another, or set HOME"
+    elif (unset := unset_variable(path)) is not None:
+        problem = f"the variable {unset} is not set: set it, or write the path out"
     elif len(path.encode()) > _MAX_PATH or any(len(name.encode()) > _MAX_NAME for name in path.split("/")):
         problem = f"Input should have at most {_MAX_NAME} bytes in a name and {_MAX_PATH} in all"
     if problem is not None:

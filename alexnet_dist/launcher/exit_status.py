@@ -11,6 +11,7 @@ from itertools import pairwise
 from os.path import lexists  # Path.exists raises where a folder may not be searched
 from pathlib import Path
 
+from alexnet_dist.config.paths import expanded, unset_variable
 from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.errors import (
     DONE,
@@ -89,8 +90,10 @@ class ExitStatus:
 def named_run_dir(flags: Sequence[str]) -> Path | None:
     """What --run.dir names; found even where the other flags are wrong."""
     words = [word for flag in flags for word in flag.split("=", 1)]
-    names = [os.path.expanduser(after) for flag, after in pairwise(words) if flag == "--run.dir" and after]
-    return Path(names[-1]) if names and not names[-1].startswith("~") and "://" not in names[-1] else None
+    names = [expanded(after) for flag, after in pairwise(words) if flag == "--run.dir" and after]
+    if not names or names[-1].startswith("~") or "://" in names[-1] or unset_variable(names[-1]):
+        return None
+    return Path(names[-1])
 
 
 def print_reason(code: int, reason: str) -> None:
