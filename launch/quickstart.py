@@ -39,7 +39,7 @@ COMPARED = ["--config", "configs/compare/quickstart.yaml", "--overwrite", "true"
 GPU_EPOCHS, GPU_SECONDS, GPU_SHARE = 10, 150.0, 0.08
 BATCH, IMAGES = 128, 60_000  # Fashion-MNIST's, as configs/quickstart.yaml trains it
 # On a CPU: seconds that each strategy's steps may take; what part of the rate of matrix products a step reaches; the
-# batches to choose from, the largest with so many steps: a net that has taken ten has learnt nothing.
+# batches to choose from: the largest that leaves time for so many steps, since after ten a net has learnt nothing.
 CPU_SECONDS, CPU_SHARE = 100.0, 0.45
 CPU_BATCHES, CPU_STEPS = (BATCH, 64, 32), 40
 
@@ -98,7 +98,9 @@ def cpu_batch_and_steps(operations_per_second: float, experiment: Experiment) ->
         operations_per_second: of matrix products.
     """
     images = CPU_SECONDS * CPU_SHARE * operations_per_second / training_operations(table_of(experiment.net))
-    batch = next((batch for batch in CPU_BATCHES if images / batch >= CPU_STEPS), CPU_BATCHES[-1])
+    given = experiment.train.global_batch
+    batches = CPU_BATCHES if given == BATCH else (given,)
+    batch = next((batch for batch in batches if images / batch >= CPU_STEPS), batches[-1])
     return batch, min(max(round(images / batch), 5), IMAGES // batch)
 
 

@@ -89,9 +89,10 @@ def _training(own: BenchFlags) -> Table:
     from alexnet_dist.bench.benchmarks import benchmarks
     from alexnet_dist.bench.measure import measure
     from alexnet_dist.bench.programs import WARM_UP, Settings
-    from alexnet_dist.distributed.devices import gpu_count, own_device
+    from alexnet_dist.distributed.devices import check_built_for, gpu_count, own_device
 
     gpus = gpu_count()
+    check_built_for(own_device(0))
     chosen = _chosen(benchmarks(), own.only, gpus)
     precision = own.precision or ("bf16" if multiplies_bf16(own_device(0)) else "fp32")
     settings = Settings(own.steps or (GPU_STEPS if gpus else CPU_STEPS), own.batch, precision)

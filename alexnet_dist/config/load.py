@@ -36,7 +36,8 @@ def read_file(path: str, kind: type[Experiment] = Experiment) -> dict[str, Any]:
             raw = file.read(MAX_BYTES + 1)
         text = raw.decode("utf-8")
     except OSError as error:
-        seen_from = "" if path.startswith(("/", "~")) else f", seen from {os.getcwd()}"
+        relative = isinstance(error, FileNotFoundError) and not path.startswith(("/", "~"))
+        seen_from = f", seen from {os.getcwd()}" if relative else ""
         raise UsageError("--config", path, (error.strerror or "cannot be read") + seen_from) from None
     except UnicodeDecodeError:
         raise UsageError("--config", path, "not a text file: experiment files are YAML in UTF-8") from None

@@ -28,7 +28,7 @@ from alexnet_dist.distributed.host_cpu import keep_freed_memory, use_own_cores
 from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.distributed.mesh import World, new_host_group
 from alexnet_dist.distributed.network_interface import choose_interface
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, in_one_line
 
 # Until the first step is over, since ranks may start minutes apart; then `limit_waiting` applies.
 STARTUP_TIMEOUT = timedelta(minutes=10)
@@ -97,7 +97,7 @@ def _make_accelerator(settings: Mapping[str, Any]) -> Accelerator:
         return Accelerator(**settings)
     # About a variable that Accelerate reads, a package that it requires, or one that these GPUs require.
     except (ValueError, ImportError, NotImplementedError) as error:
-        raise UsageError("accelerate", "its environment variables", str(error)) from error
+        raise UsageError("accelerate", "its environment variables", in_one_line(error)) from error
     except RuntimeError as error:  # a group's own variable, such as TORCH_NCCL_BLOCKING_WAIT
         if "environment variable" not in str(error):
             raise

@@ -37,8 +37,8 @@ def gpu_toolkit() -> str:
 
 
 def own_uuid(device: torch.device) -> str | None:
-    """A GPU's unique identifier; None for a CPU, which ranks may share, and for AMD's, which do not always have one:
-    partitions of a GPU have the same."""
+    """A GPU's unique identifier; None for a CPU, which ranks may share, and for AMD GPUs, of which partitions have the
+    same one."""
     if device.type == "cpu" or torch.version.hip:
         return None
     return str(torch.cuda.get_device_properties(device).uuid)
@@ -80,7 +80,7 @@ def check_count(ranks: int, gpus: int) -> None:
 
 
 def check_built_for(device: torch.device) -> None:
-    """Refuse a GPU of NVIDIA's that this build of torch has no kernels for: it would fail at the first of them.
+    """Refuse an NVIDIA GPU that this build of torch has no kernels for: its first kernel would fail.
 
     Raises:
         UsageError: naming the GPU, and what the build is for.
@@ -93,9 +93,7 @@ def check_built_for(device: torch.device) -> None:
     if not kinds:  # then torch does not know either
         return
     own = torch.cuda.get_device_capability(device)
-    latest = max(capability for _, capability in kinds)
-    later = own[0] > latest[0] and all(kind != "compute" for kind, _ in kinds)
-    if own < min(capability for _, capability in kinds) or later:
+    if not any(kind == "compute" or capability[0] == own[0] for kind, capability in kinds if capability <= own):
         raise UsageError(
             "GPUs",
             f"{torch.cuda.get_device_name(device)} (sm_{own[0]}{own[1]})",

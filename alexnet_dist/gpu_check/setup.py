@@ -47,7 +47,7 @@ class Setup:
 
     @property
     def half(self) -> str:
-        """The half precision that the device multiplies: GPUs before Ampere emulate bf16, a hundred times slower."""
+        """The 16-bit precision of the device's hardware: GPUs before Ampere emulate bf16, a hundred times slower."""
         return "bf16" if not self.on_gpu or multiplies_bf16(self.device) else "fp16"
 
     @property

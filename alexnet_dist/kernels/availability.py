@@ -10,7 +10,7 @@ import torch
 from alexnet_dist.kernels.cpu_kernels import build_problem
 
 SLOWLY = "computed with torch's operations, several times slower"
-OLDEST = 70  # capability of NVIDIA's GPUs, times ten, from which on torch.compile uses Triton
+OLDEST = 70  # NVIDIA capability, times ten, that Triton supports
 
 
 def triton_runs_on(device: torch.device) -> bool:
@@ -21,7 +21,7 @@ def triton_runs_on(device: torch.device) -> bool:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch.compile does not look inside
 @cache
 def triton_problem() -> str | None:
-    """Why Triton does not run on this machine's GPUs, as half a line. It compiles what a kernel needs, to find out."""
+    """Why Triton does not run on this machine's GPUs, as half a line; compiles a small kernel to find out."""
     try:
         import triton
 
@@ -29,7 +29,7 @@ def triton_problem() -> str | None:
 
         target = triton.runtime.driver.active.get_current_target()  # takes the machine's C compiler
         if target.backend == "cuda" and target.arch < OLDEST:
-            return f"Triton is for GPUs since sm_{OLDEST}, this one is sm_{target.arch}"
+            return f"Triton needs sm_{OLDEST} or later, this GPU is sm_{target.arch}"
         with redirect_stdout(StringIO()):  # of a kernel that the assembler refuses, Triton prints every line
             compile_for_this_gpu()
     except Exception as error:  # Triton passes on whatever was raised
@@ -39,7 +39,8 @@ def triton_problem() -> str | None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, CalledProcessError):  # what it said is on the console already
-        return f"{error.cmd[0]} failed: a C compiler and Python's headers (python3-dev) are needed"
+        advice = "" if "ldconfig" in error.cmd[0] else ": a C compiler and Python's headers (python3-dev) are needed"
+        return f"{error.cmd[0]} failed{advice}"
     lines = [line for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if "fatal" in line), [*lines, type(error).__name__][0]).strip()
 

@@ -37,7 +37,7 @@ def fill_mask(
 
 
 def compile_for_this_gpu() -> None:
-    """Compile a mask's kernel without launching it; raises what Triton does where it cannot."""
+    """Compile the mask kernel without launching it; raises what Triton does where it cannot."""
     kernel: Any = _mask
     kernel.warmup(torch.float32, 1 << 62, 0, 0, 4096, 4096, 1 << 15, 2.0, 1, 1, 1, _BLOCK, grid=(1,))
 

@@ -177,7 +177,6 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     if lost_peer and "Timed out" not in reason:
         _wait_to_be_ended(LOST_PEER_WAIT_SECONDS)  # the rank that failed first has the reason
     _tell_failure(status, reason)
-    status.release()
     _end_soon()
     return FAILED
 
@@ -187,6 +186,7 @@ def _tell_failure(status: ExitStatus, reason: str) -> None:
         print_reason(FAILED, reason)
         _write_elastic_error(f"error: {reason}")
     status.write(FAILED, reason)
+    status.release()
 
 
 def end_waiting(status: ExitStatus, seconds: float) -> None:
@@ -196,12 +196,14 @@ def end_waiting(status: ExitStatus, seconds: float) -> None:
     Args:
         seconds: for which it made no progress.
     """
-    where, collective = status.where, status.last_collective()
-    reason = f"rank {_rank()} made no progress for {seconds:.0f} s in {where}, in {collective}"
-    write_report(_rank(), RankReport(FAILED, reason, lost_peer=True, time=time.monotonic()))
-    time.sleep(LOST_PEER_WAIT_SECONDS)  # others that wait report, too; who does not is named
-    _tell_failure(status, reason)
-    os._exit(FAILED)
+    try:
+        where, collective = status.where, status.last_collective()
+        reason = f"rank {_rank()} made no progress for {seconds:.0f} s in {where}; its last collective: {collective}"
+        write_report(_rank(), RankReport(FAILED, reason, lost_peer=True, time=time.monotonic()))
+        time.sleep(LOST_PEER_WAIT_SECONDS)  # others that wait report, too; who does not is named
+        _tell_failure(status, reason)
+    finally:
+        os._exit(FAILED)
 
 
 def _lost_peer(error: Exception) -> bool:

@@ -92,7 +92,7 @@ class CudaClock(Clock):
             self._marks[-1].waits.append((before, self._event()))
 
     def _event(self, blocking: bool = False) -> torch.cuda.Event:
-        """An event, recorded. A thread that waits for a `blocking` one sleeps; else it would compute on a core."""
+        """An event, recorded. A thread that waits for a `blocking` one sleeps; else it spins, and keeps a core busy."""
         event = torch.cuda.Event(enable_timing=True, blocking=blocking)
         event.record(self._stream)
         return event

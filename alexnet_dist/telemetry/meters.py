@@ -66,8 +66,10 @@ class Meter:
     def wait(self, batches: Iterator[T]) -> T:
         """The next batch; the time until it is there counts as the step's data wait."""
         before, self.waits_for_data = time.perf_counter(), True
-        batch = next(batches)
-        self.waits_for_data = False
+        try:
+            batch = next(batches)
+        finally:
+            self.waits_for_data = False
         self._waited += time.perf_counter() - before
         return batch
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from alexnet_dist.distributed.agreement import on_first_rank
+from alexnet_dist.distributed.agreement import combined, on_first_rank
 from alexnet_dist.distributed.bring_up import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
 from alexnet_dist.rng import GENERATOR
@@ -40,7 +40,8 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
         for step in range(start, total):
             run.status.at(f"step {step + 1}")
             inspect = partial(_measure_memory, components, run) if step == total - 1 else None
-            traffic = training_step(components, step, batches, meter, inspect)
+            with run.limit:
+                traffic = training_step(components, step, batches, meter, inspect)
             run.metrics.sent(traffic.counted, traffic.expected, traffic.dtypes)
             step_is_over()
             if step == start:
@@ -50,7 +51,9 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
 
 def _after_step(components: Components, run: RunContext, done: int) -> None:
     """Do what is due after `done` steps: report, save, stop, evaluate."""
-    decision = _report_round(run, run.rounds.step())
+    with run.limit:
+        result = run.rounds.step()
+    decision = _report_round(run, result)
     saves, stops, ends = decision.saves or _is_saved(components, done), decision.stops, epoch_ends(components, done)
     if saves or stops or ends:
         stops = _flush(run).stops or stops
@@ -187,5 +190,8 @@ def _epoch_line(components: Components, run: RunContext, done: int) -> str:
 
 
 def _limit_waiting(components: Components, first_step_seconds: float) -> None:
-    seconds = max(components.experiment.train.timeout, FIRST_STEPS_TIMEOUT * first_step_seconds)
-    limit_waiting(components.world, components.engine.groups(), timedelta(seconds=seconds))
+    """The same limit on every rank: those that wait for one give up at the same time. Collective."""
+    world = components.world
+    seconds = FIRST_STEPS_TIMEOUT * combined(world, first_step_seconds, max)
+    limit = timedelta(seconds=max(components.experiment.train.timeout, seconds))
+    limit_waiting(world, components.engine.groups(), limit)

@@ -10,12 +10,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import partial
 
-from alexnet_dist.distributed import progress_limit
 from alexnet_dist.distributed.background import Background
 from alexnet_dist.distributed.mesh import World
-from alexnet_dist.distributed.progress_limit import ProgressLimit
 from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.telemetry.figures import StepFigures
 from alexnet_dist.telemetry.meters import Meter
@@ -70,34 +67,18 @@ class Rounds:
         meter: measures the steps.
         stops: why this rank is to stop; empty where it goes on.
         save_seconds: the time between two checkpoints; None: none is due by the clock.
-        end: called where the main thread made no progress for so many seconds, and cannot be told: ends this process;
-            None: such a process is left alone.
     """
 
-    def __init__(
-        self,
-        world: World,
-        meter: Meter,
-        stops: Callable[[], str],
-        save_seconds: float | None,
-        end: Callable[[float], None] | None,
-    ) -> None:
+    def __init__(self, world: World, meter: Meter, stops: Callable[[], str], save_seconds: float | None) -> None:
         self._meter, self._stops, self._save_seconds = meter, stops, save_seconds
         self._tree = Tree(world.control, _TAG)
         self._thread = Background[RoundResult]("rounds", world.device)
-        self._limit: ProgressLimit | None = None
-        if end is not None and world.size > 1 and world.backend in progress_limit.BACKENDS:
-            self._limit = ProgressLimit(
-                lambda: self._tree.limit.total_seconds() + progress_limit.GRACE_SECONDS, partial(self._stuck, end)
-            )
         self._under_way: Future[RoundResult] | None = None
         self._steps, self._wanted = 0, 1
         self._began = self._saved = time.monotonic()
 
     def step(self) -> RoundResult:
         """A step is over, or a batch of an evaluation: what the last round decided, if this ends a round."""
-        if self._limit is not None:
-            self._limit.progress()
         self._steps += 1
         if self._steps < self._wanted:
             return RoundResult()
@@ -110,8 +91,6 @@ class Rounds:
         earlier = self._end()
         self._begin()
         last = self._end()
-        if self._limit is not None:
-            self._limit.rest()
         self._wanted, self._began = 1, time.monotonic()  # what follows may take longer than what was before
         decision = replace(
             last.decision,
@@ -123,11 +102,6 @@ class Rounds:
     def saved(self) -> None:
         """A checkpoint was written."""
         self._saved = time.monotonic()
-
-    def _stuck(self, end: Callable[[float], None], seconds: float) -> None:
-        """The main thread made no progress for so many seconds. Runs in a thread."""
-        if not self._meter.waits_for_data:  # then the others, which wait for this rank, end
-            end(seconds)
 
     def _begin(self) -> None:
         """Send this rank's message; the steps since the last one make the round."""

@@ -1,5 +1,6 @@
 """What a run uses besides its components: meters, records, trackers, checkpoints."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from alexnet_dist.training.rounds import Rounds
 class RunContext:
     """Attributes:
     folder: the run's own.
+    limit: of a step's duration, where nothing else can end a rank that waits for another.
     record, reporter: write the run's files, and report its steps; None on every rank but the first.
     """
 
     folder: Path
     meter: Meter
     rounds: Rounds
+    limit: AbstractContextManager[None]
     metrics: RunMetrics
     record: RunRecord | None
     reporter: Reporter | None

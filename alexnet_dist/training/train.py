@@ -2,7 +2,8 @@
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from alexnet_dist.data.dataset import image_size
 from alexnet_dist.distributed.agreement import all_or_none, combined, gather_on_first, on_first_rank
 from alexnet_dist.distributed.devices import device_warnings
 from alexnet_dist.distributed.launched_rank import launched_rank
+from alexnet_dist.distributed.progress_limit import limit_of
 from alexnet_dist.distributed.traffic_counter import traffic_counter
 from alexnet_dist.errors import RunFailed
 from alexnet_dist.kernels.availability import kernel_warnings
@@ -98,9 +100,7 @@ def _open(
     for line in (*_warnings(components), _headline(components), *about, f"run directory: {folder}"):
         progress.say(line)
     meter = Meter(world, components.engine.samples.speakers)
-    # To compile the net for a batch of another size may take minutes.
-    end_stuck = None if experiment.train.compile else partial(end_waiting, status)
-    rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds, end_stuck)
+    rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds)
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: _open_record(components, folder, start, guard, progress) if first else None)
     tracking = Tracking(Tracked(experiment, folder, start.step), progress.say, active=first)
@@ -111,7 +111,9 @@ def _open(
         log_every = experiment.tracking.log_every
         reporter = Reporter(log_every, components.order, hosts, record, metrics, tracking, progress)
     checkpoints = CheckpointWriter(world, folder / FOLDER, experiment.checkpoint, progress.say, guard)
-    return RunContext(folder, meter, rounds, metrics, record, reporter, tracking, progress, checkpoints, status)
+    compiles = experiment.train.compile  # the net, which takes minutes, for each size of batch
+    limit = nullcontext() if compiles else limit_of(world, lambda: meter.waits_for_data, partial(end_waiting, status))
+    return RunContext(folder, meter, rounds, limit, metrics, record, reporter, tracking, progress, checkpoints, status)
 
 
 def _open_record(
@@ -139,10 +141,19 @@ def _warnings(components: Components) -> list[str]:
         *allocation_warnings(os.environ),
         *strategy.placement_warnings(experiment, world.size, launched_rank(os.environ).local_world_size),
         *precision_of(experiment).warnings(world.device),
-        *(kernel_warnings(world.device) if normed else []),
+        *(_by_rank(gather_on_first(world, kernel_warnings(world.device))) if normed else []),
         *device_warnings(gather_on_first(world, device_name(world.device))),
     ]
     return [f"warning: {line}" for line in found]
+
+
+def _by_rank(found: Sequence[Sequence[str]]) -> list[str]:
+    """Lines that ranks have found, each once; one that the first rank does not have begins with the rank that does."""
+    first: dict[str, int] = {}
+    for rank, lines in enumerate(found):
+        for line in lines:
+            first.setdefault(line, rank)
+    return [f"rank {rank}: {line}" if rank else line for line, rank in first.items()]
 
 
 def _headline(components: Components) -> str:

@@ -113,6 +113,7 @@ def test_gpus_that_torch_is_built_for(gpu: str, built: str, monkeypatch: pytest.
         (GTX_1080, FOR_CUDA_13, r"NVIDIA GeForce GTX 1080 \(sm_61\)"),
         (V100, FOR_CUDA_13, r"Tesla V100-SXM2-16GB \(sm_70\)"),
         (RTX_5090, FOR_CUDA_12_6, r"NVIDIA GeForce RTX 5090 \(sm_120\)"),
+        (V100, "sm_60 sm_75 sm_90", r"Tesla V100-SXM2-16GB \(sm_70\)"),
     ],
 )
 def test_gpus_that_torch_is_not_built_for(gpu: str, built: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,8 @@ def test_a_faster_machine_takes_more_steps_and_at_most_an_epoch(
     images = [batch * steps for batch, steps in rates]
     assert images == sorted(images) and all(steps >= 40 for _, steps in rates[1:]) and images[-1] == 468 * 128
     given = quickstart.on_cpu(["--net.name", "alexnet_small", "--train.precision", "fp32"])
+    larger = quickstart.on_cpu(["--train.global_batch", "256"])
+    assert [quickstart.cpu_batch_and_steps(rate, larger)[0] for rate in (1e9, 1e15)] == [256, 256]
     _, steps = quickstart.cpu_batch_and_steps(1e11, given)
     assert steps > rates[0][1] and given.train.precision == "fp32"
     with pytest.raises(UsageError, match="batch"):

@@ -139,7 +139,9 @@ def test_a_rank_is_named_where_the_others_wait_in_their_device(waits_for_data: b
     run = start_line(line, tmp_path / "run", {**plugins, **({"TOY_WAITS_FOR_DATA": "1"} if waits_for_data else {})})
     code, lines = run.end()
     assert code == 1 and run.exit() == {"code": 1, "reason": lines[-1].removeprefix("error: ")}
-    named = r"error: rank 1 did not answer; rank 0 made no progress for \d+ s in step 21, in all_reduce$"
+    named = (
+        r"error: rank 1 did not answer; rank 0 made no progress for \d+ s in step 21; its last collective: all_reduce$"
+    )
     assert re.match(named, lines[-1]), lines[-1]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from threading import Event
-from threading import enumerate as enumerate_threads
 
 import pytest
 import torch
@@ -30,7 +29,7 @@ class SlowDevice(Meter):
 
 def test_a_rounds_figures_come_when_the_next_is_over() -> None:
     meter = SlowDevice()
-    rounds = Rounds(ALONE, meter, lambda: "", None, print)
+    rounds = Rounds(ALONE, meter, lambda: "", None)
     told = []
     for step in (1, 2):
         meter.gradients_done()
@@ -44,13 +43,4 @@ def test_a_rounds_figures_come_when_the_next_is_over() -> None:
 
 @pytest.mark.parametrize("seconds, saves", [(0.0, True), (3600.0, False), (None, False)])
 def test_a_checkpoint_is_due_by_the_clock(seconds: float | None, saves: bool) -> None:
-    assert Rounds(ALONE, Meter(ALONE, [0]), lambda: "", seconds, print).flush().decision.saves == saves
-
-
-@pytest.mark.parametrize("end", [None, print])
-def test_a_main_thread_is_watched_where_something_can_end_it(end: Callable[[float], None] | None) -> None:
-    over_nccl = World(0, 2, torch.device("cpu"), None, "nccl")
-    before = set(enumerate_threads())
-    Rounds(over_nccl, Meter(over_nccl, [0]), lambda: "", None, end)
-    watching = [thread for thread in set(enumerate_threads()) - before if thread.name == "progress limit"]
-    assert bool(watching) == (end is not None)
+    assert Rounds(ALONE, Meter(ALONE, [0]), lambda: "", seconds).flush().decision.saves == saves

@@ -48,7 +48,7 @@ def _settle_device() -> None:
             raise UsageError(
                 _CPU_WANTED, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
             )
-        # DeepSpeed takes the GPU of that number, which does not exist where each rank sees only its own.
+        # DeepSpeed takes GPU number LOCAL_RANK, which does not exist where each rank sees only its own.
         os.environ["LOCAL_RANK"] = str(own_device(launched_rank(os.environ).local_rank).index)
         return
     # Without a GPU the variable has one effect: Accelerate would drop DeepSpeed silently and train as plain DDP.
