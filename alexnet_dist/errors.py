@@ -73,11 +73,14 @@ class RankFailed(Exception):
 
 
 class Diverged(Exception):
-    """The loss of a step is NaN or infinite."""
+    """A loss is NaN or infinite.
 
-    def __init__(self, step: int, loss: float) -> None:
-        self.step = step
-        super().__init__(f"the loss of step {step} is {loss}: lower optim.lr, or raise train.precision")
+    Args:
+        which: in words, such as "the loss of step 3".
+    """
+
+    def __init__(self, which: str, loss: float) -> None:
+        super().__init__(f"{which} is {loss}: lower optim.lr, or raise train.precision")
 
 
 class Stopped(Exception):

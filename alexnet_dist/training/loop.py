@@ -1,5 +1,6 @@
 """From the first step to the last: steps, windows, checkpoints, epochs."""
 
+import math
 import shlex
 import time
 from dataclasses import asdict
@@ -28,7 +29,7 @@ def run_steps(components: Components, start: int, run: RunContext) -> None:
     """Train from step `start` to the end of the experiment. Collective.
 
     Raises:
-        Diverged: a loss was NaN or infinite.
+        Diverged: a loss was NaN or infinite, in training or in an evaluation.
         Stopped: a signal asked for it; a checkpoint is written.
     """
     total, meter = components.total_steps, run.meter
@@ -75,7 +76,8 @@ def _report_round(run: RunContext, result: RoundResult) -> Decision:
     if run.reporter is not None:
         run.reporter.add(result.records)
     if result.decision.diverged is not None:
-        raise Diverged(*result.decision.diverged)
+        step, loss = result.decision.diverged
+        raise Diverged(f"the loss of step {step}", loss)
     return result.decision
 
 
@@ -162,13 +164,15 @@ def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
     """Evaluate after `done` steps. Collective.
 
     Raises:
-        Stopped: see `run_steps`.
+        Diverged, Stopped: see `run_steps`.
     """
     run.status.at(f"the evaluation after step {done}")
     evaluation = evaluate(components, lambda: bool(_report_round(run, run.rounds.step()).stops))
     stops = _flush(run).stops
     if evaluation is not None:
         _report_evaluation(components, run, done, evaluation)
+        if not math.isfinite(evaluation.loss):
+            raise Diverged(f"the test loss after step {done}", evaluation.loss)
     if evaluation is None or (stops and done < components.total_steps):
         if not _is_saved(components, done):
             save(components, run, done)

@@ -124,6 +124,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(train: Train)
     bad = next(line["step"] for line in run.metrics() if line["loss"] is None)  # JSON has no NaN
     (line,) = run.errors()
     assert line.startswith(f"error: the loss of step {bad} is ") and "lower optim.lr" in line
+
+
+def test_a_run_whose_last_step_breaks_the_net_has_not_succeeded(train: Train) -> None:
+    flags = [*SMOKE, "--optim.name", "sgd", "--optim.lr", "1000", "--optim.momentum", "0.99"]
+    run = train(2, [*flags, "--train.max_steps", "2", "--train.evaluate_samples", "100", "--tracking.wandb", "false"])
+    (line,) = run.errors()
+    assert run.code == 1 and line.startswith("error: the test loss after step 2 is "), run.output
     assert run.exit() == {"code": 1, "reason": line.removeprefix("error: ")}
 
 
