@@ -67,8 +67,10 @@ def arithmetic(setup: Setup) -> Figures:
 
 def precisions(setup: Setup) -> Figures:
     """The loss after a few steps in each precision that the device has."""
-    # fp64 last, and few images: some devices compute it a hundred times slower.
-    for precision in ("fp32", "bf16") if setup.small else reversed(registry.precisions.names()):
+    # fp64 and emulated bf16 last, and few images: some devices compute these a hundred times slower.
+    slow = {"fp64"} | ({"bf16"} - {setup.half})
+    names = sorted(registry.precisions.names(), key=lambda name: name in slow)
+    for precision in ("fp32", "bf16") if setup.small else names:
         try:
             registry.precisions[precision].check(setup.device)
         except UsageError:
