@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from replaced_gpus import ONE, TWO, V100, Machine
+from replaced_gpus import GTX_1080, ONE, TWO, V100, Machine
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from alexnet_dist.bench import baselines
@@ -115,6 +115,14 @@ def test_a_bare_loop_has_the_switches_of_training(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(baselines, "set_switches", lambda precision: asked.append(precision.name))
     monkeypatch.setattr(baselines, "timed", lambda step, batch, steps: 1.0)
     assert baselines.bare(1, 1, "fp32") == 1.0 and asked == ["fp32"]
+
+
+def test_a_gpu_that_torch_is_not_built_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Machine((GTX_1080,)).replace(monkeypatch)
+    assert main(["bench"]) == 2
+    assert capsys.readouterr().err.startswith("error: GPUs: NVIDIA GeForce GTX 1080 (sm_61): torch ")
 
 
 @pytest.mark.parametrize("use_cpu, device", [("false", "cuda:1"), ("true", "cpu")])

@@ -51,3 +51,9 @@ def test_what_is_slow_on_these_gpus_is_told(one_process: None, monkeypatch: pyte
     assert "warning: train.precision: bf16 is emulated by this GPU" in told
     assert "warning: response norm: Triton does not run" in told
     assert f"warning: devices: 1 x {V100}, 1 x {L4}" in told
+
+
+def test_what_ranks_have_found_is_told_once_and_names_the_rank_unless_the_first_has_it() -> None:
+    found = [["slow here"], ["slow here", "no compiler"], [], ["no compiler"]]
+    assert train._by_rank(found) == ["slow here", "rank 1: no compiler"]
+    assert train._by_rank([]) == []  # what ranks other than the first gather
