@@ -101,7 +101,7 @@ def cpu_batch_and_steps(operations_per_second: float, experiment: Experiment) ->
     given = experiment.train.global_batch
     batches = CPU_BATCHES if given == BATCH else (given,)
     batch = next((batch for batch in batches if images / batch >= CPU_STEPS), batches[-1])
-    return batch, min(max(round(images / batch), 5), IMAGES // batch)
+    return batch, min(max(round(images / batch), 5), max(IMAGES // batch, 1))
 
 
 def gpu_epochs(operations_per_second: float, experiment: Experiment) -> int:

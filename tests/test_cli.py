@@ -77,7 +77,7 @@ def test_a_file_of_settings_may_name_a_variable(
     (tmp_path / "own.yaml").write_text("run: {dir: $SCRATCH/deep}\n")
     monkeypatch.delenv("SCRATCH", raising=False)
     assert main(["train", "--config", "own.yaml"]) == USAGE
-    assert "error: run.dir: $SCRATCH/deep: the variable SCRATCH is not set: " in capsys.readouterr().err
+    assert "error: run.dir: $SCRATCH/deep: the variable SCRATCH is not set, or is empty: " in capsys.readouterr().err
     monkeypatch.setenv("SCRATCH", str(tmp_path))
     assert main(["train", "--print-config", "--config", "own.yaml"]) == DONE
     assert f"  dir: {tmp_path}/deep  # set" in capsys.readouterr().out

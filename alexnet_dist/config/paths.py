@@ -7,12 +7,14 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
 
 
 def expanded(given: str) -> str:
-    """With the home folder for ~, and the values of variables that are set; what exists by that very name is itself."""
-    path = os.path.expanduser(given) if given.startswith("~") else given
-    return path if os.path.lexists(path) else os.path.expandvars(path)
+    """With variables that have a value, and then ~, replaced; a path that exists as it is written is kept."""
+    if os.path.lexists(given):
+        return given
+    path = _VARIABLE.sub(lambda found: os.environ.get(found[1] or found[2]) or found[0], given)
+    return os.path.expanduser(path) if path.startswith("~") else path
 
 
-def unset_variable(path: str) -> str | None:
-    """The first variable that `expanded` found no value for; None where there is none."""
-    found = None if os.path.lexists(path) else _VARIABLE.search(path)
-    return found and (found[1] or found[2])
+def unset_variable(given: str) -> str | None:
+    """The first variable in a path, as it is written, that has no value; None where there is none."""
+    names = [] if os.path.lexists(given) else [found[1] or found[2] for found in _VARIABLE.finditer(given)]
+    return next((name for name in names if not os.environ.get(name)), None)

@@ -102,8 +102,8 @@ def _check_path(given: str) -> str:
         problem = "Input should name a file or a folder"
     elif path.startswith("~"):
         problem = "there is no such home folder: name another, or set HOME"
-    elif (unset := unset_variable(path)) is not None:
-        problem = f"the variable {unset} is not set: set it, or write the path out"
+    elif (unset := unset_variable(given)) is not None:
+        problem = f"the variable {unset} is not set, or is empty: set it, or write the path out"
     elif len(path.encode()) > _MAX_PATH or any(len(name.encode()) > _MAX_NAME for name in path.split("/")):
         problem = f"Input should have at most {_MAX_NAME} bytes in a name and {_MAX_PATH} in all"
     if problem is not None:

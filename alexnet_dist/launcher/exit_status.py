@@ -90,10 +90,11 @@ class ExitStatus:
 def named_run_dir(flags: Sequence[str]) -> Path | None:
     """What --run.dir names; found even where the other flags are wrong."""
     words = [word for flag in flags for word in flag.split("=", 1)]
-    names = [expanded(after) for flag, after in pairwise(words) if flag == "--run.dir" and after]
-    if not names or names[-1].startswith("~") or "://" in names[-1] or unset_variable(names[-1]):
+    given = [after for flag, after in pairwise(words) if flag == "--run.dir" and after]
+    if not given or unset_variable(given[-1]):
         return None
-    return Path(names[-1])
+    path = expanded(given[-1])
+    return None if path.startswith("~") or "://" in path else Path(path)
 
 
 def print_reason(code: int, reason: str) -> None:
