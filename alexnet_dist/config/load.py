@@ -15,7 +15,7 @@ from alexnet_dist.config.flags import CONFIG, LEFT_OUT, Flags, remedy, shown, un
 from alexnet_dist.config.paths import expanded
 from alexnet_dist.config.plain_yaml import one_line, parse_yaml
 from alexnet_dist.config.schema import Experiment
-from alexnet_dist.config.values import Group
+from alexnet_dist.config.values import STORED, Group
 from alexnet_dist.errors import UsageError, one_of
 
 Kind = TypeVar("Kind", bound=Experiment)
@@ -32,11 +32,15 @@ def read_file(path: str, kind: type[Experiment] = Experiment) -> dict[str, Any]:
     if "://" in path:
         raise UsageError("--config", path, "must be on a disk of this machine, not an address")
     try:
-        with open(expanded(path), "rb") as file:
+        name = expanded(path)
+    except ValueError as error:
+        raise UsageError("--config", path, str(error)) from None
+    try:
+        with open(name, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
         text = raw.decode("utf-8")
     except OSError as error:
-        relative = isinstance(error, FileNotFoundError) and not path.startswith(("/", "~"))
+        relative = isinstance(error, FileNotFoundError) and not os.path.isabs(name)
         seen_from = f", seen from {os.getcwd()}" if relative else ""
         raise UsageError("--config", path, (error.strerror or "cannot be read") + seen_from) from None
     except UnicodeDecodeError:
@@ -110,15 +114,19 @@ def load_as(kind: type[Kind], flags: Sequence[str]) -> Kind:
     return validate_as(kind, values)
 
 
-def validate(values: dict[str, Any]) -> Experiment:
-    """An experiment from plain values."""
-    return validate_as(Experiment, values)
+def validate(values: dict[str, Any], stored: bool = False) -> Experiment:
+    """An experiment from plain values.
+
+    Args:
+        stored: a run has written them, with its paths as they were used.
+    """
+    return validate_as(Experiment, values, STORED if stored else None)
 
 
-def validate_as(kind: type[Kind], values: dict[str, Any]) -> Kind:
+def validate_as(kind: type[Kind], values: dict[str, Any], context: object = None) -> Kind:
     """The same for an experiment with more groups."""
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, context=context)
     except ValidationError as error:
         raise _refusal(kind, error.errors(include_url=False, include_context=False)[0]) from None
 

@@ -7,14 +7,27 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
 
 
 def expanded(given: str) -> str:
-    """With variables that have a value, and then ~, replaced; a path that exists as it is written is kept."""
-    if os.path.lexists(given):
-        return given
-    path = _VARIABLE.sub(lambda found: os.environ.get(found[1] or found[2]) or found[0], given)
-    return os.path.expanduser(path) if path.startswith("~") else path
+    """With $NAME and ${NAME}, and then ~, replaced; names on the disk that hold a $ are kept.
+
+    Raises:
+        ValueError: what cannot be replaced, and the remedy.
+    """
+    end = given.find("/", given.rfind("$"))
+    if "$" in given and os.path.lexists(given if end < 0 else given[:end]):
+        path = given
+    else:
+        path = _VARIABLE.sub(_value, given)
+        if "${" in given and "${" in _VARIABLE.sub("", given):
+            raise ValueError("only $NAME and ${NAME} are replaced: write the path out")
+    if path.startswith("~") and not os.path.lexists(path):
+        path = os.path.expanduser(path)
+        if path.startswith("~"):
+            raise ValueError("there is no such home folder: name another, or set HOME")
+    return path
 
 
-def unset_variable(given: str) -> str | None:
-    """The first variable in a path, as it is written, that has no value; None where there is none."""
-    names = [] if os.path.lexists(given) else [found[1] or found[2] for found in _VARIABLE.finditer(given)]
-    return next((name for name in names if not os.environ.get(name)), None)
+def _value(found: re.Match[str]) -> str:
+    name = found[1] or found[2]
+    if not (value := os.environ.get(name)):
+        raise ValueError(f"the variable {name} is not set, or is empty: set it, or write the path out")
+    return value

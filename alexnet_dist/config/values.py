@@ -13,13 +13,14 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from alexnet_dist import registry
-from alexnet_dist.config.paths import expanded, unset_variable
+from alexnet_dist.config.paths import expanded
 
 
 class Role(Enum):
@@ -88,27 +89,20 @@ def _check_on_this_machine(given: str) -> str:
     return given
 
 
-def _check_path(given: str) -> str:
+def _check_path(given: str, info: ValidationInfo) -> str:
     """A path as it is used: with ~ and variables replaced, and no longer than file systems take."""
-    path = expanded(given)
-    problem = None
     try:
-        path.encode()
+        if not given.encode() or "\0" in given:
+            raise ValueError("Input should name a file or a folder")
+        path = given if info.context is STORED else expanded(given)
+        if len(path.encode()) > _MAX_PATH or any(len(name.encode()) > _MAX_NAME for name in path.split("/")):
+            raise ValueError(f"Input should have at most {_MAX_NAME} bytes in a name and {_MAX_PATH} in all")
+        return path
     except UnicodeEncodeError:  # the disk's name is no text; a run writes its settings as text
-        raise PydanticCustomError(
-            "path", "Input should be a name in UTF-8; if it is one, set LC_ALL to a UTF-8 locale"
-        ) from None
-    if not path or "\0" in path:
-        problem = "Input should name a file or a folder"
-    elif path.startswith("~"):
-        problem = "there is no such home folder: name another, or set HOME"
-    elif (unset := unset_variable(given)) is not None:
-        problem = f"the variable {unset} is not set, or is empty: set it, or write the path out"
-    elif len(path.encode()) > _MAX_PATH or any(len(name.encode()) > _MAX_NAME for name in path.split("/")):
-        problem = f"Input should have at most {_MAX_NAME} bytes in a name and {_MAX_PATH} in all"
-    if problem is not None:
-        raise PydanticCustomError("path", "{problem}", {"problem": problem})
-    return path
+        problem = "Input should be a name in UTF-8; if it is one, set LC_ALL to a UTF-8 locale"
+    except ValueError as error:
+        problem = str(error)
+    raise PydanticCustomError("path", "{problem}", {"problem": problem})
 
 
 def _check_name(given: str) -> str:
@@ -126,6 +120,8 @@ def _check_distinct(given: list[Any]) -> list[Any]:
 
 
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes, on Linux; 255 and 1,024 on macOS
+STORED = object()
+"""The context for validating what a run has written: its paths are as they were used."""
 
 NetName = Annotated[str, OneOf(registry.nets)]
 DataName = Annotated[str, OneOf(registry.data_sets)]

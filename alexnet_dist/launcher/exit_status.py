@@ -11,7 +11,7 @@ from itertools import pairwise
 from os.path import lexists  # Path.exists raises where a folder may not be searched
 from pathlib import Path
 
-from alexnet_dist.config.paths import expanded, unset_variable
+from alexnet_dist.config.paths import expanded
 from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.errors import (
     DONE,
@@ -91,10 +91,10 @@ def named_run_dir(flags: Sequence[str]) -> Path | None:
     """What --run.dir names; found even where the other flags are wrong."""
     words = [word for flag in flags for word in flag.split("=", 1)]
     given = [after for flag, after in pairwise(words) if flag == "--run.dir" and after]
-    if not given or unset_variable(given[-1]):
+    try:
+        return None if not given or "://" in given[-1] else Path(expanded(given[-1]))
+    except ValueError:
         return None
-    path = expanded(given[-1])
-    return None if path.startswith("~") or "://" in path else Path(path)
 
 
 def print_reason(code: int, reason: str) -> None:

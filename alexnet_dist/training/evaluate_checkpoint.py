@@ -63,10 +63,10 @@ def _split(flags: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     configs, values = read_flags(list(flags))
     if configs:
         raise UsageError("--config", configs[0], "the checkpoint has its own experiment: give single fields")
-    validate(values)
+    checked = validate(values).model_dump(exclude_unset=True)
     taken: dict[str, dict[str, Any]] = {}
     unused = []
-    for group, fields in values.items():
+    for group, fields in checked.items():
         for field, value in fields.items():
             if group in _GROUPS or (group == "train" and field in _TRAIN):
                 taken.setdefault(group, {})[field] = value
@@ -97,5 +97,6 @@ def _experiment(trained: Mapping[str, Any], given: Mapping[str, Mapping[str, Any
             "optim": trained["optim"],  # whose state the checkpoint holds
             "train": {**train, **given.get("train", {}), "global_batch": global_batch},
             "run": {"seed": trained["run"]["seed"]},
-        }
+        },
+        stored=True,
     )

@@ -45,7 +45,7 @@ def load_trained_net(checkpoint: Path) -> TrainedNet:
         UsageError: no undamaged checkpoint is there.
     """
     path, manifest = reader.first_undamaged(reader.find(checkpoint), print)
-    experiment = validate({group: manifest.experiment[group] for group in ("net", "data")})
+    experiment = validate({group: manifest.experiment[group] for group in ("net", "data")}, stored=True)
     net = AlexNet(table_of(experiment.net))
     net.load_state_dict(reader.read_whole_weights(path))
     return TrainedNet(path, manifest.step, experiment, net.eval(), reader.read_mean_image(path))
