@@ -37,11 +37,11 @@ COMPARED = ["--config", "configs/compare/quickstart.yaml", "--overwrite", "true"
 # On GPUs: the most epochs; the seconds that each strategy may take; the share of the rate of matrix products that a
 # step reaches: that of alexnet_2012 on an H100. The quickstart's own net was not measured on a GPU.
 GPU_EPOCHS, GPU_SECONDS, GPU_SHARE = 10, 150.0, 0.08
-BATCH, IMAGES = 128, 60_000  # Fashion-MNIST's, as configs/quickstart.yaml trains it
+IMAGES = 60_000  # Fashion-MNIST's
 # On a CPU: seconds that each strategy's steps may take; what part of the rate of matrix products a step reaches; the
 # batches to choose from: the largest that leaves time for so many steps, since after ten a net has learnt nothing.
 CPU_SECONDS, CPU_SHARE = 100.0, 0.45
-CPU_BATCHES, CPU_STEPS = (BATCH, 64, 32), 40
+CPU_BATCHES, CPU_STEPS = (128, 64, 32), 40
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,22 @@ def on_cpu(given: Sequence[str]) -> Experiment:
     return resolve(load([*TRAINED, "--strategy.name", "single", "--train.precision", precision, *given]), 1)
 
 
-def cpu_batch_and_steps(operations_per_second: float, experiment: Experiment) -> tuple[int, int]:
+def cpu_batches(given: Sequence[str]) -> Sequence[int]:
+    """The batches to choose from, the largest first: what the user's flags say, if they do."""
+    train = load(given).train
+    return (train.global_batch,) if "global_batch" in train.model_fields_set else CPU_BATCHES
+
+
+def cpu_batch_and_steps(
+    operations_per_second: float, experiment: Experiment, batches: Sequence[int]
+) -> tuple[int, int]:
     """The batch, and the steps that the CPU takes in `CPU_SECONDS`, at most an epoch's.
 
     Args:
         operations_per_second: of matrix products.
+        batches: see `cpu_batches`.
     """
     images = CPU_SECONDS * CPU_SHARE * operations_per_second / training_operations(table_of(experiment.net))
-    given = experiment.train.global_batch
-    batches = CPU_BATCHES if given == BATCH else (given,)
     batch = next((batch for batch in batches if images / batch >= CPU_STEPS), batches[-1])
     return batch, min(max(round(images / batch), 5), max(IMAGES // batch, 1))
 
@@ -123,7 +130,7 @@ def _plan_here(given: Sequence[str]) -> Plan:
     if gpus < 2:
         use_own_cores()
         dtype = getattr(torch, precisions[experiment.train.precision].compute)
-        batch, steps = cpu_batch_and_steps(matrix_rate(dtype, seconds=2.0), experiment)
+        batch, steps = cpu_batch_and_steps(matrix_rate(dtype, seconds=2.0), experiment, cpu_batches(given))
     return plan(gpus, precision, epochs, experiment.train.precision, batch, steps)
 
 

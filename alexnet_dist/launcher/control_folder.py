@@ -26,12 +26,14 @@ class RankReport:
         reason: in one line.
         lost_peer: it failed because another rank was gone.
         time: when, in seconds of this machine's monotonic clock.
+        comes_again: a run that resumes would end the same way.
     """
 
     code: int
     reason: str
     lost_peer: bool
     time: float
+    comes_again: bool = False
 
 
 @dataclass(frozen=True)

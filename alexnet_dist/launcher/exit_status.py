@@ -110,7 +110,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
         The exit code. Under `alexnet-dist launch`, which reads the rank's report, it is 0 unless this rank crashed: on
         any other number the launcher would report a failure, and start ranks again that refused their settings.
     """
-    supervised = control_folder() is not None
+    supervised, comes_again = control_folder() is not None, False
     try:
         action(status)
         code, reason = DONE, "finished"
@@ -119,7 +119,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
     except Stopped as stopped:
         code, reason = STOPPED, str(stopped)
     except (Diverged, RunFailed) as error:
-        code, reason = FAILED, str(error)
+        code, reason, comes_again = FAILED, str(error), isinstance(error, Diverged)
     except KeyboardInterrupt:
         code, reason = INTERRUPTED, "interrupted"
     except Exception as error:
@@ -129,7 +129,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
     status.release()
     if code != DONE and not supervised:
         _tell_launcher(code, reason)
-    write_report(_rank(), RankReport(code, reason, lost_peer=False, time=time.monotonic()))
+    write_report(_rank(), RankReport(code, reason, False, time.monotonic(), comes_again))
     _destroy_process_group()
     return DONE if supervised else code
 

@@ -36,10 +36,11 @@ ORPHAN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How ranks ended: the program's exit code, and why."""
+    """How ranks ended: the program's exit code, and why; whether a restart would end the same way."""
 
     code: int
     reason: str
+    comes_again: bool = False
 
 
 def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes, max_restarts: int) -> int:
@@ -61,7 +62,7 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
             line = launch_line(ranks, program, port, nodes, Path(folder, "agent"))
             attempt = Attempt(line, ranks // nodes.count, nodes.rank, Path(folder, str(number)))
             outcome = attempt.run(number)
-            if outcome.code != FAILED or attempt.stop_requested or number == max_restarts:
+            if outcome.code != FAILED or outcome.comes_again or attempt.stop_requested or number == max_restarts:
                 break
             number += 1
             print(f"restart {number} of {max_restarts}: {outcome.reason}", file=sys.stderr, flush=True)
@@ -191,7 +192,7 @@ def outcome_of(
     in_time = sorted(reports.values(), key=lambda report: report.time)
     for report in in_time:
         if report.code not in (DONE, STOPPED) and not report.lost_peer:
-            return Outcome(report.code, report.reason)
+            return Outcome(report.code, report.reason, report.comes_again)
     lost = "; ".join(report.reason for report in in_time if report.lost_peer)[:400]
     silent = [rank for rank in ranks if rank not in reports]
     if silent or lost:

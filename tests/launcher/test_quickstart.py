@@ -97,17 +97,23 @@ def test_a_faster_machine_takes_more_steps_and_at_most_an_epoch(
 ) -> None:
     monkeypatch.chdir(ROOT)
     net = quickstart.on_cpu([])
-    slowest, *rates = (quickstart.cpu_batch_and_steps(rate, net) for rate in (1e9, 1e11, 2e11, 4e11, 8e11, 1e15))
+    batches = quickstart.cpu_batches([])
+    slowest, *rates = (
+        quickstart.cpu_batch_and_steps(rate, net, batches) for rate in (1e9, 1e11, 2e11, 4e11, 8e11, 1e15)
+    )
     assert slowest == (32, 5) and [batch for batch, _ in rates] == [32, 64, 128, 128, 128]
     images = [batch * steps for batch, steps in rates]
     assert images == sorted(images) and all(steps >= 40 for _, steps in rates[1:]) and images[-1] == 468 * 128
     given = quickstart.on_cpu(["--net.name", "alexnet_small", "--train.precision", "fp32"])
-    larger = quickstart.on_cpu(["--train.global_batch", "256"])
-    assert [quickstart.cpu_batch_and_steps(rate, larger)[0] for rate in (1e9, 1e15)] == [256, 256]
-    _, steps = quickstart.cpu_batch_and_steps(1e11, given)
+    _, steps = quickstart.cpu_batch_and_steps(1e11, given, batches)
     assert steps > rates[0][1] and given.train.precision == "fp32"
     with pytest.raises(UsageError, match="batch"):
         quickstart.on_cpu(["--train.global_batch", "0"])
+
+
+@pytest.mark.parametrize("batch", [128, 256])
+def test_a_batch_that_is_given_is_taken(quickstart: ModuleType, batch: int) -> None:
+    assert quickstart.cpu_batches(["--train.global_batch", str(batch)]) == (batch,)
 
 
 def test_a_slow_gpu_trains_fewer_epochs_in_the_same_time(

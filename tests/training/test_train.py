@@ -2,10 +2,15 @@
 
 import json
 import statistics
+from pathlib import Path
 
 import pytest
 from conftest import SMOKE, Train, accelerate_launch
+from preloaded import command
+from run_records import metrics_of
 from wandb_file import offline_run
+
+from alexnet_dist.errors import FAILED
 
 FILES = {
     "config.yaml",
@@ -117,12 +122,13 @@ def test_ddp_and_split_learn_the_same(train: Train) -> None:
     assert all(run.summary()["eval"]["top1"] > 0.6 for run in runs)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(train: Train) -> None:
+def test_a_loss_that_is_no_number_ends_the_run_for_good_and_names_the_step(tmp_path: Path) -> None:
+    """No restart: the same steps would end in the same loss."""
     flags = [*SMOKE, "--optim.name", "sgd", "--optim.lr", "1000", "--tracking.wandb", "false"]
-    run = train(2, flags)
-    assert run.code != 0
-    bad = next(line["step"] for line in run.metrics() if line["loss"] is None)  # JSON has no NaN
-    (line,) = run.errors()
+    run = command("launch", "--ranks", "2", "--max-restarts", "2", "--", *flags, "--run.dir", str(tmp_path))
+    assert run.returncode == FAILED and "restart" not in run.stderr
+    bad = next(line["step"] for line in metrics_of(tmp_path) if line["loss"] is None)  # JSON has no NaN
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
     assert line.startswith(f"error: the loss of step {bad} is ") and "lower optim.lr" in line
 
 
