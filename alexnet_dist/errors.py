@@ -88,7 +88,8 @@ class Stopped(Exception):
 
 
 def in_one_line(error: BaseException) -> str:
-    """An exception's message in one line: the first of CUDA's and HIP's, which go on with advice to programmers."""
+    """An exception's message in one line; of CUDA's and HIP's the first one, for the others are advice to
+    programmers."""
     text = str(error)
     return " ".join((text.partition("\n")[0] if text.startswith(("CUDA error", "HIP error")) else text).split())
 

@@ -37,8 +37,8 @@ def gpu_toolkit() -> str:
 
 
 def own_uuid(device: torch.device) -> str | None:
-    """A GPU's unique identifier; None for a CPU, which ranks may share, and for AMD GPUs, of which partitions have the
-    same one."""
+    """A GPU's unique identifier; None for a CPU, which ranks may share, and for AMD's, whose partitions have one in
+    common."""
     if device.type == "cpu" or torch.version.hip:
         return None
     return str(torch.cuda.get_device_properties(device).uuid)

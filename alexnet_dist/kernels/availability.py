@@ -10,7 +10,7 @@ import torch
 from alexnet_dist.kernels.cpu_kernels import build_problem
 
 SLOWLY = "computed with torch's operations, several times slower"
-OLDEST = 70  # NVIDIA capability, times ten, that Triton supports
+OLDEST = 70  # the lowest compute capability, times ten, of NVIDIA's GPUs that Triton supports
 
 
 def triton_runs_on(device: torch.device) -> bool:

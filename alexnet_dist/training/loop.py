@@ -150,7 +150,7 @@ def _end_epoch(components: Components, run: RunContext, done: int) -> None:
     """Report the epoch that ends after `done` steps. Collective.
 
     Raises:
-        Stopped: see `run_steps`.
+        Diverged, Stopped: see `run_steps`.
     """
     if is_pictured(components, done):
         picture_filters(components, run, done)
