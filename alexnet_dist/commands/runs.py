@@ -47,7 +47,9 @@ def run(flags: Sequence[str]) -> int:
     if finished:
         _print_runs(list(finished), list(finished.values()))
     if missing := [str(folder) for folder in found if folder not in finished]:
-        raise UsageError("run directory", ", ".join(missing), f"no finished run there (no {SUMMARY})")
+        below = [folder for folder in missing if any(Path(folder).glob(f"*/{SUMMARY}"))]
+        remedy = f"; there are some in {below[0]}/*" if below else ""
+        raise UsageError("run directory", ", ".join(missing), f"no finished run there (no {SUMMARY}){remedy}")
     return DONE
 
 

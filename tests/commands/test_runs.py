@@ -19,7 +19,7 @@ SUMMARY = {
 
 def run_folder(folder: Path, *flags: str) -> Path:
     """A finished run's, as far as the table needs it."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "summary.json").write_text(json.dumps(SUMMARY))
     words = ["--net.name", "alexnet_2012", "--data.name", "synthetic", "--run.dir", str(folder), *flags]
     (folder / "config.yaml").write_text(as_yaml(resolve(load(words), 2)))
@@ -67,10 +67,12 @@ def test_a_run_without_a_figure_has_a_dash_and_nonsense_is_refused(tmp_path: Pat
 
 def test_folders_without_a_finished_run_are_named_after_the_table_of_the_others(tmp_path: Path) -> None:
     """As `runs/*` gives them."""
-    done = runs(tmp_path / "gone", run_folder(tmp_path / "a"), tmp_path)
+    run = run_folder(tmp_path / "several" / "a")
+    done = runs(tmp_path / "gone", run, run.parent)
     assert done.returncode == 2 and " ".join(done.stdout.splitlines()[2].split()).startswith("a 2 61.0 M 12345.6 ")
-    missing = f"{tmp_path}/gone, {tmp_path}"
-    assert done.stderr == f"error: run directory: {missing}: no finished run there (no summary.json)\n"
+    missing = f"{tmp_path}/gone, {run.parent}"
+    remedy = f"no finished run there (no summary.json); there are some in {run.parent}/*"
+    assert done.stderr == f"error: run directory: {missing}: {remedy}\n"
 
 
 def test_many_runs_still_fit(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import preloaded
+import pytest
 import torch
 from PIL import Image
 
 from alexnet_dist.data.sets.fashion_mnist import CLASS_NAMES, read_fashion_mnist
 from alexnet_dist.data.transforms import InputTransform
+from alexnet_dist.errors import UsageError
+from alexnet_dist.training.checkpoints import reader
 from alexnet_dist.training.trained_net import load_trained_net
 
 
@@ -38,6 +41,17 @@ def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
         for probability, i in zip(best.values.tolist(), best.indices.tolist(), strict=True):
             expected.append(f"  {probability:8.2%}  {CLASS_NAMES[i]}")
     assert done.stdout.splitlines() == expected
+
+
+def test_a_checkpoint_is_named_by_itself_its_run_or_the_folder_between(smoke_run: Path, tmp_path: Path) -> None:
+    (newest, *_) = reader.find(smoke_run)
+    assert [reader.find(path)[0] for path in (newest, newest.parent)] == [newest, newest]
+    for name, advice in {
+        "net.safetensors": "a file of weights is for --net.weights",
+        "net": "nor a run that has one",
+    }.items():
+        with pytest.raises(UsageError, match=advice):
+            reader.find(tmp_path / name)
 
 
 def test_the_first_layers_kernels(smoke_run: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ COURSE = (
 
 
 def find(path: Path, field: str = "checkpoint") -> list[Path]:
-    """The checkpoints that a path stands for: itself, or those of the run in that folder, newest first.
+    """The checkpoints that a path stands for: itself, or those of a run or of its folder of checkpoints, newest first.
 
     Args:
         field: that names the path, for messages.
@@ -42,9 +42,11 @@ def find(path: Path, field: str = "checkpoint") -> list[Path]:
     with refusing(field, path):
         if (path / files.MANIFEST).exists() or path.name.startswith(files.PREFIX):
             return [path]
-        found = files.candidates(path / files.FOLDER)
+        found = files.candidates(path / files.FOLDER) or files.candidates(path)
     if not found:
-        raise UsageError(field, path, "is neither a checkpoint (…/checkpoints/step-000000500) nor a run that has one")
+        weights = "; a file of weights is for --net.weights of a training run" if path.suffix == ".safetensors" else ""
+        what = "is neither a checkpoint (…/checkpoints/step-000000500) nor a run that has one"
+        raise UsageError(field, path, what + weights)
     return found
 
 
