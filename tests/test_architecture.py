@@ -18,7 +18,7 @@ LIGHT = (
     "launcher/*.py", "compare/columns.py", "commands/*.py",
 )  # fmt: skip
 # Runs `accelerate launch` in its own process.
-PROGRAM = "first_failure.py"
+PROGRAM = "accelerate_launch.py"
 HEAVY = ("torch", "accelerate", "deepspeed", "wandb", "torchvision")
 
 

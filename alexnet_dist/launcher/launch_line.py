@@ -13,7 +13,7 @@ from alexnet_dist.distributed.network_interface import check_loopback
 from alexnet_dist.distributed.thread_limit import check_threads
 
 DEFAULTS = Path(__file__).with_name("accelerate_defaults.yaml")
-LAUNCHER = "alexnet_dist.launcher.first_failure"
+LAUNCHER = "alexnet_dist.launcher.accelerate_launch"
 # This program as Python and launchers take it; a command's name follows.
 CLI = ("-m", "alexnet_dist.cli")
 TRAIN = (*CLI, "train")

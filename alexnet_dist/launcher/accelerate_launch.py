@@ -1,10 +1,10 @@
-"""`accelerate launch` that ends as the rank that failed first did: with its exit code, or 1 where a signal killed it.
+"""Runs `accelerate launch` and returns the exit code of the rank that failed first, or 1 where a signal killed it.
 
-A supervisor finds the failure in its control folder, and once a rank has failed, the others, of which one may hang,
-are killed after 10 seconds, not 30 as by torch's agent. Without a supervisor the failure is printed, unless the rank
-refused (exit code 2) and said why itself. Interrupted by a signal, it ends the ranks and returns 130.
+Under a supervisor the failure is written to the control folder, and once a rank has failed, the others are killed after
+10 seconds, not after 30 as by torch's agent: one of them may hang. Without a supervisor the failure is printed, unless
+the rank refused (exit code 2) and said why itself. Interrupted by a signal, this ends the ranks and returns 130.
 
-    python -m alexnet_dist.launcher.first_failure [flags of accelerate launch]
+    python -m alexnet_dist.launcher.accelerate_launch [flags of accelerate launch]
 """
 
 import logging
@@ -29,7 +29,7 @@ from alexnet_dist.launcher.exit_status import print_reason
 from alexnet_dist.launcher.processes import GRACE_SECONDS, end_processes, process_tree
 from alexnet_dist.temporary import temporary_folder
 
-LAST_WORDS_SECONDS = 10  # from SIGTERM to SIGKILL
+KILL_SECONDS = 10  # from SIGTERM to SIGKILL
 
 
 def main() -> int:
@@ -96,13 +96,13 @@ def _end_ranks() -> None:
 
 
 def _kill_sooner() -> None:
-    """Give ranks `LAST_WORDS_SECONDS` to end; the agent has no setting for it."""
+    """Give ranks `KILL_SECONDS` to end; the agent has no setting for it."""
     from torch.distributed.elastic.multiprocessing.api import PContext
 
     close = PContext.close
 
     def close_sooner(ranks: PContext, death_sig: signal.Signals | None = None, timeout: int = 30) -> None:
-        close(ranks, death_sig, min(timeout, LAST_WORDS_SECONDS))
+        close(ranks, death_sig, min(timeout, KILL_SECONDS))
 
     PContext.close = close_sooner  # type: ignore[assignment]
 
