@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -13,13 +13,16 @@ from alexnet_dist.temporary import temporary_folder
 LICENCES = "COPYRIGHT"
 
 
-def filled(root: str | None, usual_place: str, fill: Callable[[Path, Path], None], failure: str) -> Path:
-    """A folder of images; where they are missing, one process makes them while the others wait.
+def folder_from_packages(
+    root: str | None, usual_place: str, packages: Sequence[str], fill: Callable[[Path, Path], None], failure: str
+) -> Path:
+    """A folder of images made from packages; where they are missing, one process makes them while the others wait.
+
+    The packages' licences are written last, so that a folder with `LICENCES` is complete.
 
     Args:
         root: the folder; None takes the usual one.
-        fill: makes the images. It gets a temporary folder, for packages, and the one to fill, where it writes
-            `LICENCES` last.
+        fill: makes the images. It gets the packages' /usr/share and the folder to fill.
         failure: what went wrong, for the message; the cause follows in brackets.
 
     Raises:
@@ -33,12 +36,23 @@ def filled(root: str | None, usual_place: str, fill: Callable[[Path, Path], None
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"), temporary_folder(within=folder) as work:
             if not (folder / LICENCES).is_file():  # else another process was faster
-                fill(work, folder)
+                for package in packages:
+                    unpack(package, work)
+                fill(work / "usr/share", folder)
+                _write_licences(work / "usr/share/doc", folder, packages)
         return folder
     except PermissionError as error:
         raise UsageError("--root", named, f"cannot be written ({error.strerror})") from None
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError("--root", named, f"{failure} ({error})") from None
+
+
+def _write_licences(docs: Path, folder: Path, packages: Sequence[str]) -> None:
+    """Keep each package's copyright file; the last one's is `LICENCES`, the others' have the package's name added."""
+    paths = [folder / f"{LICENCES}.{package}" for package in packages]
+    for package, path in zip(packages, paths, strict=True):
+        shutil.copyfile(docs / package / "copyright", path)
+    paths[-1].replace(folder / LICENCES)
 
 
 def unpack(package: str, folder: Path) -> None:

@@ -4,11 +4,10 @@ They are WebP of 320 to 1,920 pixels, in the .rcc files of a game for children. 
 copyright file, which is kept beside them, gives the licence of each: mostly CC-BY, CC-BY-SA or public domain.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from alexnet_dist.data.fetch.debian import LICENCES, filled, unpack
+from alexnet_dist.data.fetch.debian import folder_from_packages
 from alexnet_dist.data.fetch.rcc import resource_files
 
 PACKAGE = "gcompris-qt-data"
@@ -41,19 +40,15 @@ def fetch(root: str | None) -> Path:
         UsageError: they could not be had or written.
     """
     failure = f"the photographs of Debian's package {PACKAGE} could not be fetched"
-    return filled(root, USUAL_PLACE, _fill, failure)
+    return folder_from_packages(root, USUAL_PLACE, [PACKAGE], _fill, failure)
 
 
-def _fill(work: Path, folder: Path) -> None:
-    unpack(PACKAGE, work)
-    share = work / "usr/share"
+def _fill(share: Path, folder: Path) -> None:
     for resources in sorted((share / "gcompris-qt/rcc").glob("*.rcc")):
         for path, contents in photographs(resources):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(contents)
-    shutil.copyfile(share / "doc" / PACKAGE / "copyright", folder / f"{LICENCES}.part")
-    (folder / f"{LICENCES}.part").replace(folder / LICENCES)
 
 
 def photographs(resources: Path) -> Iterator[tuple[str, bytes]]:

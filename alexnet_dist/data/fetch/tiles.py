@@ -5,7 +5,6 @@ The photographs are those of Debian's `mate-backgrounds` (nature, 12) and, of `g
 below belongs to none.
 """
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from alexnet_dist.data.fetch.debian import LICENCES, filled, unpack
+from alexnet_dist.data.fetch.debian import folder_from_packages
 from alexnet_dist.data.fetch.photographs import PACKAGE, photographs
 from alexnet_dist.errors import UsageError
 
@@ -36,25 +35,20 @@ def fetch(root: str | None, side: int) -> Path:
         UsageError: they could not be had or written; or those that are there have another side.
     """
     fill = partial(_cut_all, side=side)
-    folder = filled(root, USUAL_PLACE, fill, "no tiles could be fetched and cut there")
+    packages, failure = (BACKGROUNDS, PACKAGE), "no tiles could be fetched and cut there"
+    folder = folder_from_packages(root, USUAL_PLACE, packages, fill, failure)
     with Image.open(next(folder.glob("*/*.jpg"))) as tile:
         if tile.width != side:
             raise UsageError("--side", side, f"the tiles in {folder} have {tile.width} pixels: choose another --root")
     return folder
 
 
-def _cut_all(work: Path, folder: Path, side: int) -> None:
-    for package in (PACKAGE, BACKGROUNDS):
-        unpack(package, work)
-    for name, contents in _large_photographs(work / "usr/share"):
+def _cut_all(share: Path, folder: Path, side: int) -> None:
+    for name, contents in _large_photographs(share):
         (folder / name).mkdir(exist_ok=True)
         with Image.open(BytesIO(contents)) as image:
             for row, column, tile in tiles(image.convert("RGB"), side):
                 tile.save(folder / name / f"{name}-{row:02d}-{column:02d}.jpg", quality=QUALITY, subsampling=0)
-    for package in (BACKGROUNDS, PACKAGE):
-        part = folder / f"{LICENCES}.{package}"
-        shutil.copyfile(work / "usr/share/doc" / package / "copyright", part)
-    part.replace(folder / LICENCES)
 
 
 def _large_photographs(share: Path) -> Iterator[tuple[str, bytes]]:
