@@ -11,8 +11,10 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Self
+from typing import BinaryIO, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -144,14 +146,20 @@ def write_index(folder: Path, index: Index) -> None:
     write_whole(folder / INDEX, index.model_dump_json(indent=1).encode())
 
 
-def write_whole(path: Path, contents: bytes) -> None:
-    """Write a file that is there either whole or not at all, whenever the program is killed."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which is there either whole or not at all, whenever the program is killed."""
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as file:
-        file.write(contents)
+        yield file
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def write_whole(path: Path, contents: bytes) -> None:
+    with whole_file(path) as file:
+        file.write(contents)
 
 
 def described(path: Path) -> File:

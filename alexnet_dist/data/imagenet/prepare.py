@@ -20,7 +20,16 @@ from filelock import FileLock, Timeout
 from alexnet_dist.data.ahead import in_order
 from alexnet_dist.data.imagenet.encode import Piece, Sums, encode
 from alexnet_dist.data.imagenet.finish import finish
-from alexnet_dist.data.imagenet.index import INDEX, PARTS, Encoding, Index, described, read_index, write_whole
+from alexnet_dist.data.imagenet.index import (
+    INDEX,
+    PARTS,
+    Encoding,
+    Index,
+    described,
+    read_index,
+    whole_file,
+    write_whole,
+)
 from alexnet_dist.data.imagenet.listing import Listing
 from alexnet_dist.data.imagenet.shard_entries import ShardEntries
 from alexnet_dist.data.imagenet.shard_files import new_shard, suffix
@@ -160,8 +169,7 @@ class Preparation:
         """Write a shard, then what it adds to the index: with that it is done."""
         source, entries = self._source(shard.part), ShardEntries(Sums.nothing(self.encoding.size))
         path = self.target / f"{shard.name}.{suffix(self.encoding)}"
-        unfinished = path.with_name(f"{path.name}.part")
-        with unfinished.open("wb") as file:
+        with whole_file(path) as file:
             shard_file = new_shard(file, self.encoding)
             for piece in pieces:
                 if self.refuse and piece.left_out:
@@ -176,9 +184,6 @@ class Preparation:
                     entries.places.append((shard_file.add(name, contents), len(contents), label))
                     entries.names.append(name)
             shard_file.finish()
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
         entries.save(self._entries(shard), described(path))
 
     def _name(self, source: Source, number: int) -> str:
