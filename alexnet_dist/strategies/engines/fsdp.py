@@ -81,7 +81,7 @@ class FsdpEngine(Engine):
         self._module = accelerator.prepare_model(net, evaluation_mode=True)
 
     def _mesh_for(self, layer: nn.Module) -> DeviceMesh:
-        """The ranks of a copy share a layer, if it has a row for each; else every rank holds it whole."""
+        """The ranks that share a layer: those of a copy, if it has a row for each; else every rank holds it whole."""
         cut = all(self._is_cut(parameter) for parameter in layer.parameters(recurse=False))
         return self._mesh if cut else _mesh(self.world, 1)
 
@@ -89,7 +89,7 @@ class FsdpEngine(Engine):
         return has_a_row_for_each(parameter.shape[0], self._shards)
 
     def _check_shards(self, table: Table) -> None:
-        """Hold what this rank really has against its share: an engine that falls back to whole copies says nothing."""
+        """Compare what this rank holds with its share: a silent fallback to whole copies would go unnoticed."""
         parts = (_local(p) if isinstance(p, DTensor) else p for p in self._sharded.values())
         shares = row_shards(table, self._shards)
         held, share = sum(part.numel() for part in parts), shares.part + shares.whole
@@ -133,7 +133,7 @@ class FsdpEngine(Engine):
         return self._sum_over_ranks(self._counted(squares, parts))
 
     def _counted(self, squares: Tensor, parts: Sequence[Tensor]) -> Tensor:
-        """What this rank adds to a sum over the ranks of a copy: what all of them hold counts on the first."""
+        """This rank's terms of a sum over the ranks of a copy; layers that all of them hold count on the first."""
         return squares * torch.stack([self._counts[part] for part in parts])
 
     def _sum_over_ranks(self, own: Tensor) -> Tensor:
@@ -152,13 +152,13 @@ class FsdpEngine(Engine):
         return {name: _whole(self._sharded[name].detach()) for name in names or self._sharded}
 
     def state(self) -> dict[str, Tensor]:
-        return live_state(self._parts.items(), self._optimizer, self._shown)
+        return live_state(self._parts.items(), self._optimizer, self._from_local)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         # `state` shows weights and moments as the live tensors: what was written into them is there already.
         set_steps(self._optimizer, state)
 
-    def _shown(self, name: str, part: Tensor) -> Tensor:
+    def _from_local(self, name: str, part: Tensor) -> Tensor:
         sharded = _dtensor(self._sharded[name])
         return part_of(part, sharded.device_mesh, sharded.placements, sharded.shape)
 

@@ -133,7 +133,7 @@ class ModuleEngine(Engine):
         return {name: self._whole(self._parameters[name].detach()) for name in names or self._parameters}
 
     def state(self) -> dict[str, Tensor]:
-        state = live_state(self._parameters.items(), self._optimizer, self._shown)
+        state = live_state(self._parameters.items(), self._optimizer, self._from_local)
         return state if self._scale is None else {**state, **self._scale.state()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -142,7 +142,7 @@ class ModuleEngine(Engine):
             self._scale.load_state(state)
         set_steps(self._optimizer, state)
 
-    def _shown(self, _: str, part: Tensor) -> Tensor:
+    def _from_local(self, _: str, part: Tensor) -> Tensor:
         """A part as a DTensor of the whole: each tower holds its chunk along dim 0, replicas hold the same."""
         mesh = self._layout.mesh
         if mesh is None or self._layout.split_size == 1:

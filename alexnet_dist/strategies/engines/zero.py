@@ -106,7 +106,7 @@ class ZeroEngine(Engine):
         optimizer.state.clear()  # of whole parameters: DeepSpeed puts its parts in their place
         self._net = net
         self._engine, _ = accelerator.prepare(net.to(device), optimizer)
-        zero_state.fill(self._engine, made)
+        zero_state.create_optimizer_state(self._engine, made)
 
     def logits(self, images: Tensor) -> Tensor:
         logits = evaluated(self._engine, images)
@@ -147,10 +147,10 @@ class ZeroEngine(Engine):
         return {name: safe_get_full_fp32_param(parameters[name]) for name in names or parameters}
 
     def state(self) -> dict[str, Tensor]:
-        return zero_state.show(self._net, self._engine, self._mesh)
+        return zero_state.read_state(self._net, self._engine, self._mesh)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        zero_state.take(self._net, self._engine, state)
+        zero_state.load_state(self._net, self._engine, state)
 
     @property
     def _mesh(self) -> DeviceMesh:

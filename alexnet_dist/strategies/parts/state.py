@@ -12,20 +12,20 @@ from alexnet_dist.strategies.engines.base import OPTIMIZER, STEPS, WEIGHT
 
 
 def live_state(
-    named: Iterable[tuple[str, Tensor]], optimizer: Optimizer, shown: Callable[[str, Tensor], Tensor]
+    named: Iterable[tuple[str, Tensor]], optimizer: Optimizer, from_local: Callable[[str, Tensor], Tensor]
 ) -> dict[str, Tensor]:
     """Weights and what the optimizer keeps for each, for `Engine.state`.
 
     Args:
         named: this rank's part of each parameter, which the optimizer updates.
-        shown: from a parameter's name and a tensor of its part's shape, the tensor as a part of the whole.
+        from_local: makes a DTensor of the whole from a parameter's name and a tensor of its part's shape.
     """
     state: dict[str, Tensor] = {}
     for name, held in named:
-        state[WEIGHT + name] = shown(name, held.detach())
+        state[WEIGHT + name] = from_local(name, held.detach())
         for kind, value in optimizer.state[held].items():
             if value.shape == held.shape:
-                state[f"{OPTIMIZER}{kind}.{name}"] = shown(name, value)
+                state[f"{OPTIMIZER}{kind}.{name}"] = from_local(name, value)
     return {**state, **steps_of(optimizer)}
 
 

@@ -1,6 +1,6 @@
-"""The state of DeepSpeed's flat, padded parts under one-device names, and back. Everything here is collective.
+"""Reads DeepSpeed's flat, padded parts as a state under one-device names, and loads one. Everything here is collective.
 
-One parameter at a time is whole on a rank; between saving and loading each rank holds its rows of it.
+A rank gathers one whole parameter at a time, and keeps only its own rows of it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,8 +30,8 @@ def flat_copies(engine: Any) -> list[Tensor]:
     return list(optimizer.single_partition_of_fp32_groups)
 
 
-def fill(engine: Any, made: Mapping[str, Tensor]) -> None:
-    """Give the optimizer the state that it would make in its first step, so that there is one to show and to load.
+def create_optimizer_state(engine: Any, made: Mapping[str, Tensor]) -> None:
+    """Give the optimizer the state that it would make in its first step, so that there is one to read and to load.
 
     Args:
         made: the state that the experiment's optimizer has for a whole parameter.
@@ -45,7 +45,7 @@ def fill(engine: Any, made: Mapping[str, Tensor]) -> None:
         engine.optimizer._lazy_init_hp_params_optimizer_state()  # else only done after the first step
 
 
-def show(net: nn.Module, engine: Any, mesh: DeviceMesh) -> dict[str, Tensor]:
+def read_state(net: nn.Module, engine: Any, mesh: DeviceMesh) -> dict[str, Tensor]:
     """As `Engine.state`: each tensor's rows distributed over the ranks of `mesh`."""
     state: dict[str, Tensor] = {}
     for key, parameter, kind in _entries(net, engine):
@@ -56,11 +56,11 @@ def show(net: nn.Module, engine: Any, mesh: DeviceMesh) -> dict[str, Tensor]:
     return {**state, **steps_of(engine.optimizer.optimizer)}
 
 
-def take(net: nn.Module, engine: Any, state: Mapping[str, Tensor]) -> None:
+def load_state(net: nn.Module, engine: Any, state: Mapping[str, Tensor]) -> None:
     """As `Engine.load_state`."""
     for key, parameter, kind in _entries(net, engine):
         value = state[key]
-        assert isinstance(value, DTensor), "`show` makes DTensors"
+        assert isinstance(value, DTensor), "`read_state` makes DTensors"
         _put(parameter, value.full_tensor(), kind)
     set_steps(engine.optimizer.optimizer, state)
     if engine.zero_optimization_stage() < 3:
