@@ -13,7 +13,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Lapse:
+class Interval:
     """The time between two marks: seconds, and how many of them were waiting."""
 
     seconds: float
@@ -21,6 +21,8 @@ class Lapse:
 
 
 class Clock(ABC):
+    """Marks points in time; tells the intervals between them later."""
+
     @abstractmethod
     def mark(self) -> None:
         """Mark the end of the work given to the device so far."""
@@ -30,8 +32,8 @@ class Clock(ABC):
         """A context in which the device does nothing but wait."""
 
     @abstractmethod
-    def lapses(self) -> Callable[[], list[Lapse]]:
-        """The times between consecutive marks, from the last mark of the previous call on.
+    def intervals(self) -> Callable[[], list[Interval]]:
+        """The intervals between consecutive marks, from the last mark of the previous call on.
 
         Returns:
             A function that waits until the device has done all that it was given before this call, including copies of
@@ -62,9 +64,9 @@ class HostClock(Clock):
         if self._marks:
             self._marks[-1].waited += time.perf_counter() - before
 
-    def lapses(self) -> Callable[[], list[Lapse]]:
+    def intervals(self) -> Callable[[], list[Interval]]:
         marks, self._marks = self._marks, [_HostMark(mark.time) for mark in self._marks[-1:]]
-        return lambda: [Lapse(after.time - before.time, before.waited) for before, after in pairwise(marks)]
+        return lambda: [Interval(after.time - before.time, before.waited) for before, after in pairwise(marks)]
 
 
 @dataclass
@@ -97,16 +99,16 @@ class CudaClock(Clock):
         event.record(self._stream)
         return event
 
-    def lapses(self) -> Callable[[], list[Lapse]]:
+    def intervals(self) -> Callable[[], list[Interval]]:
         marks, self._marks = self._marks, [_CudaMark(mark.event) for mark in self._marks[-1:]]
         given = self._event(blocking=True)
         return lambda: self._read(marks, given)
 
     @staticmethod
-    def _read(marks: Sequence[_CudaMark], given: torch.cuda.Event) -> list[Lapse]:
+    def _read(marks: Sequence[_CudaMark], given: torch.cuda.Event) -> list[Interval]:
         given.synchronize()
         return [
-            Lapse(
+            Interval(
                 before.event.elapsed_time(after.event) / 1e3,
                 sum(start.elapsed_time(end) for start, end in before.waits) / 1e3,
             )

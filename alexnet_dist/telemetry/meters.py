@@ -12,7 +12,7 @@ from alexnet_dist.distributed.mesh import World
 from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.distributed.waits import watch_waits
 from alexnet_dist.registry import step_metrics
-from alexnet_dist.telemetry.clock import Lapse, clock_of
+from alexnet_dist.telemetry.clock import Interval, clock_of
 from alexnet_dist.telemetry.figures import FiguresOfRanks, StepFigures
 from alexnet_dist.telemetry.step_metrics import LocalStep, Standing
 from alexnet_dist.telemetry.step_record import StepRecord
@@ -94,10 +94,10 @@ class Meter:
             _copied([getattr(step, name) for step, _ in noted]) for name in ("loss_sum", "correct", "norm", "skipped")
         )
         # After the copies, which it waits for, too.
-        lapses = self._clock.lapses() if noted else list[Lapse]
+        intervals = self._clock.intervals() if noted else list[Interval]
 
         def figures() -> StepFigures:
-            times = lapses()
+            times = intervals()
             read = zip(noted, times[::2], times[1::2], losses(), correct(), norms(), skipped(), strict=True)
             return self.figures.own([_local_step(*values) for values in read])
 
@@ -110,7 +110,7 @@ class Meter:
 
 
 def _local_step(
-    measured: tuple[NotedStep, float], gradients: Lapse, optimizer: Lapse, loss: float, correct: float,
+    measured: tuple[NotedStep, float], gradients: Interval, optimizer: Interval, loss: float, correct: float,
     norm: float | None, skipped: float | None,
 ) -> LocalStep:  # fmt: skip
     noted, data_wait = measured

@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_seconds_between_marks_and_of_waiting(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing waits for the device before the lapses are asked for; a wait on another stream holds nobody up."""
+    """Nothing waits for the device before the intervals are asked for; a wait on another stream holds nobody up."""
     assert isinstance(clock, CudaClock) and isinstance(clock_of(torch.device("cpu")), HostClock)
     clock.mark()
     with clock.waiting():
@@ -48,18 +48,18 @@ def test_seconds_between_marks_and_of_waiting(clock: Clock, monkeypatch: pytest.
     with clock.waiting():
         pass
     clock.mark()
-    lapses = clock.lapses()
+    intervals = clock.intervals()
     assert Event.done == -1
-    first, second = lapses()
+    first, second = intervals()
     assert (first.seconds, first.waited) == pytest.approx((0.015, 0.005))
     assert (second.seconds, second.waited) == pytest.approx((0.005, 0.0))
     clock.mark()
-    assert len(clock.lapses()()) == 1
+    assert len(clock.intervals()()) == 1
 
 
 def test_what_was_given_to_the_device_after_the_last_mark_is_waited_for(clock: Clock) -> None:
     """Copies of the step's figures."""
     clock.mark()
     given = Event.given
-    clock.lapses()()
+    clock.intervals()()
     assert Event.done >= given
