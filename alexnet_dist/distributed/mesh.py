@@ -44,12 +44,12 @@ class SampleShard:
 
     Attributes:
         index, count: this rank works on part `index` of `count` disjoint parts.
-        speakers: by part, the rank that reports for it; several ranks may work on the same part.
+        reporting_ranks: by part, the rank that reports its loss and accuracy; several ranks may work on one part.
     """
 
     index: int
     count: int
-    speakers: tuple[int, ...]
+    reporting_ranks: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Layout:
     @property
     def samples(self) -> SampleShard:
         """Replicas work on different samples, the ranks of a replica on the same."""
-        speakers = tuple(range(0, self.world.size, self.split_size))
-        return SampleShard(self.world.rank // self.split_size, self.dp_size, speakers)
+        reporting_ranks = tuple(range(0, self.world.size, self.split_size))
+        return SampleShard(self.world.rank // self.split_size, self.dp_size, reporting_ranks)
 
     @property
     def dp_group(self) -> ProcessGroup:

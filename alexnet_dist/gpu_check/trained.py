@@ -39,7 +39,7 @@ def trained(setup: Setup, *flags: str) -> Iterator[Trained]:
     experiment, accelerator, world = init_ranks(given)
     try:
         components = build(experiment, accelerator, world)
-        meter = Meter(world, components.engine.samples.speakers)
+        meter = Meter(world, components.engine.samples.reporting_ranks)
         run = Trained(components, meter, components.micro_batches(0, MOST_STEPS))
         run.meter.start()
         run.take(WARM_UP)

@@ -27,7 +27,7 @@ from alexnet_dist.training.wiring import build, init_ranks
 def trace_training(experiment: Experiment, steps: int, accelerator: Accelerator, world: World) -> TrainingTrace:
     """Train `steps` steps with the training loop's own step. Collective; every rank gets the whole trace."""
     components = build(experiment, accelerator, world)
-    meter, batches = Meter(world, components.engine.samples.speakers), components.micro_batches(0, steps)
+    meter, batches = Meter(world, components.engine.samples.reporting_ranks), components.micro_batches(0, steps)
     gradients: dict[str, Tensor] = {}
 
     def keep_first() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet_dist.telemetry.step_metrics import LocalStep, Standing, StepMetric
+from alexnet_dist.telemetry.step_metrics import LocalStep, RankRole, StepMetric
 from alexnet_dist.telemetry.step_record import StepRecord
 
 SAMPLE = 32  # ranks in the sample for medians, beside the first, which is always in it
@@ -40,11 +40,11 @@ class FiguresOfRanks:
     Args:
         metrics: the registered ones, in order.
         rank, size: this rank, and how many there are.
-        standing: of this rank.
+        role: of this rank.
     """
 
-    def __init__(self, metrics: Sequence[StepMetric], rank: int, size: int, standing: Standing) -> None:
-        self._metrics, self._rank, self._standing, self._size = metrics, rank, standing, size
+    def __init__(self, metrics: Sequence[StepMetric], rank: int, size: int, role: RankRole) -> None:
+        self._metrics, self._rank, self._role, self._size = metrics, rank, role, size
         self._adds = np.array([metric.reduction.adds for metric in metrics])
         self._is_sampled = np.array([metric.reduction.sampled for metric in metrics])
         self._stride = -(-size // SAMPLE)
@@ -56,7 +56,7 @@ class FiguresOfRanks:
         rows = rows.reshape(len(steps), len(self._metrics))
         measured = rows.astype(np.float64)  # None becomes NaN
         columns = zip(self._metrics, measured.T, strict=True)
-        put = [metric.reduction.put(values, self._standing) for metric, values in columns]
+        put = [metric.reduction.put(values, self._role) for metric, values in columns]
         in_sample = self._rank == 0 or self._rank % self._stride == self._turn % self._stride
         self._turn += 1
         return StepFigures(

@@ -14,7 +14,7 @@ from alexnet_dist.distributed.waits import watch_waits
 from alexnet_dist.registry import step_metrics
 from alexnet_dist.telemetry.clock import Interval, clock_of
 from alexnet_dist.telemetry.figures import FiguresOfRanks, StepFigures
-from alexnet_dist.telemetry.step_metrics import LocalStep, Standing
+from alexnet_dist.telemetry.step_metrics import LocalStep, RankRole
 from alexnet_dist.telemetry.step_record import StepRecord
 
 T = TypeVar("T")
@@ -40,17 +40,17 @@ class Meter:
 
     Args:
         world: the ranks.
-        speakers: ranks that together speak for every sample of the global batch once.
+        reporting_ranks: ranks that together report every sample of the global batch once.
 
     Attributes:
         figures: makes messages of what was measured, and records of the messages.
         waits_for_data: whether the loop waits for a batch at this moment.
     """
 
-    def __init__(self, world: World, speakers: Sequence[int]) -> None:
+    def __init__(self, world: World, reporting_ranks: Sequence[int]) -> None:
         self._world = world
-        standing = Standing(world.rank == 0, world.rank in speakers)
-        self.figures = FiguresOfRanks(list(step_metrics), world.rank, world.size, standing)
+        role = RankRole(world.rank == 0, world.rank in reporting_ranks)
+        self.figures = FiguresOfRanks(list(step_metrics), world.rank, world.size, role)
         self._clock = clock_of(world.device)
         self._noted: list[tuple[NotedStep, float]] = []  # with their data waits
         self._waited = 0.0

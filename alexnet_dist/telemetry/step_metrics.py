@@ -53,14 +53,16 @@ class LocalStep:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Attributes:
-    first: this is the first rank.
-    speaks: this is one of the ranks that together speak for every sample of the global batch once.
+class RankRole:
+    """What a rank reports for.
+
+    Attributes:
+        first: this is the first rank.
+        reports: this is one of the ranks that together report every sample of the global batch once.
     """
 
     first: bool
-    speaks: bool
+    reports: bool
 
 
 def _as_it_is(values: Values, _: object) -> Values:
@@ -72,28 +74,28 @@ class Reduction:
     """How the ranks' values of a metric become one, in a message whose size does not grow with the ranks.
 
     Attributes:
-        adds: what ranks put in is added up; otherwise the largest counts.
-        put: what a rank puts in, of its values and its standing.
-        read: the result, of what came together and of the steps' numbers of samples.
-        sampled: the result is instead the median over the ranks or, of many, over a sample that changes.
+        adds: the ranks' contributions are added up; otherwise the largest counts.
+        put: what a rank contributes, from its values and its role.
+        read: the result, from the combined contributions and the steps' numbers of samples.
+        sampled: the result is instead the median over the ranks; of many, over a sample that changes.
     """
 
     adds: bool = False
-    put: Callable[[Values, Standing], Values] = _as_it_is
+    put: Callable[[Values, RankRole], Values] = _as_it_is
     read: Callable[[Values, Values], Values] = _as_it_is
     sampled: bool = False
 
 
-def _of_speakers(values: Values, standing: Standing) -> Values:
-    return values if standing.speaks else np.zeros_like(values)
+def _of_reporting_ranks(values: Values, role: RankRole) -> Values:
+    return values if role.reports else np.zeros_like(values)
 
 
 LARGEST = Reduction()
 SMALLEST = Reduction(put=lambda values, _: -values, read=lambda values, _: -values)
 MEDIAN = Reduction(sampled=True)
-# Over ranks that speak for distinct samples; and that, divided by the global batch's samples.
-TOTAL = Reduction(adds=True, put=_of_speakers)
-PER_SAMPLE = Reduction(adds=True, put=_of_speakers, read=lambda values, samples: values / samples)
+# The sum over the samples of the global batch; and the mean.
+TOTAL = Reduction(adds=True, put=_of_reporting_ranks)
+PER_SAMPLE = Reduction(adds=True, put=_of_reporting_ranks, read=lambda values, samples: values / samples)
 OF_FIRST_RANK = Reduction(adds=True, put=lambda values, rank: values if rank.first else np.zeros_like(values))
 # Durations that add up, over the steps of a message, to the largest sum of any one rank. The largest of each step would
 # add up to more where the ranks take turns at being slow.

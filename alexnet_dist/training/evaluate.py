@@ -94,5 +94,5 @@ def _sums(logits: Tensor, labels: Tensor) -> Tensor:
 def _over_shards(components: Components, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The sum over shards; each is reported by one rank. Collective."""
     world, shard = components.world, components.engine.samples
-    speaks = shard.speakers[shard.index] == world.rank
-    return combined(world, values if speaks else np.zeros_like(values), np.add)
+    reports = shard.reporting_ranks[shard.index] == world.rank
+    return combined(world, values if reports else np.zeros_like(values), np.add)

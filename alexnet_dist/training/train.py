@@ -99,7 +99,7 @@ def _open(
     about = [f"data: {components.data.about}"] if components.data.about else []
     for line in (*_warnings(components), _headline(components), *about, f"run directory: {folder}"):
         progress.say(line)
-    meter = Meter(world, components.engine.samples.speakers)
+    meter = Meter(world, components.engine.samples.reporting_ranks)
     rounds = Rounds(world, meter, stop_signal.reason, experiment.checkpoint.every_seconds)
     metrics = RunMetrics(world.size, components.order.steps_per_epoch)
     record = all_or_none(world, lambda: _open_record(components, folder, start, guard, progress) if first else None)

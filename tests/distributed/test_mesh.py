@@ -20,7 +20,7 @@ def layout(rank: int, ranks: int, split_size: int) -> Layout:
     ],
 )
 def test_four_ranks(rank: int, split_size: int, samples: SampleShard, part: slice) -> None:
-    """The ranks of a replica are consecutive; one of them speaks for its samples."""
+    """The ranks of a replica are consecutive; one of them reports for its samples."""
     placed = layout(rank, 4, split_size)
     assert placed.samples == samples
     assert placed.part(12) == part

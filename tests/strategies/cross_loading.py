@@ -32,7 +32,7 @@ from alexnet_dist.training.wiring import Components, build, init_ranks
 
 
 def train(components: Components, start: int, end: int) -> None:
-    meter = Meter(components.world, components.engine.samples.speakers)
+    meter = Meter(components.world, components.engine.samples.reporting_ranks)
     batches = components.micro_batches(start, end)
     meter.start()
     for step in range(start, end):

@@ -68,7 +68,7 @@ def main(strategies: list[str], flags: list[str]) -> None:
         def look(components=components, held=held, before=before, data=data) -> None:  # type: ignore[no-untyped-def]
             held.append({**asdict(components.engine.held_memory()), "found": everything() - before - data})
 
-        meter, batches = Meter(world, components.engine.samples.speakers), components.micro_batches(0, 3)
+        meter, batches = Meter(world, components.engine.samples.reporting_ranks), components.micro_batches(0, 3)
         meter.start()
         for step in range(3):
             training_step(components, step, batches, meter, inspect=look)

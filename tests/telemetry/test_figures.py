@@ -9,7 +9,7 @@ import pytest
 
 from alexnet_dist.registry import step_metrics
 from alexnet_dist.telemetry.figures import SAMPLE, FiguresOfRanks, StepFigures
-from alexnet_dist.telemetry.step_metrics import LocalStep, Standing
+from alexnet_dist.telemetry.step_metrics import LocalStep, RankRole
 from alexnet_dist.telemetry.step_record import StepRecord
 
 STEP = LocalStep(
@@ -18,9 +18,9 @@ STEP = LocalStep(
 )  # fmt: skip
 
 
-def makers(size: int, speakers: Sequence[int]) -> list[FiguresOfRanks]:
+def makers(size: int, reporting_ranks: Sequence[int]) -> list[FiguresOfRanks]:
     metrics = list(step_metrics)
-    return [FiguresOfRanks(metrics, rank, size, Standing(rank == 0, rank in speakers)) for rank in range(size)]
+    return [FiguresOfRanks(metrics, rank, size, RankRole(rank == 0, rank in reporting_ranks)) for rank in range(size)]
 
 
 def together(made: Sequence[FiguresOfRanks], steps_of: Callable[[int], Sequence[LocalStep]]) -> StepFigures:
@@ -28,12 +28,12 @@ def together(made: Sequence[FiguresOfRanks], steps_of: Callable[[int], Sequence[
     return reduce(made[0].combine, own)
 
 
-def records(*ranks: Sequence[LocalStep], speakers: Sequence[int]) -> list[StepRecord]:
-    made = makers(len(ranks), speakers)
+def records(*ranks: Sequence[LocalStep], reporting_ranks: Sequence[int]) -> list[StepRecord]:
+    made = makers(len(ranks), reporting_ranks)
     return made[0].records(together(made, lambda rank: ranks[rank]))
 
 
-def test_two_pairs_whose_first_ranks_speak() -> None:
+def test_two_pairs_whose_first_ranks_report() -> None:
     exact = 2**53 - 1  # a sum of fingerprints may be as large, and must come out to the last digit
     first, other = (
         replace(STEP, fingerprint=exact - 5),
@@ -41,7 +41,7 @@ def test_two_pairs_whose_first_ranks_speak() -> None:
     )
     (step,) = records(
         [first], [replace(first, own_seconds=0.9)], [other], [replace(other, seconds=4.0, lr=3.0, norm=3.0)],
-        speakers=(0, 2),
+        reporting_ranks=(0, 2),
     )  # fmt: skip
     assert (step.loss, step.top1, step.samples, step.sample_fingerprint) == (30 / 12, 6 / 12, 12, exact)
     assert (step.seconds, step.data_wait, step.sent_bytes) == (4.0, 0.2, 7)
@@ -54,15 +54,15 @@ def test_seconds_add_up_to_those_of_the_slowest_rank() -> None:
     ranks = [
         [replace(STEP, step=i, seconds=seconds) for i, seconds in enumerate(rank)] for rank in ((1, 3, 1), (3, 1, 1.5))
     ]
-    found = records(*ranks, speakers=(0, 1))
+    found = records(*ranks, reporting_ranks=(0, 1))
     assert [step.step for step in found] == [0, 1, 2] and sum(step.seconds for step in found) == 5.5
 
 
 def test_what_was_not_measured_is_none_and_what_is_no_number_stays() -> None:
     steps = [replace(STEP, norm=None, loss_sum=float("nan")), STEP]
-    absent, present = records(steps, steps, speakers=(0, 1))
+    absent, present = records(steps, steps, reporting_ranks=(0, 1))
     assert (absent.norm, present.norm, present.loss) == (None, 0.5, 3.0) and absent.loss != absent.loss
-    assert records([], [], speakers=(0, 1)) == []  # a round of an evaluation
+    assert records([], [], reporting_ranks=(0, 1)) == []  # a round of an evaluation
 
 
 @pytest.mark.parametrize("size", [SAMPLE, 10 * SAMPLE])
