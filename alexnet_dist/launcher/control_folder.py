@@ -26,14 +26,14 @@ class RankReport:
         reason: in one line.
         lost_peer: it failed because another rank was gone.
         time: when, in seconds of this machine's monotonic clock.
-        comes_again: a run that resumes would end the same way.
+        recurs: a run that resumes would end the same way.
     """
 
     code: int
     reason: str
     lost_peer: bool
     time: float
-    comes_again: bool = False
+    recurs: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class FirstFailure:
 
 
 def control_folder() -> Path | None:
-    """None where `alexnet-dist launch` did not start this rank."""
+    """This rank's control folder; None where `alexnet-dist launch` did not start it."""
     folder = Path(os.environ.get(CONTROL) or os.devnull)
     return folder if folder.is_dir() else None
 
 
 def write_report(rank: int, report: RankReport) -> None:
-    """For the supervisor, if there is one."""
+    """Leave a report for the supervisor, if there is one."""
     folder = control_folder()
     if folder is not None:
         write_json(folder / f"rank-{rank}.json", asdict(report))

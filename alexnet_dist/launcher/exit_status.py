@@ -98,7 +98,7 @@ def named_run_dir(flags: Sequence[str]) -> Path | None:
 
 
 def print_reason(code: int, reason: str) -> None:
-    """One line on the console, the last: why a program ended before it was done."""
+    """Print, as the last line on the console, why a program ended before it was done."""
     sys.stdout.flush()
     print_on_console(f"{'stopped' if code == STOPPED else 'error'}: {reason}")
 
@@ -110,7 +110,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
         The exit code. Under `alexnet-dist launch`, which reads the rank's report, it is 0 unless this rank crashed: on
         any other number the launcher would report a failure, and start ranks again that refused their settings.
     """
-    supervised, comes_again = control_folder() is not None, False
+    supervised, recurs = control_folder() is not None, False
     try:
         action(status)
         code, reason = DONE, "finished"
@@ -119,7 +119,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
     except Stopped as stopped:
         code, reason = STOPPED, str(stopped)
     except (Diverged, RunFailed) as error:
-        code, reason, comes_again = FAILED, str(error), isinstance(error, Diverged)
+        code, reason, recurs = FAILED, str(error), isinstance(error, Diverged)
     except KeyboardInterrupt:
         code, reason = INTERRUPTED, "interrupted"
     except Exception as error:
@@ -129,7 +129,7 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
     status.release()
     if code != DONE and not supervised:
         _tell_launcher(code, reason)
-    write_report(_rank(), RankReport(code, reason, False, time.monotonic(), comes_again))
+    write_report(_rank(), RankReport(code, reason, False, time.monotonic(), recurs))
     _destroy_process_group()
     return DONE if supervised else code
 
@@ -137,8 +137,8 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
 def _tell_launcher(code: int, reason: str) -> None:
     """The first rank prints the reason, and leaves it where `accelerate launch` finds it and shows it last.
 
-    The other ranks end without an error of their own once the launcher ends them for the first rank's. One that nobody
-    ends was alone in what it refuses, such as a variable of its machine: it prints that itself.
+    The launcher then ends the other ranks, which print nothing. A rank that is not ended was the only one to refuse
+    something, such as a variable of its own machine, and prints the reason itself.
     """
     if _rank() == 0:
         print_reason(code, reason)
@@ -176,7 +176,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
         reason = f"rank {_rank()} failed in {status.where}: {type(error).__name__}: {in_one_line(error)}"
     write_report(_rank(), RankReport(FAILED, reason, lost_peer, time.monotonic()))
     if lost_peer and "Timed out" not in reason:
-        _wait_to_be_ended(LOST_PEER_WAIT_SECONDS)  # the rank that failed first has the reason
+        _wait_to_be_ended()  # the rank that failed first has the reason
     _tell_failure(status, reason)
     _end_soon()
     return FAILED
@@ -191,8 +191,7 @@ def _tell_failure(status: ExitStatus, reason: str) -> None:
 
 
 def end_waiting(status: ExitStatus, seconds: float) -> None:
-    """End this process at once, from a thread beside the main one, which waits for another rank where no exception
-    reaches it.
+    """End this process from another thread: the main one waits for another rank where no exception reaches it.
 
     Args:
         seconds: for which it made no progress.
@@ -201,7 +200,7 @@ def end_waiting(status: ExitStatus, seconds: float) -> None:
         where, collective = status.where, status.last_collective()
         reason = f"rank {_rank()} made no progress for {seconds:.0f} s in {where}; its last collective: {collective}"
         write_report(_rank(), RankReport(FAILED, reason, lost_peer=True, time=time.monotonic()))
-        time.sleep(LOST_PEER_WAIT_SECONDS)  # others that wait report, too; who does not is named
+        time.sleep(LOST_PEER_WAIT_SECONDS)  # the other waiting ranks report, too: the one that does not is to blame
         _tell_failure(status, reason)
     finally:
         os._exit(FAILED)
@@ -216,26 +215,28 @@ def _lost_peer(error: Exception) -> bool:
 
 def _end_soon() -> None:
     """Bound how long this process takes to end: its process groups wait for what a hanging rank has not sent."""
-    if "torch" in sys.modules:
-        import torch.distributed as dist
-
-        if dist.is_initialized():
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(END_SECONDS)
+    if _has_process_group():
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(END_SECONDS)
 
 
-def _wait_to_be_ended(seconds: float) -> None:
+def _wait_to_be_ended() -> None:
     """Give the launcher time to end this rank, which it does by SIGTERM, silently."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    time.sleep(seconds)
+    time.sleep(LOST_PEER_WAIT_SECONDS)
 
 
 def _destroy_process_group() -> None:
-    if "torch" in sys.modules:
+    if _has_process_group():
         import torch.distributed as dist
 
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        dist.destroy_process_group()
+
+
+def _has_process_group() -> bool:
+    """Whether torch was imported and has initialised a process group."""
+    dist = sys.modules.get("torch.distributed")
+    return dist is not None and dist.is_initialized()
 
 
 def _rank() -> int:

@@ -72,7 +72,7 @@ def launch_line(
 
 
 def launch_environment() -> dict[str, str]:
-    """This process's environment as a launcher's is to be: what the user set and the launcher will replace is kept."""
+    """The environment to start a launcher in: this process's, with a record of what the launcher will replace."""
     environment = dict(os.environ)
     record_users_threads(environment)
     return environment

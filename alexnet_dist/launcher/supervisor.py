@@ -36,11 +36,17 @@ ORPHAN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How ranks ended: the program's exit code, and why; whether a restart would end the same way."""
+    """How ranks ended.
+
+    Attributes:
+        code: the program's exit code.
+        reason: in one line.
+        recurs: a restart would end the same way.
+    """
 
     code: int
     reason: str
-    comes_again: bool = False
+    recurs: bool = False
 
 
 def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes, max_restarts: int) -> int:
@@ -62,21 +68,23 @@ def supervise(ranks: int, program: Sequence[str], port: int | None, nodes: Nodes
             line = launch_line(ranks, program, port, nodes, Path(folder, "agent"))
             attempt = Attempt(line, ranks // nodes.count, nodes.rank, Path(folder, str(number)))
             outcome = attempt.run(number)
-            if outcome.code != FAILED or outcome.comes_again or attempt.stop_requested or number == max_restarts:
+            if outcome.code != FAILED or outcome.recurs or attempt.stop_requested or number == max_restarts:
                 break
             number += 1
             print(f"restart {number} of {max_restarts}: {outcome.reason}", file=sys.stderr, flush=True)
         if outcome.code == FAILED:
-            write_down(outcome, attempt.run_directory(), attempt.reports(), launcher_id=folder)
+            write_exit_reason(outcome, attempt.run_directory(), attempt.reports(), launcher_id=folder)
     if outcome.code != DONE:
         print_reason(outcome.code, outcome.reason)
     return outcome.code
 
 
-def write_down(outcome: Outcome, folder: Path | None, reports: Mapping[int, RankReport], launcher_id: str) -> None:
-    """Write the printed reason to a run's exit.json: ranks that fail together cannot agree on one.
+def write_exit_reason(
+    outcome: Outcome, folder: Path | None, reports: Mapping[int, RankReport], launcher_id: str
+) -> None:
+    """Write the printed reason to a run's exit.json, since ranks that fail together may each have written their own.
 
-    An exit.json by a rank of another machine is kept. A missing one means that the ranks were killed.
+    One that a rank of another machine wrote is kept. A missing one means that the ranks were killed.
 
     Args:
         folder: of the run; None where no rank got that far.
@@ -192,7 +200,7 @@ def outcome_of(
     in_time = sorted(reports.values(), key=lambda report: report.time)
     for report in in_time:
         if report.code not in (DONE, STOPPED) and not report.lost_peer:
-            return Outcome(report.code, report.reason, report.comes_again)
+            return Outcome(report.code, report.reason, report.recurs)
     lost = "; ".join(report.reason for report in in_time if report.lost_peer)[:400]
     silent = [rank for rank in ranks if rank not in reports]
     if silent or lost:

@@ -12,9 +12,9 @@ ASKED, ORPHANED = "asked to stop", "the launcher is gone: stopped"
 
 
 class StopSignal:
-    """Why this rank should stop, if it should. A second signal ends it at once.
+    """Tells whether this rank should stop, and why. A second signal ends it at once.
 
-    A rank whose launcher is gone should: SIGUSR1 kills `accelerate launch` and does not reach its workers.
+    It should also stop when its launcher is gone: SIGUSR1 kills `accelerate launch` and does not reach its workers.
 
     Args:
         parent: process id of this rank's launcher, as it was when the rank was started.
@@ -34,7 +34,7 @@ class StopSignal:
             os._exit(FAILED)
 
     def reason(self) -> str:
-        """Empty where it should go on. Looks for the launcher and its stop file: not to be called in every step."""
+        """Why this rank should stop; empty: it should not. Reads the disk: not to be called in every step."""
         launcher_asks = self._file is not None and self._file.exists()
         if self._requests.came or launcher_asks:
             return ASKED

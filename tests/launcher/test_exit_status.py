@@ -64,7 +64,7 @@ DUPLICATE = NCCL.format(
 def test_who_is_to_blame_for_an_error_of_nccls(
     text: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exit_status, "_wait_to_be_ended", lambda seconds: None)
+    monkeypatch.setattr(exit_status, "_wait_to_be_ended", lambda: None)
 
     def fail(status: ExitStatus) -> None:
         raise torch.distributed.DistBackendError(text)

@@ -12,7 +12,7 @@ import pytest
 
 from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, STOPPED, USAGE
 from alexnet_dist.launcher.control_folder import FirstFailure, RankReport
-from alexnet_dist.launcher.supervisor import Outcome, outcome_of, write_down
+from alexnet_dist.launcher.supervisor import Outcome, outcome_of, write_exit_reason
 from alexnet_dist.telemetry.run_files import EXIT, LAUNCHER, read_json, write_exit, write_json
 
 PROGRAM = str(Path(__file__).with_name("program.py"))
@@ -127,6 +127,6 @@ def test_the_printed_reason_is_the_written_one(
     if written is not None:
         write_exit(tmp_path, FAILED, written)
     reports = {rank: RankReport(FAILED, f"rank {rank} failed", False, rank) for rank in range(2)}
-    write_down(Outcome(FAILED, "rank 0 failed"), tmp_path, reports, "ours")
+    write_exit_reason(Outcome(FAILED, "rank 0 failed"), tmp_path, reports, "ours")
     ended = read_json(tmp_path / EXIT)
     assert (None if ended is None else ended["reason"]) == reason
