@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from alexnet_dist.errors import UsageError
 
-_OURS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-# Number of processes, from launchers that set none of the above: Open MPI, MPICH and Intel MPI, MVAPICH, PALS, Flux.
-_OTHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_SIZE", "FLUX_JOB_SIZE")
+_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+# Numbers of processes, set by launchers that set none of the above: Open MPI, MPICH and Intel MPI, MVAPICH, PALS, Flux.
+_FOREIGN_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_SIZE", "FLUX_JOB_SIZE")
 _TRUE, _FALSE = ("true", "1", "yes", "y", "on", "t"), ("false", "0", "no", "n", "off", "f")
 LAST_PORT = 65_535
 
@@ -41,7 +41,7 @@ def launched_rank(environment: Mapping[str, str]) -> LaunchedRank:
     needed = ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if world_size > 1 else ()
     for name in needed or (("MASTER_ADDR",) if "LOCAL_RANK" in environment else ()):
         if not environment.get(name):
-            remedy = f"the launcher must set it, as torchrun does; for one process unset {', '.join(_OURS)}"
+            remedy = f"the launcher must set it, as torchrun does; for one process unset {', '.join(_VARIABLES)}"
             raise UsageError(name, "", remedy)
     if environment.get("MASTER_PORT"):
         _number(environment, "MASTER_PORT", 1, LAST_PORT, default=LAST_PORT)
@@ -74,7 +74,7 @@ def _refuse_unknown_ranks(environment: Mapping[str, str], world_size: int) -> No
         )
     if world_size > 1:
         raise UsageError("RANK", "", f"is missing, and WORLD_SIZE is {world_size}: the launcher must set both")
-    for name in _OTHERS:
+    for name in _FOREIGN_SIZES:
         if _number(environment, name, 1, 1_000_000, default=1) > 1:
             raise UsageError(
                 name,

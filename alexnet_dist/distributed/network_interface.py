@@ -13,7 +13,7 @@ import psutil
 from alexnet_dist.distributed.launched_rank import launched_rank
 from alexnet_dist.errors import UsageError
 
-CHOICE = "GLOO_SOCKET_IFNAME"
+INTERFACE = "GLOO_SOCKET_IFNAME"
 RESOLVE_SECONDS = 10.0  # a cluster's name server may learn a node's name some seconds after the node is up
 
 
@@ -27,12 +27,12 @@ def choose_interface() -> str | None:
         UsageError: several interfaces are possible, or none, or the user's own choice is not an interface.
     """
     rank = launched_rank(os.environ)
-    given = os.environ.get(CHOICE)  # empty counts as unset, for gloo as well
+    given = os.environ.get(INTERFACE)  # empty counts as unset, for gloo as well
     if given and rank.world_size > 1:
         _check_choice(given)
     if not given and rank.local_world_size < rank.world_size:
-        os.environ[CHOICE] = _interface_towards(os.environ["MASTER_ADDR"])
-    return os.environ.get(CHOICE) or None
+        os.environ[INTERFACE] = _interface_towards(os.environ["MASTER_ADDR"])
+    return os.environ.get(INTERFACE) or None
 
 
 def check_loopback() -> None:
@@ -76,7 +76,7 @@ def _check_choice(given: str) -> None:
     known = psutil.net_if_addrs()
     for name in given.split(","):
         if not any(entry.family in (socket.AF_INET, socket.AF_INET6) for entry in known.get(name, ())):
-            raise UsageError(CHOICE, given, f"no interface with an address is called {name}: {', '.join(known)}")
+            raise UsageError(INTERFACE, given, f"no interface with an address is called {name}: {', '.join(known)}")
 
 
 def _interface_towards(host: str) -> str:
@@ -94,7 +94,7 @@ def _interface_towards(host: str) -> str:
     if len(named) != 1:
         choices = ", ".join(named) or "none"
         raise UsageError(
-            CHOICE, "empty", f"{socket.gethostname()} resolves to {own}; name its interface to the others: {choices}"
+            INTERFACE, "empty", f"{socket.gethostname()} resolves to {own}; name its interface to the others: {choices}"
         )
     return named[0]
 

@@ -13,8 +13,8 @@ from threading import Thread
 from alexnet_dist.distributed.mesh import World
 from alexnet_dist.distributed.tree import Tree
 
-BACKENDS = frozenset({"nccl"})  # that let the device wait
-# Beyond the time that a rank may keep others waiting; less than NCCL has (`bring_up.NCCL_GRACE`).
+DEVICE_WAITS = frozenset({"nccl"})  # backends whose collectives make the device wait, not the host
+# Added to the time that a rank may keep others waiting; shorter than `bring_up.NCCL_GRACE`.
 GRACE_SECONDS = 20.0
 LOOK_SECONDS = 1.0
 
@@ -24,7 +24,7 @@ class ProgressLimit:
 
     Args:
         seconds: the limit.
-        waits: whether the block waits for something else at this moment; the time then starts anew.
+        waits: whether the block waits for something else at this moment, which resets the time.
         end: called with the seconds passed, again at every look; should end the process.
     """
 
@@ -54,7 +54,7 @@ class ProgressLimit:
 
 def limit_of(world: World, waits: Callable[[], bool], end: Callable[[float], None]) -> AbstractContextManager[None]:
     """A `ProgressLimit` where the world's backend lets the device wait for other ranks; else nothing."""
-    if world.size == 1 or world.backend not in BACKENDS:
+    if world.size == 1 or world.backend not in DEVICE_WAITS:
         return nullcontext()
     group = Tree(world.control)
     return ProgressLimit(lambda: group.limit.total_seconds() + GRACE_SECONDS, waits, end)

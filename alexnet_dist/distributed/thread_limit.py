@@ -6,8 +6,8 @@ from threading import Event, Thread
 
 from alexnet_dist.errors import UsageError
 
-# Of a rank or its launcher, beside those that compute: 7 of a rank alone, 20 with W&B, 15 of two ranks' launcher.
-EACH = 18
+# Threads of a process that do not compute. Measured: 7 of a rank alone, 20 with W&B, 15 of a launcher of two ranks.
+OTHER_THREADS = 18
 
 
 def check_threads(computing: int, processes: int = 1) -> None:
@@ -20,7 +20,7 @@ def check_threads(computing: int, processes: int = 1) -> None:
     Raises:
         UsageError: that many cannot be started.
     """
-    end, count = Event(), computing + EACH * processes
+    end, count = Event(), computing + OTHER_THREADS * processes
     started: list[Thread] = []
     try:
         for _ in range(count):

@@ -15,7 +15,7 @@ from torch.distributed import ProcessGroup
 
 from alexnet_dist.distributed.waits import is_unwatched
 
-_KEYS = ("AutogradCPU", "AutogradCUDA")
+_DISPATCH_KEYS = ("AutogradCPU", "AutogradCUDA")
 
 
 def _bytes(tensors: Tensor | Sequence[Any]) -> int:
@@ -93,17 +93,17 @@ class TrafficCounter:
         # Kernels live as long as the library object.
         self._library = torch.library.Library("c10d", "IMPL")
         for op, (name, passes, full) in _OPS.items():
-            for key in _KEYS:
+            for key in _DISPATCH_KEYS:
                 self._library.impl(op, self._counting(getattr(torch.ops.c10d, op).default, name, passes, full), key)
 
     def _counting(self, op: Callable[..., Any], name: str, passes: int, full: int) -> Callable[..., Any]:
-        def passed_on(*args: Any) -> Any:
+        def call_op(*args: Any) -> Any:
             with torch._C._AutoDispatchBelowAutograd():
                 return op(*args)
 
         def kernel(*args: Any) -> Any:
             if is_unwatched():
-                return passed_on(*args)
+                return call_op(*args)
             group = next(ProcessGroup.unbox(a) for a in args if isinstance(a, torch.ScriptObject))
             key = name, group.size(), _dtype(args[full])
             passed = passes * _bytes(args[full])
@@ -112,7 +112,7 @@ class TrafficCounter:
             total = self.totals.setdefault(Channel(group.group_name, name, group.size()), Sent())
             total.calls += 1
             total.bytes += passed * (group.size() - 1) // group.size()
-            return passed_on(*args)
+            return call_op(*args)
 
         return kernel
 

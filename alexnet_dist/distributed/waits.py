@@ -39,7 +39,7 @@ def is_unwatched() -> bool:
 
 @contextmanager
 def unwatched() -> Iterator[None]:
-    """For a thread that communicates while another one computes: its waiting delays no computation."""
+    """Inside, this thread's waiting is not noticed: another thread computes meanwhile, and is not delayed."""
     _thread.unwatched = True
     try:
         yield

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STEPS = 20
 BEFORE = 2  # batches that are read before the first step
-progress_limit.BACKENDS = frozenset({"gloo"})
+progress_limit.DEVICE_WAITS = frozenset({"gloo"})
 progress_limit.GRACE_SECONDS = 1.0
 
 
