@@ -124,9 +124,9 @@ class RunMetrics:
         self._earlier_seconds = sum(step.seconds for step in steps)
 
     def sent(self, counted: dict[str, int], expected: dict[str, int], dtypes: dict[str, int]) -> None:
-        """Note the bytes that this rank sent in a step; those of the fullest step are kept, the latest of equals.
+        """Note the bytes that this rank sent in a step. The step that must send most is kept.
 
-        Not those of the first step: in its first steps, DDP also communicates to agree on its gradient buckets.
+        Of equal ones the latest: in its first steps, DDP also communicates to agree on its gradient buckets.
 
         Args:
             counted, expected: by collective.

@@ -94,7 +94,7 @@ def _flush(run: RunContext) -> Decision:
 
 
 def _measure_memory(components: Components, run: RunContext) -> None:
-    """Measured once; it does not change between steps."""
+    """Measure once what this rank holds: it does not change between steps."""
     run.metrics.memory = components.engine.held_memory()
 
 
@@ -104,7 +104,7 @@ def epoch_ends(components: Components, done: int) -> bool:
 
 
 def _is_saved(components: Components, done: int) -> bool:
-    """Whether a checkpoint is due after `done` steps, whatever the clock says."""
+    """Whether `every_steps`, or the end of the run, makes a checkpoint due after `done` steps."""
     settings = components.experiment.checkpoint
     due = settings.every_steps > 0 and done % settings.every_steps == 0
     return due or (settings.periodic and done == components.total_steps)
@@ -194,7 +194,7 @@ def _epoch_line(components: Components, run: RunContext, done: int) -> str:
 
 
 def _limit_waiting(components: Components, first_step_seconds: float) -> None:
-    """The same limit on every rank: those that wait for one give up at the same time. Collective."""
+    """Set the same limit on every rank, so that all that wait for one give up at the same time. Collective."""
     world = components.world
     seconds = FIRST_STEPS_TIMEOUT * combined(world, first_step_seconds, max)
     limit = timedelta(seconds=max(components.experiment.train.timeout, seconds))

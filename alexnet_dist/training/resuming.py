@@ -59,7 +59,7 @@ class RunStart:
         self.lock: RunLock | None = None
 
     def find(self) -> ResumePoint:
-        """Changes nothing on disk but the lock.
+        """Find where the run starts; changes nothing on disk but the lock.
 
         Raises:
             UsageError: there is nothing to resume from, the checkpoint is another training's, or the folder holds

@@ -27,7 +27,7 @@ class Decision:
     """What the first rank decides for all.
 
     Attributes:
-        stops: why all are to stop, since some rank is; empty where they go on.
+        stops: why all ranks stop, because one was asked to; empty: they go on.
         saves: a checkpoint is due by the clock.
         diverged: the first step whose loss is NaN or infinite, and that loss.
         steps: of the next round.
@@ -53,7 +53,7 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class _Message:
-    """Of one rank, or of several together."""
+    """What one rank reports, or several ranks together."""
 
     figures: StepFigures
     stops: str
@@ -65,7 +65,7 @@ class Rounds:
     Args:
         world: the ranks.
         meter: measures the steps.
-        stops: why this rank is to stop; empty where it goes on.
+        stops: asked for why this rank should stop; empty: it goes on.
         save_seconds: the time between two checkpoints; None: none is due by the clock.
     """
 
@@ -104,7 +104,7 @@ class Rounds:
         self._saved = time.monotonic()
 
     def _begin(self) -> None:
-        """Send this rank's message; the steps since the last one make the round."""
+        """Begin a round: send this rank's figures of the steps since the last one."""
         now, figures, stops = time.monotonic(), self._meter.read(), self._stops()
         decided = Decision(
             saves=self._save_seconds is not None and now - self._saved >= self._save_seconds,

@@ -73,7 +73,7 @@ def check_run_directory(experiment: Experiment) -> None:
         return
     try:
         found = names_in(folder)
-        ours = is_run(folder) or _is_prepared(folder, found)
+        ours = is_run(folder) or _is_unused(folder, found)
     except OSError as error:
         raise UsageError(field, folder, f"is not a folder that can be read ({error.strerror})") from None
     others = sorted(found - _own_names())
@@ -134,9 +134,9 @@ def directory_of_launcher(experiment: Experiment) -> Path | None:
     return None
 
 
-def _is_prepared(folder: Path, found: set[str]) -> bool:
-    """Whether a folder without a run holds no more than a place for checkpoints, an empty folder or a link to one, and
-    leftovers of a start that ended before it wrote its mark."""
+def _is_unused(folder: Path, found: set[str]) -> bool:
+    """Whether a folder without a run holds at most an empty folder for checkpoints, or a link to one, and leftovers of
+    a start that ended before it wrote its mark."""
     place = folder / CHECKPOINTS
     if CHECKPOINTS in found and (names_in(place) if place.is_dir() else place.exists()):
         return False

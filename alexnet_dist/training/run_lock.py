@@ -151,7 +151,7 @@ def _create(path: Path) -> int:
 
 
 def _is_gone(folder: Path, identity: os.stat_result) -> bool:
-    """Whether a path leads to no folder any more, or to another one. A disk that fails says nothing."""
+    """Whether a path leads to no folder any more, or to another one; False where the disk fails to tell."""
     try:
         return not os.path.samestat(folder.stat(), identity)
     except (FileNotFoundError, NotADirectoryError):
@@ -161,7 +161,7 @@ def _is_gone(folder: Path, identity: os.stat_result) -> bool:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether a path leads to an open file. A missing one says nothing."""
+    """Whether a path leads to an open file; True where it is missing, since another run's would be there."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:

@@ -15,9 +15,9 @@ import psutil
 Owner = Mapping[str, Any]
 
 SILENCE_SECONDS = 60.0
-RELEASED = {"released": True}  # what is left of a run that took the folder of a dead one, and ended
+RELEASED = {"released": True}  # written at its end by a run that had taken over a dead one's folder
 _HELD = (errno.EAGAIN, errno.EACCES)
-_START_TOLERANCE_SECONDS = 2.0  # the kernel's clocks differ that much when a process id is not of the same process
+_START_TOLERANCE_SECONDS = 2.0  # start times that differ by more are of two processes with the same id
 
 
 def this_process() -> dict[str, Any]:
@@ -67,8 +67,8 @@ def is_alive(owner: Owner, path: Path) -> bool | None:
     held = _is_locked(path)
     if held:
         return True
-    # The owner's lock is not seen. One held on this kernel or within this job would be, so its owner is dead; one held
-    # elsewhere might not be.
+    # No lock is seen. One held on this kernel or within this job would be, so the owner is dead; one held elsewhere may
+    # not be.
     same_kernel = str(owner.get("place")).split()[:1] == _place().split()[:1]
     return False if held is False and owner.get("locked") and (own_job or same_kernel) else None
 

@@ -48,5 +48,5 @@ class HostCopies:
         if memory is None or memory.shape != value.shape or memory.dtype != value.dtype:
             memory = torch.empty(value.shape, dtype=value.dtype, pin_memory=value.is_cuda)
             self._memory[name] = memory
-        # Reordered by the device: only dense copies run by themselves.
+        # Made contiguous on the device first: only copies between dense tensors are asynchronous.
         return memory.copy_(value.contiguous() if value.is_cuda else value, non_blocking=True)

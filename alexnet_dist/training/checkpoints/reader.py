@@ -21,8 +21,8 @@ from alexnet_dist.training.checkpoints.files import MEAN_IMAGE, Damaged, Manifes
 # Changing one of these would make it a different net or a different training; all others may change on resuming.
 NET = (*(f"net.{field}" for field in NetConfig.model_fields if field != "weights"), "data.normalise")
 TRAINING = (*NET, "data.name", "data.samples", "optim.name", "train.global_batch", "run.seed")
-# Of these others a change is worth a line: they change what is computed.
-COURSE = (
+# Of the others, a change of these is reported: they change what is computed.
+REPORTED = (
     *(f"data.{field}" for field in ("crop", "augment", "crop_padding", "colour_noise", "min_area", "colour_jitter")),
     *(f"optim.{field}" for field in OptimConfig.model_fields if field != "name"),
     "train.precision",
@@ -86,7 +86,7 @@ def check_same(manifest: Manifest, experiment: Experiment, fields: Sequence[str]
 
 def changes(manifest: Manifest, experiment: Experiment) -> str:
     """Settings that training goes on with and was not begun with, such as "optim.lr 0.1 (was 0.2)"; empty: none."""
-    found = _changed(manifest, experiment, COURSE)
+    found = _changed(manifest, experiment, REPORTED)
     return ", ".join(f"{dotted} {one_line(given)} (was {one_line(before)})" for dotted, before, given in found)
 
 
