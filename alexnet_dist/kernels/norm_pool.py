@@ -10,7 +10,7 @@ from torch import Tensor
 
 from alexnet_dist.kernels.availability import triton_runs_on
 from alexnet_dist.kernels.constants import Norm, NormPool
-from alexnet_dist.kernels.operators import empty_images, operator
+from alexnet_dist.kernels.operators import empty_images, empty_like, operator
 
 LARGEST_KERNEL = 15  # width of the pool's window: positions in it are stored as bytes
 
@@ -50,10 +50,6 @@ def _empty(x: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
     return empty_images(x, height, width, x.dtype), empty_images(x, height, width, torch.uint8)
 
 
-def _empty_gradient(x: Tensor, *_: Any) -> Tensor:
-    return empty_images(x, x.shape[2], x.shape[3], x.dtype)
-
-
 def _forward(x: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
     from alexnet_dist.kernels import triton_kernels
 
@@ -65,7 +61,7 @@ def _forward(x: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
 def _backward(x: Tensor, chosen: Tensor, gradient: Tensor, *settings: Any) -> Tensor:
     from alexnet_dist.kernels import triton_kernels
 
-    out = _empty_gradient(x)
+    out = empty_like(x)
     triton_kernels.norm_pool_backward(x, chosen, gradient, _layers(*settings), out)
     return out
 
@@ -85,6 +81,6 @@ _SETTINGS = (
 )
 _forward_op = operator(f"norm_pool(Tensor x, {_SETTINGS}) -> (Tensor, Tensor)", _forward, _empty)
 _backward_op = operator(
-    f"norm_pool_backward(Tensor x, Tensor chosen, Tensor gradient, {_SETTINGS}) -> Tensor", _backward, _empty_gradient
+    f"norm_pool_backward(Tensor x, Tensor chosen, Tensor gradient, {_SETTINGS}) -> Tensor", _backward, empty_like
 )
 torch.library.register_autograd("alexnet_dist::norm_pool", _differentiate, setup_context=_keep)

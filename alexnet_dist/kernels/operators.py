@@ -22,6 +22,11 @@ def operator(schema: str, compute: Callable[..., Any], empty: Callable[..., Any]
     return getattr(torch.ops.alexnet_dist, name).default
 
 
+def empty_like(x: Tensor, *_: Any) -> Tensor:
+    """Uninitialised images as those given; the other arguments of an operator are ignored."""
+    return empty_images(x, x.shape[2], x.shape[3], x.dtype)
+
+
 def empty_images(like: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
     """(batch, channels, height, width) on the device of other images, channels-last where they are, else contiguous."""
     channels_last = like.is_contiguous(memory_format=torch.channels_last)

@@ -17,7 +17,7 @@ from alexnet_dist.kernels import shifted_adds
 from alexnet_dist.kernels.availability import triton_runs_on
 from alexnet_dist.kernels.constants import Norm
 from alexnet_dist.kernels.cpu_kernels import Kernel, kernel_of
-from alexnet_dist.kernels.operators import empty_images, operator
+from alexnet_dist.kernels.operators import empty_like, operator
 
 
 def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k: float) -> Tensor:
@@ -47,18 +47,13 @@ def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k:
     return normed
 
 
-def _empty(x: Tensor, *_: Any) -> Tensor:
-    """What forward and backward return, uninitialised."""
-    return empty_images(x, x.shape[2], x.shape[3], x.dtype)
-
-
 def _normed(x: Tensor, *constants: Any) -> Tensor:
     norm = Norm(*constants)
     if not triton_runs_on(x.device):
         return _over_rows(norm, x)
     from alexnet_dist.kernels import triton_kernels
 
-    out = _empty(x)
+    out = empty_like(x)
     triton_kernels.norm(x, norm, out)
     return out
 
@@ -69,7 +64,7 @@ def _gradient(x: Tensor, gradient: Tensor, *constants: Any) -> Tensor:
         return _over_rows(norm, x, gradient)
     from alexnet_dist.kernels import triton_kernels
 
-    out = _empty(x)
+    out = empty_like(x)
     triton_kernels.norm_backward(x, gradient, norm, out)
     return out
 
@@ -85,8 +80,10 @@ def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _CONSTANTS = "int maps, int size, float alpha, float beta, float k"
-_forward_op = operator(f"response_norm(Tensor x, {_CONSTANTS}) -> Tensor", _normed, _empty)
-_backward_op = operator(f"response_norm_backward(Tensor x, Tensor gradient, {_CONSTANTS}) -> Tensor", _gradient, _empty)
+_forward_op = operator(f"response_norm(Tensor x, {_CONSTANTS}) -> Tensor", _normed, empty_like)
+_backward_op = operator(
+    f"response_norm_backward(Tensor x, Tensor gradient, {_CONSTANTS}) -> Tensor", _gradient, empty_like
+)
 torch.library.register_autograd("alexnet_dist::response_norm", _differentiate, setup_context=_keep)
 
 
