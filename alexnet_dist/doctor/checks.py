@@ -36,7 +36,7 @@ def rank_findings(facts: RankFacts, experiment: Experiment) -> Findings:
     Args:
         experiment: resolved.
     """
-    found, device = experiment_findings(experiment, facts.world_size), torch.device(facts.device.split()[0])
+    found, device = experiment_findings(experiment, facts.world_size), torch.device(facts.device)
     precision = precision_of(experiment)
     found.problems.extend([*_gpus(facts), *_descriptors(facts.world_size), *_run_folder(experiment)])
     found.ask(lambda: check_launch(experiment, facts.world_size))
@@ -180,4 +180,4 @@ def _shared_gpus(ranks: Sequence[RankFacts]) -> Iterator[UsageError]:
 
 def world_notes(ranks: Sequence[RankFacts]) -> list[str]:
     """What a user should know about the ranks taken together, one line each."""
-    return device_warnings([facts.device.partition(" ")[2] for facts in ranks])
+    return device_warnings([facts.device_name for facts in ranks])

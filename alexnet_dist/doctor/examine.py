@@ -44,7 +44,7 @@ def examine(experiment: Experiment, output: Path | None) -> int:
     set_switches(precision)  # tf32 multiplies fp32 tensors, too
     dtype: torch.dtype = getattr(torch, precision.compute)
     if facts.world_size == 1:
-        rates = [] if found.problems else measure_rates(torch.device(facts.device.split()[0]), dtype)
+        rates = [] if found.problems else measure_rates(torch.device(facts.device), dtype)
         report([facts], found, [], rates)
         if not found.problems:
             _write(output, [], rates)
@@ -84,7 +84,7 @@ def _measure(
     rendezvous: Rendezvous, facts: RankFacts, ranks: Sequence[RankFacts], dtype: torch.dtype
 ) -> tuple[list[LinkSpeed], list[float]]:
     """The links' speeds, and by rank the operations per second of its device. Collective."""
-    device = torch.device(facts.device.split()[0])
+    device = torch.device(facts.device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:

@@ -24,7 +24,8 @@ class RankFacts:
 
     Attributes:
         rank, world_size, local_rank, local_world_size: as the environment says, unchecked.
-        device: kind and name.
+        device: as torch names it, such as "cuda:1".
+        device_name: its model.
         device_id: a GPU's UUID; None for a CPU, which ranks may share.
         visible: the GPUs that this process may use, as CUDA_VISIBLE_DEVICES (AMD: HIP_VISIBLE_DEVICES) names them.
         backend, interface: of its process group; the interface is None on one machine.
@@ -37,6 +38,7 @@ class RankFacts:
     local_world_size: int
     host: str
     device: str
+    device_name: str
     device_id: str | None
     visible: list[str]
     backend: str
@@ -55,7 +57,8 @@ def own_facts() -> RankFacts:
     return RankFacts(
         own.rank, own.world_size, own.local_rank, own.local_world_size,
         socket.gethostname(),
-        f"{device} {device_name(device)}",
+        str(device),
+        device_name(device),
         own_uuid(device),
         visible_gpus(),
         tensor_backend(),

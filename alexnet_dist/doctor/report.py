@@ -44,7 +44,7 @@ def _ranks_table(ranks: Sequence[RankFacts], rates: Sequence[float]) -> Table:
         table.add_row(
             str(facts.rank),
             facts.host,
-            facts.device,
+            f"{facts.device} {facts.device_name}",
             visible,
             facts.backend,
             facts.interface or "this machine's own",

@@ -175,7 +175,7 @@ def gpu_rank(rank: int, host: str, local_rank: int) -> RankFacts:
     """A rank of two machines with two GPUs each."""
     versions = {"torch": "2.14.1", "cuda": "12.8"}
     return RankFacts(
-        rank, 4, local_rank, 2, host, "cuda", f"{host}-gpu{local_rank}", ["0", "1"], "nccl", "ib0", versions
+        rank, 4, local_rank, 2, host, "cuda", "A100", f"{host}-gpu{local_rank}", ["0", "1"], "nccl", "ib0", versions
     )
 
 
