@@ -13,11 +13,11 @@ import psutil
 
 from alexnet_dist.gpu_check.lines import LINES, Line
 from alexnet_dist.gpu_check.results import FAILED, NOT_REACHED, RUNNING, Entry, append, read
-from alexnet_dist.gpu_check.worker import WHERE
+from alexnet_dist.gpu_check.worker import TRACEBACK_SIGNAL
 from alexnet_dist.launcher.processes import end_with_parent, process_tree
 from alexnet_dist.temporary import temporary_folder
 
-SECONDS = 470.0  # for all lines together
+SECONDS = 470.0  # all lines together
 STARTING = 100.0  # seconds until a worker begins a line: before its first, it may read torch from a cold disk
 LEAVING = 5.0  # seconds that a worker has to end by itself
 
@@ -78,13 +78,13 @@ def _follow(
     """Wait until a worker has done its lines, one of them has failed, or one takes too long.
 
     Returns:
-        Seconds for which the worker was at a line that has no result; None where there is no such line.
+        Seconds that the worker has spent on a line without a result; None where there is no such line.
     """
     before = _finished(output)
     for number, line in enumerate(lines, start=before + 1):
         began, limit, begun = time.monotonic(), STARTING, False
         while True:
-            ended = worker.poll() is not None  # asked first: what it wrote last counts
+            ended = worker.poll() is not None  # before its results are read, so that the last of them count
             entries = read(output)
             changed(entries)
             if _finished(output) >= number:
@@ -102,7 +102,7 @@ def _follow(
 def _end(worker: "subprocess.Popen[bytes]", late: bool) -> None:
     """End a worker and all that it started. Does not wait for one that a driver holds."""
     if late:
-        worker.send_signal(WHERE)
+        worker.send_signal(TRACEBACK_SIGNAL)
     with suppress(subprocess.TimeoutExpired):
         worker.wait(0.5 if late else LEAVING)
     tree = process_tree(worker.pid) if worker.poll() is None else []

@@ -23,7 +23,8 @@ from alexnet_dist.launcher.launch_line import CLI, TRAIN
 from alexnet_dist.launcher.processes import launch
 from alexnet_dist.parity.measure import TraceRequest, measure, read_differences
 from alexnet_dist.parity.verdict import judge
-from alexnet_dist.telemetry.run_files import SUMMARY, read_json
+from alexnet_dist.telemetry.run_files import METRICS, SUMMARY, read_json
+from alexnet_dist.training.checkpoints.files import FOLDER, directory_name
 
 STRATEGIES = {
     "ddp": ["ddp"],
@@ -60,7 +61,7 @@ def training(setup: Setup) -> Figures:
         yield f"{setup.half}, batch 128", f"{summary['images_per_second']:,.0f} images/s{mfu}"
         _run([*CLI, "evaluate", "--checkpoint", str(folder / "whole")])
         yield "evaluated", "exit code 0"
-        half, end = (f"checkpoints/step-{step:09}" for step in (steps // 2, steps))
+        half, end = (Path(FOLDER, directory_name(step)) for step in (steps // 2, steps))
         _train(setup, folder / "resumed", steps, "--run.resume", str(folder / "whole" / half))
         same = _same(folder / "whole" / end, folder / "resumed" / end)
     yield "resumed", "the same bits" if same else "other bits: an algorithm of the device is not repeatable"
@@ -195,7 +196,7 @@ def _rank(started: "subprocess.Popen[str]", folder: Path) -> psutil.Process:
     """Rank 1, once the run has written steps."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size > 0:
+        if (folder / METRICS).exists() and (folder / METRICS).stat().st_size > 0:
             for child in psutil.Process(started.pid).children(recursive=True):
                 if child.environ().get("RANK") == "1" and "alexnet_dist.cli" in child.cmdline():
                     return child

@@ -1,4 +1,4 @@
-"""A rank that parity traces; where ranks share a GPU, each looks like a host: NCCL refuses two ranks of one host."""
+"""One of parity's ranks. Where several share a GPU, each claims a host of its own: else NCCL refuses them."""
 
 import os
 import sys

@@ -16,7 +16,7 @@ class NotPossible(Exception):
 
 
 class Wrong(Exception):
-    """What a line of the check found is wrong."""
+    """A line of the check did not find what it expects."""
 
 
 @dataclass(frozen=True)

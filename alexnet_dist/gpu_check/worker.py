@@ -1,7 +1,7 @@
 """Runs lines of the check in one process: python -m alexnet_dist.gpu_check.worker DEVICE FORM RESULTS NAME…
 
-Ends at the first line that fails: a GPU's error may affect those after it. On SIGUSR1 and when it crashes, prints where
-it is.
+Ends at the first line that fails: a GPU's error may affect those after it. Prints a traceback on SIGUSR1, and when it
+crashes.
 """
 
 import faulthandler
@@ -20,12 +20,12 @@ from alexnet_dist.gpu_check.results import FAILED, IMPOSSIBLE, PASSED, append
 from alexnet_dist.gpu_check.setup import NotPossible, Setup
 from alexnet_dist.launcher.out_of_memory import out_of_memory
 
-WHERE = signal.SIGUSR1
+TRACEBACK_SIGNAL = signal.SIGUSR1
 
 
 def main(device: str, form: str, output: str, *names: str) -> None:
     faulthandler.enable()
-    faulthandler.register(WHERE, all_threads=False)
+    faulthandler.register(TRACEBACK_SIGNAL, all_threads=False)
     setup = Setup(torch.device(device), form == "small")
     for line in (line for line in LINES if line.name in names):
         if not _passes(line, setup, Path(output)):
