@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (UsageError, RunFailed) as error:
         reason, code = str(error), USAGE if isinstance(error, UsageError | RunRefused) else FAILED
-    except (OSError, ImportError) as error:  # of the machine or the installation
+    except (OSError, ImportError) as error:  # the machine or the installation is at fault
         reason, code = reason_of(error), FAILED
     except KeyboardInterrupt:
         reason, code = "interrupted", INTERRUPTED
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (refusal := refused_variable(error)) is None:
             raise
         reason, code = str(refusal), USAGE
-    sys.stdout.flush()  # the reason is the last line, also where both go into one file
+    sys.stdout.flush()  # so that the reason comes last where both streams go into one file
     print(f"error: {reason}", file=sys.stderr)
     return code
 

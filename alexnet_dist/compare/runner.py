@@ -76,7 +76,7 @@ def carry_out(comparison: Comparison, cases: Sequence[Case]) -> None:
     """
     runs = schedule(comparison, cases)
     left = [run for run in runs if not _is_done(comparison, run)]
-    store_settings(comparison)  # only now: the folder may belong to other settings
+    store_settings(comparison)  # only after the check above: the folder may hold runs of other settings
     runnable = [case for case in cases if case.error is None]
     unjudged = [case for case in runnable if not is_judged(comparison, case)]
     parity_groups = len({case.ranks for case in unjudged}) + bool(unjudged)
@@ -146,6 +146,6 @@ def _carry_out(comparison: Comparison, run: Run, say: Callable[[str], None]) -> 
     steps = steps_wanted(comparison, run)
     if steps is not None:
         say(f"{run.case.variant} x{run.case.ranks}, global batch {run.case.global_batch}: {steps} steps from now on")
-        shutil.rmtree(run_folder(comparison, run))  # first: a run of other settings must not be found beside them
+        shutil.rmtree(run_folder(comparison, run))  # first: else an interruption would leave it beside other settings
         set_measured_steps(comparison, run.case, steps)
         launcher.launch(run.case.ranks, run_program(comparison, run))

@@ -98,7 +98,7 @@ def _check_path(given: str, info: ValidationInfo) -> str:
         if len(path.encode()) > _MAX_PATH or any(len(name.encode()) > _MAX_NAME for name in path.split("/")):
             raise ValueError(f"Input should have at most {_MAX_NAME} bytes in a name and {_MAX_PATH} in all")
         return path
-    except UnicodeEncodeError:  # the disk's name is no text; a run writes its settings as text
+    except UnicodeEncodeError:  # a name of undecodable bytes: a run could not write its settings down
         problem = "Input should be a name in UTF-8; if it is one, set LC_ALL to a UTF-8 locale"
     except ValueError as error:
         problem = str(error)

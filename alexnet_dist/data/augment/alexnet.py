@@ -15,7 +15,7 @@ from alexnet_dist.data.statistics import Statistics
 from alexnet_dist.data.transforms import InputTransform, check_crop
 from alexnet_dist.rng import Rng
 
-_PLACE = 3  # draws for a square: from above, from the left, mirrored below a half
+_SQUARE_DRAWS = 3  # how many an image takes: top, left, and mirrored or not
 
 
 @final
@@ -33,7 +33,7 @@ class AlexNetAugmenter(Augmenter):
             self._components = principal_components(statistics.covariance)
 
     def draw(self, epoch: int, ids: Tensor) -> Tensor:
-        place = self.rng.fractions("crop", epoch, ids, _PLACE)
+        place = self.rng.fractions("crop", epoch, ids, _SQUARE_DRAWS)
         if len(self._components) == 0:
             return place
         alpha = self.rng.normals("colour noise", epoch, ids, len(self._components)) * self.settings.colour_noise
@@ -46,15 +46,15 @@ class AlexNetAugmenter(Augmenter):
             places = self._places(draws, samples.size - crop)
             return samples.squares(ids, crop, torch.stack([*places, is_mirrored], 1))
         pixels, labels = samples.batch(ids)
-        if self._are_squares(pixels):  # mirrored here, as squares are; a copy, since they may lie in the data set
+        if self._are_squares(pixels):  # a copy: they may be the data set's own memory
             pixels = mirrored(pixels.clone(), on_device(is_mirrored, pixels.device))
         return pixels, labels
 
     def change(self, pixels: Tensor, draws: Tensor) -> Tensor:
-        images = self._squares(pixels, draws[:, :_PLACE])
+        images = self._squares(pixels, draws[:, :_SQUARE_DRAWS])
         if len(self._components) == 0:
             return images
-        noise = (draws[:, _PLACE:] @ self._components.T).float()
+        noise = (draws[:, _SQUARE_DRAWS:] @ self._components.T).float()
         return _add_to_channels(images, on_device(noise, images.device))
 
     def _squares(self, pixels: Tensor, draws: Tensor) -> Tensor:

@@ -14,10 +14,9 @@ from alexnet_dist.data.dataset import LargeSamples, Samples, on_device
 SHAPES = (3 / 4, 4 / 3)  # width over height
 TRIES = 10  # boxes that are drawn for an image, of which the first that fits is taken
 GREY = (0.2989, 0.587, 0.114)  # brightness of red, green and blue, ITU-R BT.601
-
-
-_BOX = 4 * TRIES  # draws for a part
-_MIRROR = 1  # draw for mirroring: below a half
+# How many draws an image takes: for its box, and for whether it is mirrored.
+_BOX_DRAWS = 4 * TRIES
+_MIRROR_DRAWS = 1
 
 
 @final
@@ -28,11 +27,11 @@ class InceptionAugmenter(Augmenter):
     def draw(self, epoch: int, ids: Tensor) -> Tensor:
         jitter = self.settings.colour_jitter
         factors = 1 - jitter + 2 * jitter * self.rng.fractions("colour jitter", epoch, ids, 3)
-        return torch.cat([self.rng.fractions("resized crop", epoch, ids, _BOX + _MIRROR), factors], 1)
+        return torch.cat([self.rng.fractions("resized crop", epoch, ids, _BOX_DRAWS + _MIRROR_DRAWS), factors], 1)
 
     def read(self, samples: Samples, ids: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         def boxes(rows: range, sizes: Tensor) -> Tensor:
-            tries = draws[rows.start : rows.stop, :_BOX].view(len(rows), TRIES, 4)
+            tries = draws[rows.start : rows.stop, :_BOX_DRAWS].view(len(rows), TRIES, 4)
             return random_boxes(sizes, tries, self.settings.min_area)
 
         if isinstance(samples, LargeSamples):
@@ -42,11 +41,11 @@ class InceptionAugmenter(Augmenter):
         return resized_boxes(pixels, boxes(range(len(ids)), sizes), self.transform.size), labels
 
     def change(self, pixels: Tensor, draws: Tensor) -> Tensor:
-        images = mirrored(pixels, on_device(draws[:, _BOX] < 0.5, pixels.device))
+        images = mirrored(pixels, on_device(draws[:, _BOX_DRAWS] < 0.5, pixels.device))
         if self.settings.colour_jitter == 0:
             return images
-        images = images.to(torch.float32, memory_format=torch.contiguous_format)  # by channel, a CPU is fast
-        jitter_(images, on_device(draws[:, _BOX + _MIRROR :].float(), images.device))
+        images = images.to(torch.float32, memory_format=torch.contiguous_format)  # a CPU is faster channel by channel
+        jitter_(images, on_device(draws[:, _BOX_DRAWS + _MIRROR_DRAWS :].float(), images.device))
         return images
 
 

@@ -28,7 +28,7 @@ def contact_sheet(samples: Samples, labels: Numbers, classes: Sequence[str]) -> 
     step = TILE + GAP
     sheet = Image.new("RGB", (CAPTION + COLUMNS * step, len(rows) * step + GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.font = ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 12)  # Pillow's own is ASCII
+    draw.font = ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 12)  # Pillow's own: ASCII only
     for row, label in enumerate(rows.tolist()):
         numbers, top = np.flatnonzero(labels == label), GAP + row * step
         draw.text((GAP, top), f"{classes[label]}\n{len(numbers):,} images", fill="black")

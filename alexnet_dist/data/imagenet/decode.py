@@ -20,8 +20,8 @@ Pixels = NDArray[np.uint8]  # (height, width, 3)
 # Pillow's own limit. So many pixels take 268 MB.
 MOST_PIXELS = 89_478_485
 
-# JPEGs of up to so many pixels are decoded into memory that their thread keeps: what malloc gives one thread was often
-# another's just before, and comes from the other core's cache, which costs two threads a tenth of their time.
+# Each thread keeps memory to decode JPEGs of up to this many pixels into. What malloc gives a thread was often used by
+# another one just before, and lies in the other core's cache, which costs two threads a tenth of their time.
 ROOM_PIXELS = 1 << 20
 _thread = threading.local()
 
@@ -65,7 +65,7 @@ class Encoded:
         _check_size(height, width)
         try:
             return simplejpeg.decode_jpeg(self._raw, "RGB", buffer=_room(height, width), **scale)
-        except ValueError:  # damaged, or only unusual: Pillow decides
+        except ValueError:  # damaged, or of a kind that only Pillow reads
             _check_size(self.height, self.width)
             return _by_pillow(self._raw)
 

@@ -19,7 +19,7 @@ from alexnet_dist.errors import RankFailed
 T = TypeVar("T")
 
 PAUSES = (0.0, 1.0, 5.0)  # seconds before a read is tried again
-# What will be the same at the next try, and for every rank: it is the file's fault, not the disk's.
+# Errors that stay the same at the next try and on every rank: the file is at fault, not the disk.
 LASTING = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 OTHER_FILES = 256  # that the rest of the program may have open
 UNOPENED = -1

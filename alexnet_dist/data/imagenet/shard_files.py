@@ -53,7 +53,7 @@ class NpyShard(ShardFile):
 
     def finish(self) -> None:
         self._file.seek(0)
-        self._write_header()  # as long as before: numpy leaves room for more images
+        self._write_header()  # of the same length: numpy leaves room for a larger number
 
     def _write_header(self) -> None:
         shape = (self._images, self._size, self._size, 3)

@@ -81,7 +81,7 @@ class Files(Source):
                     raise Unreadable("no file, but a pipe or a device")
                 return file.read()
         except OSError as error:
-            if isinstance(error, FileNotFoundError) and not os.path.lexists(path):  # no link that leads nowhere
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(path):  # not just a link to nothing
                 raise RankFailed(f"{path}: was removed while it was in use: {RESTORE}") from None
             raise OSError(error.errno, error.strerror, path) from None
 

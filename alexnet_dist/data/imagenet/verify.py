@@ -44,7 +44,7 @@ def _problem(folder: Path, file: File) -> list[str]:
     path = folder / file.name
     try:
         size = path.stat().st_size
-        if size != file.bytes:  # what is no file is not opened: a named pipe would not answer
+        if size != file.bytes:  # also what is no file, such as a named pipe, whose opening would wait for ever
             return [f"{file.name}: {size:,} bytes of {file.bytes:,}"]
         same = described(path) == file
     except OSError as error:
@@ -53,7 +53,7 @@ def _problem(folder: Path, file: File) -> list[str]:
 
 
 def _outside(folder: Path, index: Index) -> Iterator[str]:
-    """What is wrong with a table although it is as it was written; only a defect can write it."""
+    """Errors in tables whose checksums are right: only a defect of this program can have written them."""
     for name in PARTS:
         table = index.parts[name].table.name
         try:
