@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from alexnet_dist.kernels import reference
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 from alexnet_dist.kernels.norm_pool import norm_pool, norm_pool_runs_on
 from alexnet_dist.kernels.response_norm import response_norm
 
@@ -30,7 +30,7 @@ class NormCase:
 
     dtype: torch.dtype
     memory_format: torch.memory_format
-    layers: Norm | NormPool
+    layers: NormConstants | NormPool
 
     def compute(self, x: Tensor) -> Tensor:
         if isinstance(self.layers, NormPool):
@@ -45,15 +45,15 @@ def cases(device: torch.device, channels: int) -> Iterator[NormCase]:
     Args:
         channels: of the images, in all towers.
     """
-    forms: list[Norm | NormPool] = [_norm(channels), _norm(channels // 2, size=11, beta=0.5)]
+    forms: list[NormConstants | NormPool] = [_norm(channels), _norm(channels // 2, size=11, beta=0.5)]
     if norm_pool_runs_on(device):
         forms.append(NormPool(_norm(channels // 2), kernel=3, stride=2, relu_last=True))
         forms.append(NormPool(_norm(channels, size=3, beta=0.5), kernel=2, stride=2, relu_first=True))
     return starmap(NormCase, product(TOLERANCES, FORMATS, forms))
 
 
-def _norm(maps: int, size: int = 5, beta: float = 0.75) -> Norm:
-    return Norm(maps, size, alpha=1e-2, beta=beta, k=2.0)
+def _norm(maps: int, size: int = 5, beta: float = 0.75) -> NormConstants:
+    return NormConstants(maps, size, alpha=1e-2, beta=beta, k=2.0)
 
 
 def rounded(values: Tensor, dtype: torch.dtype) -> Tensor:

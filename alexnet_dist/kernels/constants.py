@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Norm:
+class NormConstants:
     """Constants of the response norm; `maps` is the number of channels of one tower, which bounds every window."""
 
     maps: int
@@ -24,7 +24,7 @@ class NormPool:
         relu_last: a ReLU after the pool.
     """
 
-    norm: Norm
+    norm: NormConstants
     kernel: int
     stride: int
     relu_first: bool = False

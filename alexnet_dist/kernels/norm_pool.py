@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from alexnet_dist.kernels.availability import triton_runs_on
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 from alexnet_dist.kernels.operators import empty_images, empty_like, operator
 
 LARGEST_KERNEL = 15  # width of the pool's window: positions in it are stored as bytes
@@ -40,7 +40,7 @@ def norm_pool(x: Tensor, layers: NormPool) -> Tensor:
 
 
 def _layers(*settings: Any) -> NormPool:
-    return NormPool(Norm(*settings[:5]), *settings[5:])
+    return NormPool(NormConstants(*settings[:5]), *settings[5:])
 
 
 def _empty(x: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 
 
-def response_norm(x: Tensor, norm: Norm) -> Tensor:
+def response_norm(x: Tensor, norm: NormConstants) -> Tensor:
     """The response norm, channel by channel.
 
     Args:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet_dist.kernels import shifted_adds
 from alexnet_dist.kernels.availability import triton_runs_on
-from alexnet_dist.kernels.constants import Norm
+from alexnet_dist.kernels.constants import NormConstants
 from alexnet_dist.kernels.cpu_kernels import Kernel, kernel_of
 from alexnet_dist.kernels.operators import empty_like, operator
 
@@ -42,13 +42,13 @@ def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k:
     if size % 2 == 0:
         raise ValueError(f"size is {size}: it must be odd, since a window has its channel in the middle")
     if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and not _has_kernel(x.device, x.dtype):
-        return _images(shifted_adds.Inlined.apply(_rows(x, maps), Norm(maps, size, alpha, beta, k)), x)
+        return _images(shifted_adds.Inlined.apply(_rows(x, maps), NormConstants(maps, size, alpha, beta, k)), x)
     normed: Tensor = _forward_op(x, maps, size, alpha, beta, k)
     return normed
 
 
 def _normed(x: Tensor, *constants: Any) -> Tensor:
-    norm = Norm(*constants)
+    norm = NormConstants(*constants)
     if not triton_runs_on(x.device):
         return _over_rows(norm, x)
     from alexnet_dist.kernels import triton_kernels
@@ -59,7 +59,7 @@ def _normed(x: Tensor, *constants: Any) -> Tensor:
 
 
 def _gradient(x: Tensor, gradient: Tensor, *constants: Any) -> Tensor:
-    norm = Norm(*constants)
+    norm = NormConstants(*constants)
     if not triton_runs_on(x.device):
         return _over_rows(norm, x, gradient)
     from alexnet_dist.kernels import triton_kernels
@@ -92,7 +92,7 @@ def _has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
     return triton_runs_on(device) if device.type != "cpu" else kernel_of(dtype) is not None
 
 
-def _over_rows(norm: Norm, *images: Tensor) -> Tensor:
+def _over_rows(norm: NormConstants, *images: Tensor) -> Tensor:
     """The norm of x, or from x and dL/dy the gradient dL/dx; images of x's shape."""
     x = images[0]
     rows = [_rows(image, norm.maps) for image in images]
@@ -116,7 +116,7 @@ def _images(rows: Tensor, like: Tensor) -> Tensor:
     return images if like.is_contiguous(memory_format=torch.channels_last) else images.contiguous()
 
 
-def _by_kernel(kernel: Kernel, norm: Norm, rows: list[Tensor], out: Tensor) -> None:
+def _by_kernel(kernel: Kernel, norm: NormConstants, rows: list[Tensor], out: Tensor) -> None:
     x, gradient = rows[0].contiguous(), rows[1].contiguous() if len(rows) > 1 else None
     kernel(
         *(x.data_ptr(), None if gradient is None else gradient.data_ptr(), out.data_ptr()),

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alexnet_dist.kernels.constants import Norm
+from alexnet_dist.kernels.constants import NormConstants
 
 # Values of a piece: on a CPU half a megabyte in fp32, with its temporaries about the second-level cache of a core; on a
 # GPU 134 MB, with its temporaries a gigabyte, however large the batch.
 PIECE, GPU_PIECE = 1 << 17, 1 << 25
 
 
-def in_pieces(norm: Norm, rows: list[Tensor], out: Tensor) -> None:
+def in_pieces(norm: NormConstants, rows: list[Tensor], out: Tensor) -> None:
     """Write the norm of x's rows, or dL/dx from the rows of x and dL/dy, a piece at a time."""
     compute = forward if len(rows) == 1 else backward
     piece = max(1, (PIECE if out.device.type == "cpu" else GPU_PIECE) // norm.maps)
@@ -26,13 +26,13 @@ def in_pieces(norm: Norm, rows: list[Tensor], out: Tensor) -> None:
         out[part] = compute(norm, *(row[part] for row in rows))
 
 
-def forward(norm: Norm, x: Tensor) -> Tensor:
+def forward(norm: NormConstants, x: Tensor) -> Tensor:
     """Rows of y from those of x. Half precisions are computed in fp32."""
     wide = _widened(x)
     return (wide * _scale(norm, _denominator(norm, wide))).to(x.dtype)
 
 
-def backward(norm: Norm, x: Tensor, gradient: Tensor) -> Tensor:
+def backward(norm: NormConstants, x: Tensor, gradient: Tensor) -> Tensor:
     """Rows of dL/dx from those of x and dL/dy = g.
 
     dL/dx = g d^-beta - 2 beta alpha/size x * window(g x d^-(beta + 1)).
@@ -48,7 +48,7 @@ class Inlined(torch.autograd.Function):
     """The norm of rows as operations that torch.compile sees, and may fuse with adjacent ones."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, norm: Norm) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, norm: NormConstants) -> Tensor:
         ctx.save_for_backward(rows)
         ctx.norm = norm
         return forward(norm, rows)
@@ -63,7 +63,7 @@ def _widened(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
-def _denominator(norm: Norm, x: Tensor) -> Tensor:
+def _denominator(norm: NormConstants, x: Tensor) -> Tensor:
     return _window(norm.size, x * x) * (norm.alpha / norm.size) + norm.k
 
 
@@ -77,7 +77,7 @@ def _window(size: int, values: Tensor) -> Tensor:
     return sums
 
 
-def _scale(norm: Norm, denominator: Tensor) -> Tensor:
+def _scale(norm: NormConstants, denominator: Tensor) -> Tensor:
     if norm.beta == 0.75:  # two square roots instead of a power
         root = denominator.rsqrt()
         return root * root.sqrt()

@@ -18,7 +18,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.language import constexpr
 
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 
 _STOPPED = constexpr(255)
 # Values of a tile: 8 a thread. Compiled for an H100 by Triton 3.6 or 3.8, a thread then needs 128 registers at most (in
@@ -45,17 +45,17 @@ def norm_pool_backward(x: Tensor, chosen: Tensor, gradient: Tensor, layers: Norm
     _launch(_norm_pool_backward, out, layers, (x, chosen, gradient, out, *strides, _pixels(x), *sizes))
 
 
-def norm(x: Tensor, constants: Norm, out: Tensor) -> None:
+def norm(x: Tensor, constants: NormConstants, out: Tensor) -> None:
     """Write the norm of x."""
     norm_pool(x, _alone(constants), out, out)
 
 
-def norm_backward(x: Tensor, gradient: Tensor, constants: Norm, out: Tensor) -> None:
+def norm_backward(x: Tensor, gradient: Tensor, constants: NormConstants, out: Tensor) -> None:
     """Write dL/dx, from the gradient of the norm of x."""
     norm_pool_backward(x, gradient, gradient, _alone(constants), out)
 
 
-def _alone(constants: Norm) -> NormPool:
+def _alone(constants: NormConstants) -> NormPool:
     """The norm as a norm before a pool whose windows have one pixel."""
     return NormPool(constants, kernel=1, stride=1)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 from alexnet_dist.kernels.norm_pool import LARGEST_KERNEL, norm_pool
 from alexnet_dist.nets import table as t
 
@@ -32,7 +32,7 @@ def merged_layers(table: t.Table) -> dict[str, MergedLayers]:
     for i, shaped in enumerate(table.shaped_layers):
         before, norm, pool, after = padded[i : i + 4]
         if isinstance(norm, t.Norm) and isinstance(pool, t.Pool) and pool.kernel <= LARGEST_KERNEL:
-            constants = Norm(shaped.inputs[0] // table.towers, norm.size, norm.alpha, norm.beta, norm.k)
+            constants = NormConstants(shaped.inputs[0] // table.towers, norm.size, norm.alpha, norm.beta, norm.k)
             layers = NormPool(constants, pool.kernel, pool.stride, _is_relu(before), _is_relu(after))
             merged = (before if layers.relu_first else None, norm, pool, after if layers.relu_last else None)
             names = tuple(layer.name for layer in merged if layer is not None)

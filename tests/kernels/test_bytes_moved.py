@@ -20,9 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from alexnet_dist.kernels import shifted_adds
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 
-NORM = Norm(maps=16, size=5, alpha=1e-4, beta=0.75, k=2.0)
+NORM = NormConstants(maps=16, size=5, alpha=1e-4, beta=0.75, k=2.0)
 MERGED = NormPool(NORM, kernel=3, stride=2, relu_last=True)  # as behind conv1 of alexnet_2012
 SIZE, POOLED = 55, 27
 

@@ -12,15 +12,15 @@ import torch
 
 from alexnet_dist import rng
 from alexnet_dist.kernels.availability import kernel_warnings, triton_problem
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 from alexnet_dist.rng import Rng
 
 META = torch.device("meta")
 triton = pytest.importorskip("triton")
 TARGETS = {"H100": ("cuda", 90, 32), "MI300": ("hip", "gfx942", 64)}
 OTHERS = {"GTX 1080": ("cuda", 61, 32), "V100": ("cuda", 70, 32), "T4": ("cuda", 75, 32), "unknown": ("cuda", 999, 32)}
-NORM1 = NormPool(Norm(48, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 96, 55  # of alexnet_2012
-NORM2 = NormPool(Norm(128, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 256, 27
+NORM1 = NormPool(NormConstants(48, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 96, 55  # of alexnet_2012
+NORM2 = NormPool(NormConstants(128, 5, 1e-4, 0.75, 2.0), 3, 2, relu_last=True), 256, 27
 
 
 class Compiled:

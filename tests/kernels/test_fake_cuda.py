@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.kernels import norm_pool, shifted_adds
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 from alexnet_dist.nets.alexnet import AlexNet
 
 NORM = (48, 5, 1e-4, 0.75, 2.0)
@@ -75,10 +75,10 @@ def test_torchs_operations_need_no_more_memory_for_a_larger_batch(monkeypatch: p
     """Batch 1024: the temporaries of all 297 million values at once would fill a card of 8 GB."""
     rows, sizes = torch.empty(2 * 1024 * 55 * 55, 48, dtype=torch.bfloat16), list[int]()
 
-    def forward(norm: Norm, x: Tensor) -> Tensor:
+    def forward(norm: NormConstants, x: Tensor) -> Tensor:
         sizes.append(x.numel())
         return x
 
     monkeypatch.setattr(shifted_adds, "forward", forward)
-    shifted_adds.in_pieces(Norm(*NORM), [rows], torch.empty_like(rows))
+    shifted_adds.in_pieces(NormConstants(*NORM), [rows], torch.empty_like(rows))
     assert sum(sizes) == rows.numel() and max(sizes) <= shifted_adds.GPU_PIECE

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from alexnet_dist.kernels import check
-from alexnet_dist.kernels.constants import Norm, NormPool
+from alexnet_dist.kernels.constants import NormConstants, NormPool
 from alexnet_dist.kernels.norm_pool import norm_pool
 from alexnet_dist.kernels.response_norm import response_norm
 
 CPU = torch.device("cpu")
-NORM = Norm(maps=6, size=5, alpha=1e-2, beta=0.75, k=2.0)
+NORM = NormConstants(maps=6, size=5, alpha=1e-2, beta=0.75, k=2.0)
 ORDERS = [NormPool(NORM, 3, 2, relu_last=True), NormPool(NORM, 3, 2, relu_first=True)]  # of CHM, of the paper
 
 
@@ -26,7 +26,7 @@ def kernels() -> Iterator[ModuleType]:
         yield module
 
 
-def alone(x: Tensor, norm: Norm) -> Tensor:
+def alone(x: Tensor, norm: NormConstants) -> Tensor:
     return response_norm(x, norm.maps, norm.size, norm.alpha, norm.beta, norm.k)
 
 
