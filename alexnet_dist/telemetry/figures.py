@@ -34,8 +34,8 @@ class StepFigures:
     slowest: tuple[float, int] | None
 
 
-class FiguresOfRanks:
-    """Makes the figures of one rank, combines them, and reads them as records of steps.
+class FigureReducer:
+    """Reduces figures over ranks: makes those of one rank, combines two ranks', and makes records of steps of all.
 
     Args:
         metrics: the registered ones, in order.

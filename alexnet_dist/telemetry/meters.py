@@ -13,7 +13,7 @@ from alexnet_dist.distributed.tree import Tree
 from alexnet_dist.distributed.waits import watch_waits
 from alexnet_dist.registry import step_metrics
 from alexnet_dist.telemetry.clock import Interval, clock_of
-from alexnet_dist.telemetry.figures import FiguresOfRanks, StepFigures
+from alexnet_dist.telemetry.figures import FigureReducer, StepFigures
 from alexnet_dist.telemetry.step_metrics import LocalStep, RankRole
 from alexnet_dist.telemetry.step_record import StepRecord
 
@@ -43,14 +43,14 @@ class Meter:
         reporting_ranks: ranks that together report every sample of the global batch once.
 
     Attributes:
-        figures: makes messages of what was measured, and records of the messages.
+        reducer: combines what the ranks measured, and makes records of it.
         waits_for_data: whether the loop waits for a batch at this moment.
     """
 
     def __init__(self, world: World, reporting_ranks: Sequence[int]) -> None:
         self._world = world
         role = RankRole(world.rank == 0, world.rank in reporting_ranks)
-        self.figures = FiguresOfRanks(list(step_metrics), world.rank, world.size, role)
+        self.reducer = FigureReducer(list(step_metrics), world.rank, world.size, role)
         self._clock = clock_of(world.device)
         self._noted: list[tuple[NotedStep, float]] = []  # with their data waits
         self._waited = 0.0
@@ -99,14 +99,14 @@ class Meter:
         def figures() -> StepFigures:
             times = intervals()
             read = zip(noted, times[::2], times[1::2], losses(), correct(), norms(), skipped(), strict=True)
-            return self.figures.own([_local_step(*values) for values in read])
+            return self.reducer.own([_local_step(*values) for values in read])
 
         return figures
 
     def flush(self) -> list[StepRecord]:
         """Every step since the last call, over all ranks, on the first rank. Collective; waits for the device."""
-        combined = Tree(self._world.control).reduce(self.read()(), self.figures.combine)
-        return self.figures.records(combined) if self._world.rank == 0 else []
+        combined = Tree(self._world.control).reduce(self.read()(), self.reducer.combine)
+        return self.reducer.records(combined) if self._world.rank == 0 else []
 
 
 def _local_step(

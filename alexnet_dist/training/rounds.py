@@ -131,10 +131,10 @@ class Rounds:
         together = self._tree.reduce(_Message(figures(), stops), self._combine)
         records: list[StepRecord] = []
         if self._tree.rank == 0:
-            records = self._meter.figures.records(together.figures)
+            records = self._meter.reducer.records(together.figures)
             diverged = next(((step.step, step.loss) for step in records if not math.isfinite(step.loss)), None)
             decided = replace(decided, stops=together.stops, diverged=diverged)
         return RoundResult(self._tree.broadcast(decided), tuple(records))
 
     def _combine(self, a: _Message, b: _Message) -> _Message:
-        return _Message(self._meter.figures.combine(a.figures, b.figures), a.stops or b.stops)
+        return _Message(self._meter.reducer.combine(a.figures, b.figures), a.stops or b.stops)

@@ -8,7 +8,7 @@ from functools import reduce
 import pytest
 
 from alexnet_dist.registry import step_metrics
-from alexnet_dist.telemetry.figures import SAMPLE, FiguresOfRanks, StepFigures
+from alexnet_dist.telemetry.figures import SAMPLE, FigureReducer, StepFigures
 from alexnet_dist.telemetry.step_metrics import LocalStep, RankRole
 from alexnet_dist.telemetry.step_record import StepRecord
 
@@ -18,12 +18,12 @@ STEP = LocalStep(
 )  # fmt: skip
 
 
-def makers(size: int, reporting_ranks: Sequence[int]) -> list[FiguresOfRanks]:
+def makers(size: int, reporting_ranks: Sequence[int]) -> list[FigureReducer]:
     metrics = list(step_metrics)
-    return [FiguresOfRanks(metrics, rank, size, RankRole(rank == 0, rank in reporting_ranks)) for rank in range(size)]
+    return [FigureReducer(metrics, rank, size, RankRole(rank == 0, rank in reporting_ranks)) for rank in range(size)]
 
 
-def together(made: Sequence[FiguresOfRanks], steps_of: Callable[[int], Sequence[LocalStep]]) -> StepFigures:
+def together(made: Sequence[FigureReducer], steps_of: Callable[[int], Sequence[LocalStep]]) -> StepFigures:
     own = [maker.own(steps_of(rank)) for rank, maker in enumerate(made)]
     return reduce(made[0].combine, own)
 

@@ -72,7 +72,7 @@ def test_a_meter_measures_steps_and_waits() -> None:
             note(meter, step, torch.tensor(0.5), torch.tensor(1.0))
     with NoReading():
         read = meter.read()
-    first, second = meter.figures.records(read())
+    first, second = meter.reducer.records(read())
     assert first.top1 == pytest.approx(1 / 3) and first.lr == 0.1
     assert (first.loss, first.samples, first.sample_fingerprint, first.sent_bytes) == (2.0, 3, 11, 7)
     assert (first.norm, first.skipped) == (0.5, True) and first.extra == {}
