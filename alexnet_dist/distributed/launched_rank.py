@@ -8,6 +8,7 @@ from alexnet_dist.errors import UsageError
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 # Numbers of processes, set by launchers that set none of the above: Open MPI, MPICH and Intel MPI, MVAPICH, PALS, Flux.
 _FOREIGN_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_SIZE", "FLUX_JOB_SIZE")
+USE_CPU = "ACCELERATE_USE_CPU"
 _TRUE, _FALSE = ("true", "1", "yes", "y", "on", "t"), ("false", "0", "no", "n", "off", "f")
 LAST_PORT = 65_535
 
@@ -57,9 +58,9 @@ def cpu_wanted(environment: Mapping[str, str]) -> bool:
     Raises:
         UsageError: it is neither true nor false.
     """
-    given = environment.get("ACCELERATE_USE_CPU", "false").lower()
+    given = environment.get(USE_CPU, "false").lower()
     if given not in (*_TRUE, *_FALSE):
-        raise UsageError("ACCELERATE_USE_CPU", given, "must be true or false")
+        raise UsageError(USE_CPU, given, "must be true or false")
     return given in _TRUE
 
 

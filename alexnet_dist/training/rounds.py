@@ -74,13 +74,13 @@ class Rounds:
         self._tree = Tree(world.control, _TAG)
         self._thread = Background[RoundResult]("rounds", world.device)
         self._under_way: Future[RoundResult] | None = None
-        self._steps, self._wanted = 0, 1
+        self._steps, self._round_steps = 0, 1
         self._began = self._saved = time.monotonic()
 
     def step(self) -> RoundResult:
         """A step is over, or a batch of an evaluation: what the last round decided, if this ends a round."""
         self._steps += 1
-        if self._steps < self._wanted:
+        if self._steps < self._round_steps:
             return RoundResult()
         result = self._end()
         self._begin()
@@ -91,7 +91,7 @@ class Rounds:
         earlier = self._end()
         self._begin()
         last = self._end()
-        self._wanted, self._began = 1, time.monotonic()  # what follows may take longer than what was before
+        self._round_steps, self._began = 1, time.monotonic()  # what follows may take longer than what was before
         decision = replace(
             last.decision,
             stops=earlier.decision.stops or last.decision.stops,
@@ -118,7 +118,7 @@ class Rounds:
         if self._under_way is None:
             return RoundResult()
         result, self._under_way = self._under_way.result(), None
-        self._wanted = result.decision.steps
+        self._round_steps = result.decision.steps
         return result
 
     def _agree(self, figures: Callable[[], StepFigures], stops: str, decided: Decision) -> RoundResult:

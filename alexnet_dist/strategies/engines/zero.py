@@ -20,7 +20,7 @@ from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.devices import own_device
-from alexnet_dist.distributed.launched_rank import cpu_wanted, launched_rank
+from alexnet_dist.distributed.launched_rank import USE_CPU, cpu_wanted, launched_rank
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
@@ -28,8 +28,6 @@ from alexnet_dist.strategies.engines.base import Dtypes, Engine, MakeOptimizer, 
 from alexnet_dist.strategies.parts import zero_state
 from alexnet_dist.strategies.parts.deepspeed_config import engine_config
 from alexnet_dist.strategies.parts.passes import accumulate, evaluated
-
-_CPU_WANTED = "ACCELERATE_USE_CPU"
 
 
 class _Plugin(DeepSpeedPlugin):
@@ -46,13 +44,13 @@ def _settle_device() -> None:
     if torch.cuda.is_available():
         if cpu_wanted(os.environ):
             raise UsageError(
-                _CPU_WANTED, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
+                USE_CPU, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
             )
         # DeepSpeed takes GPU number LOCAL_RANK, which does not exist where each rank sees only its own.
         os.environ["LOCAL_RANK"] = str(own_device(launched_rank(os.environ).local_rank).index)
         return
     # Without a GPU the variable has one effect: Accelerate would drop DeepSpeed silently and train as plain DDP.
-    os.environ.pop(_CPU_WANTED, None)
+    os.environ.pop(USE_CPU, None)
     os.environ["DS_ACCELERATOR"] = "cpu"  # read at import: it would guess the same, with a warning
     import deepspeed.ops
 
