@@ -8,7 +8,7 @@ from alexnet_dist.compare.report import HTML, command_of, report_of, write_repor
 from alexnet_dist.compare.runner import carry_out, locked_folder
 from alexnet_dist.compare.tables import notes, print_tables
 from alexnet_dist.compare.tracking import log_comparison
-from alexnet_dist.errors import DONE, FAILED, INTERRUPTED
+from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, refusing
 from alexnet_dist.telemetry.hardware import load_warnings
 from alexnet_dist.telemetry.trackers import check_trackers
 from alexnet_dist.temporary import interruptible
@@ -48,8 +48,13 @@ def print_commands(comparison: Comparison) -> int:
 
 
 def report_again(comparison: Comparison) -> int:
-    """Report what the comparison's folder holds, and run nothing. Returns as `compare` does."""
-    return _report(comparison, list_cases(comparison), log=False)
+    """Report what the comparison's folder holds, and run nothing. Returns as `compare` does.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    with refusing("--from", comparison.folder, "the report cannot be written: copy the folder to another place"):
+        return _report(comparison, list_cases(comparison), log=False)
 
 
 def _print_warnings(comparison: Comparison) -> None:
@@ -60,10 +65,10 @@ def _print_warnings(comparison: Comparison) -> None:
 def _report(comparison: Comparison, cases: Sequence[Case], log: bool) -> int:
     """Print the tables, write the report, and log it to the trackers."""
     report = report_of(comparison, cases)
-    pictures = write_report(report)
     title = f"{report.title}, {report.facts.get('devices', 'no device')}, rounds: {comparison.compare.rounds}"
-    lines = [*notes(report.rows), report.summary, f"report: {comparison.folder / HTML}"]
-    print_tables(title, report.tables, lines)
+    print_tables(title, report.tables, [*notes(report.rows), report.summary])  # first: the disk may be full
+    pictures = write_report(report)
+    print(f"report: {comparison.folder / HTML}", flush=True)
     if log:
         log_comparison(report, pictures, print)
     return DONE if all(row.valid for row in report.rows) else FAILED

@@ -19,9 +19,9 @@ def pending_measurements(comparison: Comparison, runs: Sequence[Run]) -> dict[st
         runs: all of the comparison's.
     """
     pending, largest = dict[str, Callable[[], None]](), max((run.case for run in runs), key=lambda case: case.ranks)
-    if largest.ranks > 1 and not _links_file(comparison, largest.ranks).exists():
+    if largest.ranks > 1 and read_json(_links_file(comparison, largest.ranks)) is None:
         pending["the links between ranks"] = partial(_measure_links, comparison, largest)
-    if comparison.compare.peak and not _peak_file(comparison).exists():
+    if comparison.compare.peak and read_json(_peak_file(comparison)) is None:
         pending["the rate of matrix products"] = partial(_measure_peak, comparison, runs)
     return pending
 
@@ -48,6 +48,7 @@ def _peak_file(comparison: Comparison) -> Path:
 
 def _measure_links(comparison: Comparison, case: Case) -> None:
     output = _links_file(comparison, case.ranks)
+    output.unlink(missing_ok=True)  # one that was cut short; doctor replaces no file
     folders = ["--output", str(output), "--run.dir", str(comparison.folder / "runs" / "links")]
     launcher_of(comparison, "links").launch(case.ranks, [*CLI, "doctor", *case_flags(comparison, case), *folders])
 

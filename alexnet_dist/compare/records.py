@@ -79,14 +79,15 @@ def has_finished(folder: Path) -> bool:
 
 
 def changed_setting(comparison: Comparison, run: Run) -> str | None:
-    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing."""
+    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing. Its
+    folder's path is none: the comparison may have been moved."""
     try:
         found = load(["--config", str(run_folder(comparison, run) / CONFIG)]).model_dump()
     except UsageError:
         return "its settings cannot be read"
     for group, fields in experiment_of(comparison, run.case, run).model_dump().items():
         for field, value in fields.items():
-            if found[group][field] != value:
+            if found[group][field] != value and (group, field) != ("run", "dir"):
                 return f"{group}.{field} was {found[group][field]} and is {value} now"
     return None
 

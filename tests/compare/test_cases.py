@@ -29,6 +29,7 @@ from alexnet_dist.compare.config import (
     store_settings,
     stored_comparison,
 )
+from alexnet_dist.compare.machine import pending_measurements
 from alexnet_dist.compare.records import changed_setting, has_finished, steps_wanted
 from alexnet_dist.config.load import load
 from alexnet_dist.errors import UsageError
@@ -112,6 +113,24 @@ def test_a_case_whose_steps_pass_quickly_takes_more(step_seconds: float, steps: 
         assert steps_wanted(wanted, runs[0]) is None
         other = comparison("--strategies", "single", "--steps", "8", "--run.seed", "7", "--dir", str(tmp_path))
         assert measured_steps(other, runs[0].case) == 8
+
+
+def test_a_comparison_that_was_moved_is_continued(tmp_path: Path) -> None:
+    flags = ("--strategies", "single", "--dir")
+    before, after = (comparison(*flags, str(tmp_path / name)) for name in ("before", "after"))
+    (run, *_) = schedule(before, list_cases(before))
+    finished(before, run, 1.0)
+    before.folder.rename(after.folder)
+    assert changed_setting(after, run) is None
+
+
+def test_a_measurement_that_was_cut_short_is_repeated(tmp_path: Path) -> None:
+    wanted = comparison("--strategies", "ddp", "--ranks", "2", "--dir", str(tmp_path))
+    runs = schedule(wanted, list_cases(wanted))
+    for text, left in (("{}", 0), ('{"links": [', 2)):
+        for name in ("links-2.json", "peak-fp32.json"):
+            (tmp_path / name).write_text(text)
+        assert len(pending_measurements(wanted, runs)) == left
 
 
 def test_a_run_that_was_too_short_is_repeated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

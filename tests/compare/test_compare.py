@@ -178,6 +178,11 @@ def test_tensorboard_has_a_folder_a_case_and_one_with_the_table_and_the_plots(ou
 def test_the_report_is_drawn_again_without_running(outcome: Outcome) -> None:
     before, page = outcome.results(), outcome.folder / "report.html"
     page.unlink()
+    page.mkdir()  # as in a folder that cannot be written, which root always can
+    refused = report_again(outcome.folder)
+    assert refused.returncode == 2 and before["summary"][:40] in refused.stdout
+    assert refused.stderr.startswith(f"error: --from: {outcome.folder}: ") and refused.stderr.count("\n") == 1
+    page.rmdir()
     assert report_again(outcome.folder).returncode == 1 and page.exists()
     assert outcome.results()["rows"] == before["rows"] and outcome.results()["summary"] == before["summary"]
 
