@@ -1,5 +1,6 @@
 """How a rank ends: exit code, one line, exit.json. Imports nothing heavy: a mistake in a flag is answered at once."""
 
+import atexit
 import json
 import os
 import signal
@@ -214,10 +215,15 @@ def _lost_peer(error: Exception) -> bool:
 
 
 def _end_soon() -> None:
-    """Bound how long this process takes to end: its process groups wait for what a hanging rank has not sent."""
+    """End this process where it has process groups, as it would end by itself, but for two things: they would wait for
+    what a hanging rank has not sent, and a thread that waits in one would find no interpreter when it wakes, which
+    makes C++ abort."""
     if _has_process_group():
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(END_SECONDS)
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(FAILED)
 
 
 def _wait_to_be_ended() -> None:
