@@ -35,6 +35,7 @@ def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> N
     for field in unused:
         say(f"warning: {field} has no effect on evaluation")
     # Imported after the flags are checked: torch takes seconds.
+    from alexnet_dist.distributed.agreement import on_first_rank
     from alexnet_dist.training.checkpoints import reader
     from alexnet_dist.training.evaluate import evaluate
     from alexnet_dist.training.wiring import build, init_ranks
@@ -44,6 +45,8 @@ def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> N
     with _where_data_has_moved(given):
         experiment, accelerator, world = init_ranks(experiment)
         reader.check_same(manifest, experiment, reader.NET)
+        # One for all: a run that is under way may have saved another one meanwhile.
+        path, step = on_first_rank(world, lambda: (path, manifest.step))
         components = build(experiment, accelerator, world, resumes=True)
     reader.read_into(path, state := components.engine.state(), world)
     components.engine.load_state(state)
@@ -51,7 +54,7 @@ def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> N
         say(f"warning: {line}")
     evaluation = evaluate(components)
     if world.rank == 0:
-        print(f"step {manifest.step}: {evaluation}", flush=True)
+        print(f"step {step}: {evaluation}", flush=True)
 
 
 def _split(flags: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:

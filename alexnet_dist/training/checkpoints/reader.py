@@ -105,10 +105,9 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     """Fill a state's tensors from a checkpoint, whatever ranks wrote it. Collective.
 
     Raises:
-        UsageError: the checkpoint lacks a part of the state.
+        UsageError: the checkpoint lacks a part of the state, or is gone.
     """
-    reader = HuggingFaceStorageReader(str(path))
-    held = reader.read_metadata().state_dict_metadata
+    reader, held = _open(path)
     # A loss scale starts afresh where the checkpoint was trained without one.
     wanted: dict[str, Any] = {
         name: t for name, t in state.items() if name in held or not name.startswith("loss_scale.")
@@ -117,6 +116,21 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     if missing:
         raise UsageError("checkpoint", path, f"does not hold {missing[0]}")
     load(wanted, storage_reader=reader, process_group=world.control, no_dist=world.control is None)
+
+
+def _open(path: Path) -> tuple[HuggingFaceStorageReader, dict[str, Any]]:
+    """A checkpoint's reader, and what it holds, by name.
+
+    Raises:
+        UsageError: it is gone.
+    """
+    reader = HuggingFaceStorageReader(str(path))
+    try:
+        return reader, reader.read_metadata().state_dict_metadata
+    except FileNotFoundError:
+        raise UsageError(
+            "checkpoint", path, "is gone by now; a run under way deletes older ones: start again"
+        ) from None
 
 
 def read_whole_weights(path: Path) -> dict[str, Tensor]:
@@ -130,8 +144,7 @@ def read_mean_image(path: Path) -> Tensor | None:
 
 
 def _read_whole(path: Path, prefix: str) -> dict[str, Tensor]:
-    reader = HuggingFaceStorageReader(str(path))
-    held = reader.read_metadata().state_dict_metadata
+    reader, held = _open(path)
     tensors: dict[str, Any] = {
         name: torch.empty(tensor.size, dtype=tensor.properties.dtype)
         for name, tensor in held.items()
