@@ -15,6 +15,7 @@ from alexnet_dist.training.trained_net import load_trained_net
 SHOWN = 5
 _MODES = {1: "L", 3: "RGB"}  # Pillow's name for images, by channels
 _DEEP = ("I", "F")  # modes of more than 8 bits, which Pillow would clip
+_MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # Pillow takes larger images for attacks
 
 
 class Predictor:
@@ -71,6 +72,8 @@ def _read(path: Path, mode: str) -> Tensor:
             pixels: Tensor = pil_to_tensor(ImageOps.exif_transpose(file).convert(mode))
     except UsageError:
         raise
+    except Image.DecompressionBombError:
+        raise UsageError("IMAGE", path, f"has more than {_MOST_PIXELS:,} pixels: scale it down first") from None
     except Exception as error:  # a broken file can make Pillow's decoders raise anything
         reason = (
             error.strerror if isinstance(error, OSError) and error.strerror else "is not an image that Pillow reads"

@@ -21,14 +21,16 @@ def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
     Image.fromarray(pixels[0, 0].numpy()).save("grey.png")
     Image.fromarray(pixels[1, 0].numpy()).convert("RGB").save("colour.bmp")
     Image.fromarray(pixels[1, 0].numpy().astype("uint16") * 257).save("deep.png")
+    Image.new("1", (20_000, 9_000)).save("huge.png")
     Path("broken.png").write_bytes(Path("grey.png").read_bytes()[:100])
-    names = ["grey.png", "missing.png", "broken.png", "deep.png", ".", "colour.bmp"]
+    names = ["grey.png", "missing.png", "broken.png", "deep.png", "huge.png", ".", "colour.bmp"]
     done = preloaded.command("predict", "--checkpoint", str(smoke_run), *names)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "error: IMAGE: missing.png: No such file or directory",
         "error: IMAGE: broken.png: is not an image that Pillow reads",
         "error: IMAGE: deep.png: has more than 8 bits a channel: convert it first",
+        "error: IMAGE: huge.png: has more than 178,956,970 pixels: scale it down first",
         "error: IMAGE: .: Is a directory",
     ]
     net = load_trained_net(smoke_run).net
