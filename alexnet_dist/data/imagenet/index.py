@@ -148,13 +148,17 @@ def write_index(folder: Path, index: Index) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which is there either whole or not at all, whenever the program is killed."""
+    """A file to write to, which is there either whole or not at all; a program that is killed leaves NAME.part."""
     part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def write_whole(path: Path, contents: bytes) -> None:

@@ -124,6 +124,7 @@ def test_what_is_there_is_left_alone(folder: Path, tmp_path: Path, capsys: pytes
     assert "DST: /proc/nowhere/target: " in capsys.readouterr().err
     (folder / "c0/image0.JPEG").write_bytes(b"")
     assert cli.main([*words[:-1], str(tmp_path / "refused"), "--broken", "refuse"]) == 2
+    assert not list((tmp_path / "refused").rglob("*.part"))
     assert "SRC: c0/image0.JPEG: cannot be read (empty)" in capsys.readouterr().err
 
 
