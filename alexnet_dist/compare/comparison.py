@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from alexnet_dist.compare.cases import Case, list_cases, schedule
 from alexnet_dist.compare.config import FLAGS, Comparison
-from alexnet_dist.compare.report import HTML, command_of, report_of, write_report
+from alexnet_dist.compare.report import HTML, Report, command_of, report_of, write_report
 from alexnet_dist.compare.runner import carry_out, locked_folder
 from alexnet_dist.compare.tables import notes, print_tables
 from alexnet_dist.compare.tracking import log_comparison
@@ -32,7 +32,9 @@ def compare(comparison: Comparison) -> int:
     try:
         with interruptible(), locked_folder(comparison):
             carry_out(comparison, cases)
-            return _report(comparison, cases, log=True)
+            report = _print_report(comparison, cases)
+            log_comparison(report, write_report(report), print)
+            return _end(report)
     except KeyboardInterrupt:
         print("interrupted: the same command continues where this one stopped", flush=True)
         return INTERRUPTED
@@ -53,8 +55,10 @@ def report_again(comparison: Comparison) -> int:
     Raises:
         UsageError: the folder cannot be written.
     """
+    report = _print_report(comparison, list_cases(comparison))
     with refusing("--from", comparison.folder, "the report cannot be written: copy the folder to another place"):
-        return _report(comparison, list_cases(comparison), log=False)
+        write_report(report)
+    return _end(report)
 
 
 def _print_warnings(comparison: Comparison) -> None:
@@ -62,13 +66,15 @@ def _print_warnings(comparison: Comparison) -> None:
         print(f"warning: {line}")
 
 
-def _report(comparison: Comparison, cases: Sequence[Case], log: bool) -> int:
-    """Print the tables, write the report, and log it to the trackers."""
+def _print_report(comparison: Comparison, cases: Sequence[Case]) -> Report:
+    """Print the tables; before anything is written, as the disk may be full."""
     report = report_of(comparison, cases)
     title = f"{report.title}, {report.facts.get('devices', 'no device')}, rounds: {comparison.compare.rounds}"
-    print_tables(title, report.tables, [*notes(report.rows), report.summary])  # first: the disk may be full
-    pictures = write_report(report)
-    print(f"report: {comparison.folder / HTML}", flush=True)
-    if log:
-        log_comparison(report, pictures, print)
+    print_tables(title, report.tables, [*notes(report.rows), report.summary])
+    return report
+
+
+def _end(report: Report) -> int:
+    """Say where the report is; the exit code."""
+    print(f"report: {report.comparison.folder / HTML}", flush=True)
     return DONE if all(row.valid for row in report.rows) else FAILED

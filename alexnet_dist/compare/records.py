@@ -8,7 +8,7 @@ from typing import Any
 
 from alexnet_dist.compare.cases import Case, Run, experiment_of, measured_steps, run_folder
 from alexnet_dist.compare.config import Comparison
-from alexnet_dist.config.load import load
+from alexnet_dist.config.load import read_file, validate
 from alexnet_dist.errors import DONE, UsageError
 from alexnet_dist.telemetry.run_files import CONFIG, EXIT, METRICS, read_json, read_metrics, read_summary, write_json
 
@@ -79,10 +79,12 @@ def has_finished(folder: Path) -> bool:
 
 
 def changed_setting(comparison: Comparison, run: Run) -> str | None:
-    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing. Its
-    folder's path is none: the comparison may have been moved."""
+    """The first setting in which the run in the folder differs from the wanted one, in words; None: in nothing.
+
+    The path of the run's folder does not count: the comparison may have been moved.
+    """
     try:
-        found = load(["--config", str(run_folder(comparison, run) / CONFIG)]).model_dump()
+        found = validate(read_file(str(run_folder(comparison, run) / CONFIG)), stored=True).model_dump()
     except UsageError:
         return "its settings cannot be read"
     for group, fields in experiment_of(comparison, run.case, run).model_dump().items():

@@ -179,7 +179,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     if lost_peer and "Timed out" not in reason:
         _wait_to_be_ended()  # the rank that failed first has the reason
     _tell_failure(status, reason)
-    _end_soon()
+    _end_at_once()
     return FAILED
 
 
@@ -214,10 +214,12 @@ def _lost_peer(error: Exception) -> bool:
     return any(part in text for part in _LOST_PEER)
 
 
-def _end_soon() -> None:
-    """End this process where it has process groups, as it would end by itself, but for two things: they would wait for
-    what a hanging rank has not sent, and a thread that waits in one would find no interpreter when it wakes, which
-    makes C++ abort."""
+def _end_at_once() -> None:
+    """Run the exit handlers and end this process at once, if it has process groups.
+
+    By itself it would wait for what a hanging rank has not sent; and a thread that waits in a group would wake without
+    an interpreter, at which C++ aborts.
+    """
     if _has_process_group():
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(END_SECONDS)

@@ -76,7 +76,7 @@ def test_who_is_to_blame_for_an_error_of_nccls(
     text: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(exit_status, "_wait_to_be_ended", lambda: None)
-    monkeypatch.setattr(exit_status, "_end_soon", lambda: None)
+    monkeypatch.setattr(exit_status, "_end_at_once", lambda: None)
 
     def fail(status: ExitStatus) -> None:
         raise torch.distributed.DistBackendError(text)
@@ -99,7 +99,7 @@ For debugging consider passing CUDA_LAUNCH_BLOCKING=1
 def test_a_reason_of_several_lines_is_told_in_one(
     text: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exit_status, "_end_soon", lambda: None)
+    monkeypatch.setattr(exit_status, "_end_at_once", lambda: None)
 
     def fail(status: ExitStatus) -> None:
         raise RuntimeError(text)
