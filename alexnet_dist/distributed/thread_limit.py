@@ -28,10 +28,18 @@ def check_threads(computing: int, processes: int = 1) -> None:
             thread.start()
             started.append(thread)
     except RuntimeError:
-        limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-        remedy = f"of about {count} threads {len(started)} can be started: raise it, or the container's pids.max"
-        raise UsageError("ulimit -u", "unlimited" if limit == resource.RLIM_INFINITY else limit, remedy) from None
+        raise _refusal(count, len(started)) from None
     finally:
         end.set()
         for thread in started:
             thread.join()
+
+
+def _refusal(wanted: int, started: int) -> UsageError:
+    """Names the limit: on memory, which a thread's stack takes, where there is one (it is unusual), else on threads."""
+    could = f"of about {wanted} threads {started} can be started: raise it"
+    memory, threads = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_NPROC))
+    if memory != resource.RLIM_INFINITY:
+        return UsageError("ulimit -v", f"{memory // 1024} KiB", could)
+    given = "unlimited" if threads == resource.RLIM_INFINITY else threads
+    return UsageError("ulimit -u", given, f"{could}, or the container's pids.max")

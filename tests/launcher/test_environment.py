@@ -139,6 +139,13 @@ def test_too_few_threads(line: list[str]) -> None:
     assert re.fullmatch(r"error: ulimit -u: 10: of about \d+ threads 9 can be started: raise it, or the .*", printed)
 
 
+def test_too_little_address_space_for_threads() -> None:
+    check = "from alexnet_dist.distributed.thread_limit import check_threads; check_threads(10_000)"
+    line = ["bash", "-c", 'ulimit -v 500000; exec "$@"', "bash", sys.executable, "-c", check]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=200, check=False)
+    assert re.search(r"UsageError: .*ulimit -v.*500000 KiB.*of about 10018 threads \d+ can be started", done.stderr)
+
+
 @pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
 def test_a_broken_installation_is_one_line(line: list[str], tmp_path: Path) -> None:
     (tmp_path / "torch").mkdir()

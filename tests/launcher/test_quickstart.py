@@ -137,3 +137,8 @@ def test_it_never_writes_where_a_flag_says(flag: str, quickstart: ModuleType) ->
 def test_help(quickstart: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     quickstart.main(["--net.name", "alexnet_small", "--help"])
     assert "launch/quickstart.sh" in capsys.readouterr().out
+
+
+def test_a_cpu_that_is_slow_or_busy_is_told_of(quickstart: ModuleType) -> None:
+    few, enough = (quickstart.plan(0, "bf16", 0, "fp32", 32, steps).about for steps in (31, 40))
+    assert "so few steps teach little" in few and "slow" not in enough

@@ -1,5 +1,6 @@
 """A checkpoint is evaluated on any number of ranks, whatever batch and strategy trained it."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -33,12 +34,15 @@ def test_three_ranks_evaluate_a_run_whose_batch_was_64(smoke_run: Path) -> None:
     assert alone.returncode == 0 and alone.stdout == "".join([*warnings, line_of(told)]), alone.stderr
 
 
-def test_a_run_under_way_deletes_checkpoints_and_saves_others(smoke_run: Path) -> None:
+def test_a_run_under_way_deletes_checkpoints_and_saves_others(smoke_run: Path, tmp_path: Path) -> None:
     """All ranks read the one that the first rank found; one that is gone is told in a line."""
-    program = [str(Path(__file__).with_name("deleted_checkpoint.py")), "--checkpoint", str(smoke_run)]
-    alone, on_two = preloaded.run(program), preloaded.run(program, ranks=2)
+    program, run = str(Path(__file__).with_name("deleted_checkpoint.py")), ["--checkpoint", str(smoke_run)]
+    alone, on_two = (preloaded.run([program, "before", *run], ranks=ranks) for ranks in (1, 2))
     assert alone.returncode == 2 and alone.stderr.startswith("error: checkpoint: deleted: is gone by now; a run under")
     assert on_two.returncode == 0 and on_two.stdout == line_of(summary_of(smoke_run)["eval"]), on_two.stderr
+    shutil.copytree(smoke_run, tmp_path / "run")
+    between = preloaded.run([program, "between", "--checkpoint", str(tmp_path / "run")], ranks=2)
+    assert between.returncode == 2 and between.stderr.count("is gone by now") == 1, between.stderr
 
 
 @pytest.mark.parametrize(

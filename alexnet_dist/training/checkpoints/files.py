@@ -199,6 +199,14 @@ def read_manifest(path: Path) -> Manifest:
     raise Damaged(path, "another version of this program wrote it")
 
 
+def all_are_there(path: Path) -> bool:
+    """Whether a checkpoint still has all of its files."""
+    try:
+        return all((path / name).exists() for name in read_manifest(path).files)
+    except Damaged:
+        return False
+
+
 def verify(path: Path) -> Manifest:
     """Read every byte of a checkpoint and compare it with its checksums.
 

@@ -1,11 +1,13 @@
 """Finds an undamaged checkpoint and loads it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -115,7 +117,8 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     missing = sorted(set(wanted) - set(held))
     if missing:
         raise UsageError("checkpoint", path, f"does not hold {missing[0]}")
-    load(wanted, storage_reader=reader, process_group=world.control, no_dist=world.control is None)
+    with _refused_where_gone(path):
+        load(wanted, storage_reader=reader, process_group=world.control, no_dist=world.control is None)
 
 
 def _open(path: Path) -> tuple[HuggingFaceStorageReader, dict[str, Any]]:
@@ -125,12 +128,20 @@ def _open(path: Path) -> tuple[HuggingFaceStorageReader, dict[str, Any]]:
         UsageError: it is gone.
     """
     reader = HuggingFaceStorageReader(str(path))
-    try:
+    with _refused_where_gone(path):
         return reader, reader.read_metadata().state_dict_metadata
-    except FileNotFoundError:
-        raise UsageError(
-            "checkpoint", path, "is gone by now; a run under way deletes older ones: start again"
-        ) from None
+
+
+@contextmanager
+def _refused_where_gone(path: Path) -> Iterator[None]:
+    """Say in a line that a checkpoint was deleted after it was found."""
+    try:
+        yield
+    except (Exception, CheckpointException):  # the latter is no Exception
+        if files.all_are_there(path):
+            raise
+        remedy = "is gone by now; a run under way deletes older ones: start again"
+        raise UsageError("checkpoint", path, remedy) from None
 
 
 def read_whole_weights(path: Path) -> dict[str, Tensor]:
@@ -151,5 +162,6 @@ def _read_whole(path: Path, prefix: str) -> dict[str, Tensor]:
         if name.startswith(prefix) and isinstance(tensor, TensorStorageMetadata)
     }
     if tensors:
-        load(tensors, storage_reader=reader, no_dist=True)
+        with _refused_where_gone(path):
+            load(tensors, storage_reader=reader, no_dist=True)
     return tensors
