@@ -18,7 +18,7 @@ fi
 
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
-.venv/bin/mypy
+.venv/bin/mypy --num-workers auto
 # One worker more than cores: programs under test wait, and start up on one core. Long forms want the machine alone.
 workers=(-n "$(($(nproc) + 1))" --maxprocesses 8 --no-loadscope-reorder)
 case ${1:-} in

@@ -16,16 +16,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import connection, forkserver, get_context
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
+from typing import IO
 
 from pytest import MonkeyPatch
 
 from alexnet_dist.launcher.launch_line import CLI, free_port
+from alexnet_dist.launcher.processes import Launcher
 
 PATIENCE_SECONDS = 300
+FORKS_RANKS = {"PRELOADED_FORKS_RANKS": "true"}  # for a command that starts ranks: see `_fork_ranks`
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["preloaded_imports"])
@@ -52,7 +55,7 @@ class Forked:
     """
 
     words: Sequence[str]
-    processes: list[ForkServerProcess]
+    processes: list[BaseProcess]
     outputs: list[Path]
 
     def wait(self) -> CompletedProcess[str]:
@@ -81,7 +84,7 @@ def start(
     return Forked(words, [fork(words, own, Path.cwd(), outputs) for own in variables], outputs)
 
 
-def fork(words: Sequence[str], environment: Mapping[str, str], folder: Path, outputs: list[Path]) -> ForkServerProcess:
+def fork(words: Sequence[str], environment: Mapping[str, str], folder: Path, outputs: list[Path]) -> BaseProcess:
     """Start one process.
 
     Args:
@@ -122,7 +125,7 @@ def _worlds(ranks: int) -> list[dict[str, str]]:
     return [{name: str(value) for name, value in own.items()} for own in worlds]
 
 
-def _wait(processes: Sequence[ForkServerProcess]) -> int:
+def _wait(processes: Sequence[BaseProcess]) -> int:
     """As launchers do: the first rank that fails ends the others, and its exit code is returned."""
     code = 0
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -141,6 +144,25 @@ def _wait(processes: Sequence[ForkServerProcess]) -> int:
     return code if code >= 0 else 128 - code
 
 
+def _fork_ranks() -> None:
+    """Make the program of this process fork the ranks that it would start with a launcher."""
+
+    def line(launcher: Launcher, ranks: int, program: Sequence[str], log_dir: Path | None = None) -> list[str]:
+        return [str(ranks), *program]
+
+    def run_line(launcher: Launcher, words: Sequence[str], output: IO[str]) -> int:
+        outputs = [Path(output.name)] * 2
+        processes: list[BaseProcess] = [
+            get_context("fork").Process(target=_become, args=(words[1:], {**os.environ, **world}, Path.cwd(), outputs))
+            for world in _worlds(int(words[0]))
+        ]
+        for process in processes:
+            process.start()
+        return _wait(processes)
+
+    Launcher.line, Launcher._run = line, run_line  # type: ignore[method-assign, assignment]
+
+
 def _become(words: Sequence[str], environment: Mapping[str, str], folder: Path, outputs: Sequence[Path]) -> None:
     """In the new process: go on as `python WORDS`."""
     for number, path in enumerate(outputs, start=1):
@@ -150,6 +172,8 @@ def _become(words: Sequence[str], environment: Mapping[str, str], folder: Path, 
     os.environ.update(environment)
     tempfile.tempdir = None  # the server may have looked for it
     sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if FORKS_RANKS.items() <= environment.items():
+        _fork_ranks()
     if words[0] == "-m":
         sys.argv = list(words[1:])
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)

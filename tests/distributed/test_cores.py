@@ -5,6 +5,7 @@ from pathlib import Path
 
 import preloaded
 import pytest
+from long_forms import LONG_FORM
 
 from alexnet_dist.distributed.cores import available_cores, bound_spinning, threads_of_rank
 from alexnet_dist.errors import UsageError
@@ -97,7 +98,10 @@ def test_a_number_of_threads_that_is_none_is_refused() -> None:
         threads_of_rank({"OMP_NUM_THREADS": "many"})
 
 
-@pytest.mark.parametrize("launcher, given, threads", [(ACCELERATE, "1", CORES), (LAUNCH, "1", 1), (LAUNCH, "", CORES)])
+@pytest.mark.parametrize(
+    "launcher, given, threads",
+    [(ACCELERATE, "1", CORES), (LAUNCH, "1", 1), pytest.param(LAUNCH, "", CORES, marks=LONG_FORM)],
+)
 def test_threads_of_a_rank_under_launchers(
     launcher: list[str], given: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

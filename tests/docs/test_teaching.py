@@ -12,7 +12,6 @@ import pytest
 from conftest import ROOT
 
 PAGE = (ROOT / "docs/teaching.md").read_text()
-STARTER = ROOT / "tests/launcher/starter.py"
 # Added to a command: a later flag wins. The full forms are minutes in all.
 _QUICK_RUN = ["--train.max_steps", "2", "--train.evaluate_samples", "100", "--tracking.wandb", "false"]
 SHORT = {
@@ -20,8 +19,7 @@ SHORT = {
     "launch": _QUICK_RUN,
     "parity": ["--steps", "2"],
     "compare": shlex.split(
-        "--strategies single --global-batches 16 --rounds 1 --control-rounds 0 --steps 2 --warm-up 2 --seconds 0 "
-        f"--start-with '{sys.executable} {STARTER}'"
+        "--strategies single --global-batches 16 --rounds 1 --control-rounds 0 --steps 2 --warm-up 2 --seconds 0"
     ),
 }
 LEFT_BEHIND = ["figure-2.svg", "columns.svg", "cut.svg", *(f"{run}/summary.json" for run in ("whole", "columns"))]
@@ -36,14 +34,14 @@ def blocks(step: str, language: str) -> list[str]:
 
 
 def run(line: str, folder: Path, as_typed: bool) -> str:
-    """What a command prints; unless it is run as typed, ranks that `alexnet-dist launch` would start are forked."""
+    """What a command prints; unless it is run as typed, ranks that a launcher would start are forked."""
     words = shlex.split(line)
     words += SHORT.get(words[1], []) if words[0] == "alexnet-dist" else []
     if words[0] == "alexnet-dist" and not as_typed:
         words = words[1:]
         ranks, own = (int(words[2]), ["train", *words[4:]]) if words[0] == "launch" else (1, words)
         assert ranks == 1 or words[1:4:2] == ["--ranks", "--"]
-        done = preloaded.command(*own, ranks=ranks)
+        done = preloaded.command(*own, ranks=ranks, **preloaded.FORKS_RANKS)
     else:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         done = subprocess.run(

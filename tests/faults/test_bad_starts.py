@@ -5,7 +5,7 @@ from pathlib import Path
 from faults.bad_starts import bad_starts, shown
 from long_forms import LONG
 
-COUNT = 2000 if LONG else 24
+COUNT = 2000 if LONG else 16
 
 
 def test_bad_starts_end_as_they_should(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Train, accelerate_launch, unavailable
+from long_forms import LONG_FORM
 from run_records import exit_of
 
 MACOS = str(Path(__file__).with_name("macos"))
@@ -37,7 +38,7 @@ def output(line: list[str], code: int = 0) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "zero1"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("zero1", marks=LONG_FORM)])
 def test_two_ranks_of_a_user_whom_the_system_does_not_know(nobody: list[str], strategy: str, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--"]
     flags = [*FLAGS, *NO_WANDB, "--strategy.name", strategy, "--run.dir", str(tmp_path / "run")]
@@ -56,7 +57,7 @@ def test_without_a_home_folder_data_and_tracking_are_one_line(nobody: list[str],
     assert sum("W&B" in line for line in output([*train, *FLAGS]).splitlines()) == 1
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=LONG_FORM), 2])
 def test_on_macos_as_far_as_it_can_be_simulated(train: Train, ranks: int) -> None:
     done = train(ranks, [*FLAGS, *NO_WANDB], accelerate_launch(ranks), {"PYTHONPATH": MACOS})
     assert done.code == 0, done.output

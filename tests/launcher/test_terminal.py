@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SMOKE
 from launched import start, start_alone, start_line
+from long_forms import LONG_FORM
 from run_records import exit_of
 
 from alexnet_dist.errors import DONE, FAILED, INTERRUPTED, STOPPED
@@ -32,7 +33,7 @@ def lines(folder: Path) -> int:
     return (folder / "metrics.jsonl").read_text().count("\n")
 
 
-@pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
+@pytest.mark.parametrize("line", [pytest.param(TRAIN, marks=LONG_FORM), LAUNCH], ids=["alone", "launch"])
 def test_a_pipe_that_is_closed_after_three_lines(line: list[str], tmp_path: Path) -> None:
     run = [*line, *SHORT, "--run.dir", "run"]
     with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path) as process:
@@ -64,7 +65,7 @@ def test_a_log_on_a_full_disk_and_a_terminal_that_cannot_show_every_letter(tmp_p
     assert refused.returncode == 2 and refused.stderr.startswith(b"error: optim.lr: \\xe4"), refused.stderr
 
 
-@pytest.mark.parametrize("line", [TRAIN, LAUNCH], ids=["alone", "launch"])
+@pytest.mark.parametrize("line", [pytest.param(TRAIN, marks=LONG_FORM), LAUNCH], ids=["alone", "launch"])
 def test_a_terminal_that_closes(line: list[str], tmp_path: Path) -> None:
     """The kernel sends SIGHUP to the processes on it, and every write fails."""
     terminal, end = pty.openpty()
@@ -95,7 +96,7 @@ def drain(terminal: int) -> None:
         os.read(terminal, 65536)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=LONG_FORM), 2])
 def test_hangups_save_the_run_and_nohup_goes_on(ranks: int, tmp_path: Path) -> None:
     """The ending shell and the kernel send one each."""
     flags = ENDLESS if ranks == 1 else [*ENDLESS, "--strategy.name", "split"]

@@ -25,8 +25,8 @@ def costs_of(strategy: str, *flags: str) -> Mapping[int, Costs]:
         ("ddp", ()),
         ("split", ()),
         ("fsdp", ()),
-        ("fsdp", ("--strategy.shard_ranks", "8")),
-        ("zero1", ()),
+        pytest.param("fsdp", ("--strategy.shard_ranks", "8"), marks=LONG_FORM),
+        pytest.param("zero1", (), marks=LONG_FORM),
         pytest.param("zero2", (), marks=LONG_FORM),  # the class of zero1
         ("zero3", ()),
         pytest.param("zero3", ("--strategy.reshard_after_forward", "false"), marks=LONG_FORM),  # fewer gathers

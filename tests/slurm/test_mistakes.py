@@ -41,12 +41,12 @@ def test_a_taken_port(bed: Bed, tmp_path: Path, taken_port: int) -> None:
 
 def test_more_ranks_than_gpus(bed: Bed, tmp_path: Path) -> None:
     wanted = {"ACCELERATE_USE_CPU": "false", "RANKS_PER_NODE": 3}
-    (error,) = refused(bed, tmp_path / "log", *SMALL, "--train.global_batch", 66, environment=wanted)
+    (error,) = refused(bed, tmp_path / "log", "--nodes=1", *SMALL, "--train.global_batch", 66, environment=wanted)
     assert error.startswith("error: GPUs: 3 ranks and 2 visible: one rank a GPU: ask for more (--gpus-per-node")
 
 
 def test_gpus_that_torch_cannot_use(bed: Bed, tmp_path: Path) -> None:
-    (error,) = refused(bed, tmp_path / "log", *SMALL, environment={"ACCELERATE_USE_CPU": "false"})
+    (error,) = refused(bed, tmp_path / "log", "--nodes=1", *SMALL, environment={"ACCELERATE_USE_CPU": "false"})
     assert error.startswith("error: GPUs: 2 visible: torch") and "ACCELERATE_USE_CPU=true" in error
 
 

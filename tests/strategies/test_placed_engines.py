@@ -6,6 +6,7 @@ from pathlib import Path
 
 import preloaded
 import pytest
+from long_forms import LONG_FORM
 
 from alexnet_dist.distributed.bring_up import STARTUP_TIMEOUT
 
@@ -16,7 +17,10 @@ NET = ["--net.name", "alexnet_owt", "--net.towers", "2", "--data.name", "synthet
 
 @pytest.mark.parametrize(
     "ranks, strategies, flags",
-    [(2, "ddp,split,zero1,zero2,zero3,fsdp", []), (4, "fsdp", ["--strategy.shard_ranks", "2"])],
+    [
+        (2, "ddp,split,zero1,zero2,zero3,fsdp", []),
+        pytest.param(4, "fsdp", ["--strategy.shard_ranks", "2"], marks=LONG_FORM),
+    ],
 )
 def test_bytes_on_the_fullest_rank_and_limits_of_groups(ranks: int, strategies: str, flags: list[str]) -> None:
     program = [PROGRAM, strategies, *NET, "--train.global_batch", "4", *flags]

@@ -22,8 +22,8 @@ from alexnet_dist.data.order import fingerprint
 pytestmark = pytest.mark.usefixtures("fashion_mnist")
 KILLS = 17 if LONG else 1
 CASES = [
-    ("single", 1, KILLS),
     ("split", 2, KILLS),
+    pytest.param("single", 1, KILLS, marks=LONG_FORM),
     pytest.param("ddp", 2, KILLS, marks=LONG_FORM),
     *(pytest.param(engine, 2, 3, marks=LONG_FORM) for engine in ("zero1", "zero2", "zero3", "fsdp")),
 ]
@@ -110,7 +110,7 @@ def test_a_rank_that_dies_ends_the_job_with_the_reason_told_once(tmp_path: Path)
     [
         ("ddp", 2, ["--checkpoint.every_steps", "2"]),
         pytest.param("zero2", 2, [], marks=LONG_FORM),
-        ("fsdp", 4, ["--strategy.shard_ranks", "2"]),
+        pytest.param("fsdp", 4, ["--strategy.shard_ranks", "2"], marks=LONG_FORM),
     ],
     ids=["ddp", "zero2", "hybrid fsdp"],
 )
@@ -145,7 +145,7 @@ def test_a_rank_is_named_where_the_others_wait_in_their_device(waits_for_data: b
     assert re.match(named, lines[-1]), lines[-1]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=LONG_FORM), 1])
 def test_a_rank_that_fails_says_why_and_nobody_else_does(rank: int, tmp_path: Path) -> None:
     """Its trace, and what other ranks than the first print, is in their logs."""
     line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--", *FLAGS]

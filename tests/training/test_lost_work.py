@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SMOKE, Finished, train_in
 from launched import Launched, checkpoint, start_alone, start_line
+from long_forms import LONG_FORM
 from run_records import metrics_of
 from small_disks import NO_SPACE, fill, mounted
 
@@ -125,7 +126,7 @@ def test_a_folder_that_becomes_read_only(disk: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=LONG_FORM), 2])
 def test_memory_that_does_not_suffice_is_one_line_with_the_remedy(ranks: int, tmp_path: Path) -> None:
     flags = [*ENDLESS, "--net.name", "alexnet_2012", "--data.samples", "1024"]
     flags += ["--train.global_batch", str(512 * ranks)]
@@ -158,7 +159,7 @@ def test_what_wandb_could_not_write_is_told(tmp_path: Path) -> None:
         assert len(run.metrics()) == 200 and (run.folder / "summary.json").exists()
 
 
-@pytest.mark.parametrize("size", ["4k", "8k", "16k"])
+@pytest.mark.parametrize("size", ["4k", pytest.param("8k", marks=LONG_FORM), "16k"])
 def test_a_disk_that_takes_nothing_or_the_beginning_of_wandb(size: str, tmp_path: Path) -> None:
     """Of its file and of its logs, whose lines must not become traces. What W&B holds back is written, or not, when it
     has said that the run is finished."""

@@ -14,6 +14,7 @@ import preloaded
 import pytest
 from conftest import ROOT, SMOKE
 from launched import Launched, checkpoint, start_alone, start_line
+from long_forms import LONG_FORM
 from run_records import exit_of, metrics_of
 
 from alexnet_dist.errors import DONE, FAILED, STOPPED, USAGE
@@ -100,7 +101,7 @@ def unshare(*line: str) -> list[str]:
     return [*words, *line]
 
 
-@pytest.mark.parametrize("locks", [True, False])
+@pytest.mark.parametrize("locks", [pytest.param(True, marks=LONG_FORM), False])
 def test_another_container_where_locks_work_and_where_they_do_not(locks: bool, tmp_path: Path) -> None:
     """Process numbers say nothing across containers. Without locks the heartbeat tells that the run lives."""
     environment = {} if locks else WITHOUT_LOCKS
@@ -112,7 +113,7 @@ def test_another_container_where_locks_work_and_where_they_do_not(locks: bool, t
     assert run.process.poll() is None and (run.folder / "metrics.jsonl").exists()
 
 
-@pytest.mark.parametrize("locks", [True, False])
+@pytest.mark.parametrize("locks", [True, pytest.param(False, marks=LONG_FORM)])
 def test_a_killed_run_blocks_nobody(locks: bool, tmp_path: Path) -> None:
     environment = {} if locks else WITHOUT_LOCKS
     run = live(tmp_path / "run", environment)

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from conftest import ROOT, SMOKE
 from launched import Launched, checkpoint, start, start_line
+from long_forms import LONG_FORM
 from run_records import summary_of
 
 from alexnet_dist.launcher.signals import SAME_SECONDS
@@ -45,10 +46,10 @@ def rank_1(run: Launched) -> Callable[[int], None]:
 @pytest.mark.parametrize(
     "number, target, flags",
     [
-        (signal.SIGUSR1, launcher, IN_STEPS),
+        pytest.param(signal.SIGUSR1, launcher, IN_STEPS, marks=LONG_FORM),
         (signal.SIGINT, launcher, IN_EVALUATION),
-        (signal.SIGTERM, launcher_twice, IN_SAVES),
-        (signal.SIGTERM, rank_1, IN_STEPS),
+        pytest.param(signal.SIGTERM, launcher_twice, IN_SAVES, marks=LONG_FORM),
+        pytest.param(signal.SIGTERM, rank_1, IN_STEPS, marks=LONG_FORM),
         (signal.SIGUSR1, rank_1, IN_SAVES),
     ],
 )
