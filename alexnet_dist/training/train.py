@@ -60,8 +60,6 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
     Raises:
         UsageError, Diverged, Stopped, RunFailed: see each class.
     """
-    batch, parts = given.train.global_batch, given.train.accumulate
-    status.memory_remedy = f"raise train.accumulate (it is {parts}), or lower train.global_batch (it is {batch})"
     experiment, accelerator, world = init_ranks(given)
     status.last_collective = lambda: traffic_counter().last
     stop_signal = StopSignal(status.parent)
@@ -69,6 +67,8 @@ def train(given: Experiment, status: ExitStatus, make: Callable[..., Components]
     status.release = run_start.release
     start = on_first_rank(world, run_start.find)
     components = make(experiment, accelerator, world, resumes=start.checkpoint is not None)
+    batch, parts = given.train.global_batch, given.train.accumulate
+    status.memory_remedy = f"raise train.accumulate (it is {parts}), or lower train.global_batch (it is {batch})"
     folder = on_first_rank(world, lambda: run_start.open(start))
     status.own(folder)
     log_output(folder, world.rank)

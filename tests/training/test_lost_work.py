@@ -132,9 +132,16 @@ def test_memory_that_does_not_suffice_is_one_line_with_the_remedy(ranks: int, tm
     flags += ["--train.global_batch", str(512 * ranks)]
     words = TRAIN if ranks == 1 else [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--"]
     command = " ".join([*words, *flags, "--run.dir", str(tmp_path / "run")])
-    run = start_line(["bash", "-c", f"ulimit -v {6 << 20}; exec {command}"], tmp_path / "run")
+    run = start_line(["bash", "-c", f"ulimit -v {7 << 20}; exec {command}"], tmp_path / "run")
     # Which allocator fails first, and how much it names, is not the same each time.
-    failed(run, " is out of memory in ", "): raise train.accumulate (it is 1)")
+    failed(run, " is out of memory in step 1 (", "): raise train.accumulate (it is 1)")
+
+
+def test_memory_that_does_not_suffice_for_the_images(tmp_path: Path) -> None:
+    """Fewer images of a step would not help."""
+    command = " ".join([*TRAIN, *ENDLESS, "--net.name", "alexnet_2012", "--data.samples", "200000"])
+    run = start_line(["bash", "-c", f"ulimit -v {7 << 20}; exec {command}"], tmp_path / "run")
+    failed(run, "rank 0 is out of memory in its start (", "): use a machine with more memory")
 
 
 def test_an_older_checkpoint_that_is_reached_again_is_replaced_or_left(tmp_path: Path) -> None:
