@@ -61,7 +61,7 @@ def findings(start: Start, end: End, place: Place, before: Snapshot, after: Snap
     folder = _run_folder(start, place, before, after)
     if folder is not None:
         yield from _run(start, end, folder, changed=changes(before, after))
-    asked = start.output is not None and "--help" not in start.line
+    asked = start.output is not None and not start.output.startswith("~/") and "--help" not in start.line
     if end.code == DONE and asked and not (place.work / start.folder / str(start.output)).exists():
         yield f"exit code 0 without {start.output}"
 
