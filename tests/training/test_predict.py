@@ -51,9 +51,18 @@ def test_a_checkpoint_is_named_by_itself_its_run_or_the_folder_between(smoke_run
     for name, advice in {
         "net.safetensors": "a file of weights is for --net.weights",
         "net": "nor a run that has one",
+        "step-000000005": "is neither a checkpoint",  # mistyped: it is not damaged
     }.items():
         with pytest.raises(UsageError, match=advice):
             reader.find(tmp_path / name)
+
+
+def test_a_checkpoint_deleted_before_it_is_read_is_not_called_damaged(tmp_path: Path) -> None:
+    """By its own run, which is under way; the advice for damaged ones is to train anew."""
+    told: list[str] = []
+    with pytest.raises(UsageError, match="is gone by now; a run under way deletes older ones: start again"):
+        reader.first_undamaged([tmp_path / "step-000000005"], told.append)
+    assert not told
 
 
 def test_the_first_layers_kernels(smoke_run: Path, tmp_path: Path) -> None:

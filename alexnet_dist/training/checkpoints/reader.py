@@ -20,6 +20,8 @@ from alexnet_dist.strategies.engines.base import WEIGHT
 from alexnet_dist.training.checkpoints import files
 from alexnet_dist.training.checkpoints.files import MEAN_IMAGE, Damaged, Manifest
 
+_GONE = "is gone by now; a run under way deletes older ones: start again"
+
 # Changing one of these would make it a different net or a different training; all others may change on resuming.
 NET = (*(f"net.{field}" for field in NetConfig.model_fields if field != "weights"), "data.normalise")
 TRAINING = (*NET, "data.name", "data.samples", "optim.name", "train.global_batch", "run.seed")
@@ -42,7 +44,7 @@ def find(path: Path, field: str = "checkpoint") -> list[Path]:
         UsageError: there is none, or it cannot be read.
     """
     with refusing(field, path):
-        if (path / files.MANIFEST).exists() or path.name.startswith(files.PREFIX):
+        if (path / files.MANIFEST).exists() or (path.name.startswith(files.PREFIX) and path.is_dir()):
             return [path]
         found = files.candidates(path / files.FOLDER) or files.candidates(path)
     if not found:
@@ -59,7 +61,7 @@ def first_undamaged(paths: list[Path], say: Callable[[str], None]) -> tuple[Path
         say: prints a line for each damaged one.
 
     Raises:
-        UsageError: all are damaged, or one may not be read: it may be whole.
+        UsageError: all are damaged, one was deleted meanwhile, or one may not be read: it may be whole.
     """
     reason = ""
     for path in paths:
@@ -67,6 +69,8 @@ def first_undamaged(paths: list[Path], say: Callable[[str], None]) -> tuple[Path
             with refusing("checkpoint", path):
                 return path, files.verify(path)
         except Damaged as damage:
+            if not path.exists():
+                raise UsageError("checkpoint", path, _GONE) from None
             reason = str(damage)
             say(f"warning: {reason}" + ("; taking the one before it" if path != paths[-1] else ""))
     raise UsageError("checkpoint", paths[-1], f"no whole checkpoint is left ({reason}): choose another, or train anew")
@@ -140,8 +144,7 @@ def _refused_where_gone(path: Path) -> Iterator[None]:
     except (Exception, CheckpointException):  # the latter is no Exception
         if files.all_are_there(path):
             raise
-        remedy = "is gone by now; a run under way deletes older ones: start again"
-        raise UsageError("checkpoint", path, remedy) from None
+        raise UsageError("checkpoint", path, _GONE) from None
 
 
 def read_whole_weights(path: Path) -> dict[str, Tensor]:
