@@ -110,7 +110,9 @@ def load_plugins() -> None:
         try:
             import_module(module)
         except Exception as error:
-            raise UsageError(source, module, f"cannot be imported ({type(error).__name__}: {error})") from error
+            missing = isinstance(error, ModuleNotFoundError) and error.name == module
+            remedy = ": is its folder in PYTHONPATH?" if missing else ""
+            raise UsageError(source, module, f"cannot be imported ({type(error).__name__}: {error}){remedy}") from error
     _loading_plugins = False
 
 

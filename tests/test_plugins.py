@@ -88,7 +88,8 @@ def test_a_plugin_that_cannot_be_imported_is_one_line(words: list[str]) -> None:
     done = command(*words, plugins="toy_net,nowhere")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: ALEXNET_DIST_PLUGINS: nowhere: cannot be imported (ModuleNotFoundError: No module named 'nowhere')\n"
+        "error: ALEXNET_DIST_PLUGINS: nowhere: cannot be imported (ModuleNotFoundError: No module named 'nowhere'): "
+        "is its folder in PYTHONPATH?\n"
     )
 
 
