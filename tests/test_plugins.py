@@ -93,6 +93,31 @@ def test_a_plugin_that_cannot_be_imported_is_one_line(words: list[str]) -> None:
     )
 
 
+def test_a_net_whose_ranks_would_lack_maps_is_refused(tmp_path: Path) -> None:
+    """An exchange is missing before a layer that sees every map, or before the loss."""
+    net = (PLUGINS / "toy_net.py").read_text()
+    for name, line in (
+        ("no_middle", 'Exchange("exchange_fc3")'),
+        ("no_end", 'Exchange("exchange_logits", logits=True)'),
+    ):
+        assert net.count(f"            {line},\n") == 1
+        (tmp_path / f"{name}.py").write_text(net.replace(f"            {line},\n", "").replace("toy_net", name))
+    for name, towers, remedy in (
+        ("no_middle", 1, "cannot be cut into 2: fc3 sees every map, so its table needs an Exchange before fc3"),
+        ("no_end", 2, "cannot be cut: its table must end in Exchange(NAME, logits=True)"),
+    ):
+        flags = ["--net.name", name, "--net.towers", str(towers), "--ranks", "2"]
+        refused = command("layers", *flags, plugins="no_middle,no_end", path=tmp_path)
+        assert (refused.returncode, refused.stderr) == (2, f"error: net.name: {name}: {remedy}\n")
+
+
+def test_a_net_from_outside_is_cut() -> None:
+    flags = ["--net.name", "toy_net", "--data.name", "synthetic", "--data.samples", "64", "--tracking.wandb", "false"]
+    flags += ["--train.precision", "fp64", "--train.global_batch", "16", "--strategies", "split", "--ranks", "2"]
+    done = command("parity", *flags, "--steps", "2", plugins="toy_net")
+    assert done.returncode == 0 and done.stdout.count("same") == 1, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("kind", ["nets", "strategies", "commands"])
 def test_a_name_that_is_taken_is_one_line(kind: str, tmp_path: Path) -> None:
     """Whether the plugin or the program's own entry is imported first."""

@@ -1,7 +1,7 @@
-"""A net from outside the package: one convolution and two fully connected layers."""
+"""A net from outside the package: one convolution and two fully connected layers, in any number of towers."""
 
 from alexnet_dist.nets.catalogue import Options
-from alexnet_dist.nets.table import Activation, Conv, Dropout, Flatten, Init, Linear, Pool, Table
+from alexnet_dist.nets.table import Activation, Conv, Dropout, Exchange, Flatten, Init, Linear, Pool, Table
 from alexnet_dist.registry import nets
 
 
@@ -18,10 +18,13 @@ class ToyNet:
             Activation("act1", options.activation),
             Pool("pool1", kernel=2, stride=2),
             Flatten("flatten"),
+            Exchange("exchange_fc2"),
             Linear("fc2", units=32, init=Init()),
             Activation("act2", options.activation),
             Dropout("dropout2", options.dropout),
+            Exchange("exchange_fc3"),
             Linear("fc3", units=options.classes, init=Init()),
+            Exchange("exchange_logits", logits=True),
         )
         return Table(self.name, options.channels, size=32, towers=options.towers, layers=layers)
 

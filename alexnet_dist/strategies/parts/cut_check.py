@@ -1,7 +1,9 @@
 """Which nets can be cut into equal parts."""
 
+from dataclasses import replace
+
 from alexnet_dist.errors import UsageError, alternatives
-from alexnet_dist.nets.table import Norm, Table
+from alexnet_dist.nets.table import Exchange, Norm, Table
 
 
 def check_cut(table: Table, ranks: int) -> None:
@@ -26,3 +28,21 @@ def check_cut(table: Table, ranks: int) -> None:
         if shaped.weight and shaped.outputs[0] % ranks:
             field = "net.classes" if shaped.layer.name == "fc8" else shaped.layer.name
             raise UsageError(field, shaped.outputs[0], f"that many outputs cannot be cut into {ranks} equal parts")
+    _check_exchanges(table, ranks)
+
+
+def _check_exchanges(table: Table, ranks: int) -> None:
+    """
+    Raises:
+        UsageError: a layer that sees the maps of every tower has no exchange before it, or the loss has none.
+    """
+    last = table.layers[-1]
+    if not (isinstance(last, Exchange) and last.logits):
+        raise UsageError("net.name", table.name, "cannot be cut: its table must end in Exchange(NAME, logits=True)")
+    if table.towers > 1:
+        return
+    for shaped in replace(table, towers=ranks).shaped_layers:
+        if shaped.weight and shaped.groups > 1:
+            name = shaped.layer.name
+            remedy = f"cannot be cut into {ranks}: {name} sees every map, so its table needs an Exchange before {name}"
+            raise UsageError("net.name", table.name, remedy)
