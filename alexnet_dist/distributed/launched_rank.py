@@ -15,9 +15,11 @@ LAST_PORT = 65_535
 
 @dataclass(frozen=True)
 class LaunchedRank:
-    """Attributes:
-    rank, world_size: this process among all, and how many there are.
-    local_rank, local_world_size: the same on this machine.
+    """This process's place among those that the launcher started.
+
+    Attributes:
+        rank, world_size: this process among all, and how many there are.
+        local_rank, local_world_size: the same on this machine.
     """
 
     rank: int

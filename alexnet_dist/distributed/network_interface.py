@@ -36,7 +36,8 @@ def choose_interface() -> str | None:
 
 
 def check_loopback() -> None:
-    """
+    """Refuse a machine without loopback.
+
     Raises:
         UsageError: the loopback interface is down, as in a new network namespace; torch would retry for a quarter of an
             hour.
@@ -52,7 +53,8 @@ def check_loopback() -> None:
 
 
 def check_resolves(field: str, host: str) -> None:
-    """
+    """Refuse a host name that does not resolve.
+
     Args:
         field: the variable or flag that names the host.
 

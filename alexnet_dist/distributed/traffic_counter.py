@@ -49,10 +49,12 @@ _OPS: dict[str, tuple[str, int, int]] = {
 
 @dataclass(frozen=True)
 class Channel:
-    """Attributes:
-    group: the process group's name in torch.
-    collective: by name, such as "all_reduce".
-    ranks: of the group.
+    """A collective of one process group.
+
+    Attributes:
+        group: the process group's name in torch.
+        collective: by name, such as "all_reduce".
+        ranks: of the group.
     """
 
     group: str
@@ -62,9 +64,11 @@ class Channel:
 
 @dataclass
 class Sent:
-    """Attributes:
-    calls: how often the collective was called.
-    bytes: sent by this rank, rounded down.
+    """What one collective has sent over one process group.
+
+    Attributes:
+        calls: how often the collective was called.
+        bytes: sent by this rank, rounded down.
     """
 
     calls: int = 0
@@ -77,11 +81,11 @@ class TrafficCounter:
     With S the full buffer and N the group's size, an all-reduce sends 2(N-1)/N S per rank, a gather, scatter,
     all-to-all, broadcast or reduce (N-1)/N S: what a ring or a direct exchange moves. A backend may move more.
 
+    There is one per process, because the ops it listens to are the process's: use `traffic_counter()`.
+
     Attributes:
         last: name of the collective begun last, for the error message of a rank that waited too long.
         totals: calls and bytes since the counter was made, which `take` does not reset.
-
-    There is one per process, because the ops it listens to are the process's: use `traffic_counter()`.
     """
 
     def __init__(self) -> None:

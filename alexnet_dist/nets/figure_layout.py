@@ -90,9 +90,11 @@ class Column:
 
 @dataclass(frozen=True)
 class FigureLayout:
-    """Attributes:
-    rows: the middle of each part's row.
-    bottom: lower end of the drawing's blocks.
+    """The drawing's columns and rows.
+
+    Attributes:
+        rows: the middle of each part's row.
+        bottom: lower end of the drawing's blocks.
     """
 
     columns: Sequence[Column]

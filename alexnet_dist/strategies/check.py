@@ -42,7 +42,8 @@ def check_batch(experiment: Experiment, world_size: int) -> None:
 
 
 def refuse_one_rank(name: str, world_size: int) -> None:
-    """
+    """Refuse a single rank.
+
     Raises:
         UsageError: there is one rank, and so nothing to share.
     """
@@ -56,7 +57,11 @@ def refuse_one_rank(name: str, world_size: int) -> None:
 
 
 def refuse_compile(experiment: Experiment, reason: str) -> None:
-    """
+    """Refuse `train.compile`.
+
+    Args:
+        reason: why the strategy cannot be compiled; continues a sentence that begins with its name.
+
     Raises:
         UsageError: the net is to be compiled.
     """

@@ -16,10 +16,12 @@ LOAD_SECONDS, BUSY_CORES = 1.0, 0.5
 
 @dataclass(frozen=True)
 class Hardware:
-    """Attributes:
-    device_type: "cpu" or "cuda".
-    device_names, hosts: by rank.
-    peak_memory_bytes: by rank, the most allocated on its GPU, or without one the process's largest resident size.
+    """The machines and devices that a run used.
+
+    Attributes:
+        device_type: "cpu" or "cuda".
+        device_names, hosts: by rank.
+        peak_memory_bytes: by rank, the most allocated on its GPU, or without one the process's largest resident size.
     """
 
     device_type: str

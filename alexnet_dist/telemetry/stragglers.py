@@ -12,10 +12,12 @@ LEAST_STEPS, LEAST_SECONDS = 10, 3.0
 
 @dataclass(frozen=True)
 class Straggler:
-    """Attributes:
-    rank, host: which rank, and where it runs.
-    own_seconds: mean of its own seconds (see `LocalStep`) in the steps in which it was the slowest.
-    median_seconds: mean of the median rank's in these steps.
+    """A rank that is much slower than the median one.
+
+    Attributes:
+        rank, host: which rank, and where it runs.
+        own_seconds: mean of its own seconds (see `LocalStep`) in the steps in which it was the slowest.
+        median_seconds: mean of the median rank's in these steps.
     """
 
     rank: int

@@ -19,10 +19,12 @@ from alexnet_dist.training.wiring import Components
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Attributes:
-    top1, top5: fraction of test images whose class is the first, or among the first five.
-    loss: mean cross-entropy.
-    unique_samples: test images that were counted, each once; those that cannot be read are not among them.
+    """Accuracy and loss on test images.
+
+    Attributes:
+        top1, top5: fraction of test images whose class is the first, or among the first five.
+        loss: mean cross-entropy.
+        unique_samples: test images that were counted, each once; those that cannot be read are not among them.
     """
 
     top1: float

@@ -99,7 +99,8 @@ def _write(wanted: Format, trained: TrainedNet, output: Path) -> None:
 
 
 def _compare(wanted: Format, trained: TrainedNet, path: Path) -> None:
-    """
+    """Compare what the written file computes with the net.
+
     Raises:
         RuntimeError: the file computes something else, which only a defect of this program or of the format's can do.
     """

@@ -26,11 +26,13 @@ _MAY_DIFFER = ("weights", "classes", "dropout")
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """Attributes:
-    weights: by one-device name.
-    origin: in words.
-    net: settings of the net that they belong to, as far as these are known.
-    normalise: `data.normalise` that they were trained with; None where it is not known.
+    """Weights from a file, and what is known of their training.
+
+    Attributes:
+        weights: by one-device name.
+        origin: in words.
+        net: settings of the net that they belong to, as far as these are known.
+        normalise: `data.normalise` that they were trained with; None where it is not known.
     """
 
     weights: Mapping[str, Tensor]

@@ -23,12 +23,14 @@ from alexnet_dist.training.run_lock import RunLock
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Attributes:
-    folder: the run's own; None where one is still to be created.
-    checkpoint: to load; None starts from initial weights.
-    step: optimizer steps done.
-    earlier: the directory of the other run that did them; None where it was this run, or no run of this program.
-    damaged: checkpoints that were skipped.
+    """Where a run starts, and in which directory.
+
+    Attributes:
+        folder: the run's own; None where one is still to be created.
+        checkpoint: to load; None starts from initial weights.
+        step: optimizer steps done.
+        earlier: the directory of the other run that did them; None where it was this run, or no run of this program.
+        damaged: checkpoints that were skipped.
     """
 
     folder: Path | None

@@ -17,10 +17,12 @@ from alexnet_dist.training.rounds import Rounds
 
 @dataclass(frozen=True)
 class RunContext:
-    """Attributes:
-    folder: the run's own.
-    limit: of a step's duration, where nothing else can end a rank that waits for another.
-    record, reporter: write the run's files, and report its steps; None on every rank but the first.
+    """What a run uses besides its components.
+
+    Attributes:
+        folder: the run's own.
+        limit: of a step's duration, where nothing else can end a rank that waits for another.
+        record, reporter: write the run's files, and report its steps; None on every rank but the first.
     """
 
     folder: Path

@@ -19,7 +19,7 @@ class Traffic:
     Attributes:
         counted: at the process groups.
         expected: from the layer table.
-        dtypes: the counted ones by dtype instead.
+        dtypes: the counted bytes, by dtype instead of by collective.
     """
 
     counted: dict[str, int]

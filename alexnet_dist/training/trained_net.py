@@ -16,12 +16,14 @@ from alexnet_dist.training.checkpoints import reader
 
 @dataclass(frozen=True)
 class TrainedNet:
-    """Attributes:
-    path: of the checkpoint.
-    step: optimizer steps done.
-    experiment: the checkpoint's `net` and `data`, and defaults.
-    net: on the CPU, in fp32, in evaluation mode.
-    mean_image: that is subtracted from inputs, fp32 (channels, height, width); None where none is.
+    """The net of a checkpoint, ready for evaluation.
+
+    Attributes:
+        path: of the checkpoint.
+        step: optimizer steps done.
+        experiment: the checkpoint's `net` and `data`, and defaults.
+        net: on the CPU, in fp32, in evaluation mode.
+        mean_image: that is subtracted from inputs, fp32 (channels, height, width); None where none is.
     """
 
     path: Path

@@ -31,9 +31,11 @@ STEPS = OPTIMIZER + "step"
 
 @dataclass(frozen=True)
 class Dtypes:
-    """Attributes:
-    parameters: of weights, gradients and optimizer state.
-    compute: of activations, and so of what crosses between towers.
+    """A run's dtypes.
+
+    Attributes:
+        parameters: of weights, gradients and optimizer state.
+        compute: of activations, and so of what crosses between towers.
     """
 
     parameters: torch.dtype
@@ -65,9 +67,11 @@ class StepSums:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Attributes:
-    norm: the gradient's norm over all ranks before clipping, a scalar on the device; None where it was not taken.
-    skipped: 1.0 where the step overflowed and changed nothing, else 0.0; None where that cannot happen.
+    """What the update of a step tells.
+
+    Attributes:
+        norm: the gradient's norm over all ranks before clipping, a scalar on the device; None where it was not taken.
+        skipped: 1.0 where the step overflowed and changed nothing, else 0.0; None where that cannot happen.
     """
 
     norm: Tensor | None
@@ -141,7 +145,7 @@ class Engine(ABC):
 
     @abstractmethod
     def apply(self, rates: Mapping[str, float], max_norm: float | None) -> StepResult:
-        """Clip by the norm over all ranks, update the weights, clear the gradients.
+        """Clip by the norm over all ranks, update the weights, clear the gradients. Collective.
 
         Args:
             rates: learning rate by parameter group.

@@ -7,7 +7,8 @@ from alexnet_dist.nets.table import Exchange, Norm, Table
 
 
 def check_cut(table: Table, ranks: int) -> None:
-    """
+    """Refuse a net that ranks cannot share.
+
     Raises:
         UsageError: the net's layers cannot be shared equally by that many ranks.
     """
@@ -32,7 +33,8 @@ def check_cut(table: Table, ranks: int) -> None:
 
 
 def _check_exchanges(table: Table, ranks: int) -> None:
-    """
+    """Refuse a net whose ranks would lack maps of other towers.
+
     Raises:
         UsageError: a layer that sees the maps of every tower has no exchange before it, or the loss has none.
     """

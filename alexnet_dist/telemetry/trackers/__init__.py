@@ -151,7 +151,8 @@ def _ensure_accelerate_state() -> None:
 
 
 def check_trackers(experiment: Experiment) -> None:
-    """
+    """Refuse trackers that are not installed.
+
     Raises:
         UsageError: a tracker that the experiment names is not installed.
     """
