@@ -37,10 +37,12 @@ def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k:
         A tensor of x's shape, dtype and memory format. Half precisions are computed in fp32.
 
     Raises:
-        ValueError: the size is even.
+        ValueError: the size is not a positive odd number, or the channels are not a multiple of `maps`.
     """
-    if size % 2 == 0:
+    if size < 1 or size % 2 == 0:
         raise ValueError(f"size is {size}: it must be odd, since a window has its channel in the middle")
+    if maps < 1 or x.shape[1] % maps:
+        raise ValueError(f"maps is {maps}: the {x.shape[1]} channels must be a multiple of it")
     if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and not _has_kernel(x.device, x.dtype):
         return _images(shifted_adds.Inlined.apply(_rows(x, maps), NormConstants(maps, size, alpha, beta, k)), x)
     normed: Tensor = _forward_op(x, maps, size, alpha, beta, k)

@@ -166,8 +166,16 @@ def test_a_function_that_no_module_computes_is_refused() -> None:
 def test_an_even_norm_window_is_refused(size: int) -> None:
     with pytest.raises(UsageError, match=r"size of norm1.*must be odd"):
         Norm("norm1", size=size)
-    if size % 2 == 0:
-        from alexnet_dist.kernels.response_norm import response_norm
+    from alexnet_dist.kernels.response_norm import response_norm
 
-        with pytest.raises(ValueError, match="must be odd"):
-            response_norm(torch.ones(1, 8, 2, 2), 8, size, 1e-4, 0.75, 2.0)
+    with pytest.raises(ValueError, match="must be odd"):
+        response_norm(torch.ones(1, 8, 2, 2), 8, size, 1e-4, 0.75, 2.0)
+
+
+@pytest.mark.parametrize("maps", [0, -8, 3, 16])
+def test_channels_that_towers_cannot_share_are_refused(maps: int) -> None:
+    """16 divides the number of values, though not that of channels: windows would reach into the next pixel."""
+    from alexnet_dist.kernels.response_norm import response_norm
+
+    with pytest.raises(ValueError, match=f"maps is {maps}: the 8 channels must be a multiple of it"):
+        response_norm(torch.ones(1, 8, 2, 2), maps, 5, 1e-4, 0.75, 2.0)
