@@ -120,6 +120,8 @@ def warnings(experiment: Experiment) -> list[str]:
         found.append("train.evaluate_views has no effect with train.evaluate false")
     if experiment.tracking.filters_every is not None and net.channels not in (1, 3):
         found.append(f"tracking.filters_every has no effect with net.channels {net.channels}: a picture has 1 or 3")
+    if experiment.run.overwrite and experiment.run.dir is None and experiment.run.name is None:
+        found.append("run.overwrite has no effect without run.dir or run.name: the run gets a new directory")
     found += _checkpoint_warnings(experiment.checkpoint)
     return found + _tracking_warnings(experiment.tracking)
 

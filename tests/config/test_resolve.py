@@ -27,6 +27,13 @@ def test_settings_without_effect_are_named() -> None:
     assert warnings(resolve(load([]), 1)) == []
 
 
+def test_overwrite_without_a_directory_of_the_users_is_named() -> None:
+    line = "run.overwrite has no effect without run.dir or run.name: the run gets a new directory"
+    assert warnings(resolve(load(["--run.overwrite=true"]), 1)) == [line]
+    for named in ("--run.dir=a", "--run.name=a"):
+        assert warnings(resolve(load(["--run.overwrite=true", named]), 1)) == []
+
+
 @pytest.mark.parametrize(
     "flags, found",
     [
