@@ -27,10 +27,12 @@ def gather_on_first(world: World, value: T) -> list[T]:
 
 
 def all_or_none(world: World, action: Callable[[], T]) -> T:
-    """Call `action` on every rank; if it raises a UsageError on any, every rank raises the error of the lowest of them.
-    Collective.
+    """What `action` returns, if no rank's raises a UsageError; else every rank raises one. Collective.
 
-    Otherwise the others would wait for that rank in the next collective.
+    Otherwise the other ranks would wait in their next collective.
+
+    Raises:
+        UsageError: of the lowest rank whose action raised one.
     """
     result: T | None = None
     problem: tuple[int, UsageError] | None = None

@@ -37,8 +37,10 @@ def gpu_toolkit() -> str:
 
 
 def own_uuid(device: torch.device) -> str | None:
-    """A GPU's unique identifier; None for a CPU, which ranks may share, and for AMD's, whose partitions have one in
-    common."""
+    """A GPU's unique identifier.
+
+    None for a CPU, which ranks may share, and for AMD's GPUs, whose partitions have one in common.
+    """
     if device.type == "cpu" or torch.version.hip:
         return None
     return str(torch.cuda.get_device_properties(device).uuid)

@@ -1,5 +1,7 @@
-"""Whether this user may start the threads that ranks need. Without them OpenBLAS, OpenMP, torch's store and W&B's
-process each fail or hang in a different way."""
+"""Whether this user may start the threads that ranks need.
+
+Without them OpenBLAS, OpenMP, torch's store and W&B's process each fail or hang in a different way.
+"""
 
 import resource
 from threading import Event, Thread

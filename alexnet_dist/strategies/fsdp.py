@@ -1,5 +1,7 @@
-"""Fully sharded data parallelism: every rank keeps a part of each parameter, its gradient and its optimizer state, and
-layers are gathered whole just while they compute.
+"""Fully sharded data parallelism.
+
+Every rank keeps a part of each parameter, its gradient and its optimizer state, and layers are gathered whole just
+while they compute.
 
 With fewer `shard_ranks` than ranks it is hybrid: neighbouring ranks share one copy of the net, and copies are replicas.
 A layer with fewer rows than a copy has ranks is not cut: every rank holds it whole, as under `ddp`.

@@ -1,5 +1,8 @@
-"""DeepSpeed's ZeRO: data parallelism whose ranks each keep a part of the optimizer state (stage 1), of the gradients
-too (stage 2), and of the weights as well (stage 3)."""
+"""DeepSpeed's ZeRO: data parallelism without keeping everything on every rank.
+
+Each rank keeps a part of the optimizer state (stage 1), of the gradients too (stage 2), and of the weights as well
+(stage 3).
+"""
 
 from typing import ClassVar, final
 

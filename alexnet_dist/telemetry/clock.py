@@ -1,5 +1,7 @@
-"""Measures the time between marks and how much of it was waiting, on the host's clock or on the device's, without
-waiting for the device."""
+"""Measures the time between marks, and how much of it was waiting.
+
+On the host's clock or on the device's, without waiting for the device.
+"""
 
 import time
 from abc import ABC, abstractmethod

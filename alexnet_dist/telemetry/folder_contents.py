@@ -29,8 +29,14 @@ def delete_all(paths: Sequence[Path]) -> None:
 
 
 def _check_deletable(path: Path) -> None:
-    """Rename everything in a tree and rename it back, which the operating system refuses wherever it would refuse to
-    delete: immutable files, mount points, disks that are read-only."""
+    """Rename everything in a tree, and rename it back.
+
+    The operating system refuses that wherever it would refuse to delete: immutable files, mount points, disks that are
+    read-only.
+
+    Raises:
+        OSError: with the name of what cannot be deleted.
+    """
     if path.is_dir() and not path.is_symlink():
         for inner in path.iterdir():
             _check_deletable(inner)

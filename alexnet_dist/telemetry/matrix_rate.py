@@ -25,10 +25,13 @@ QUEUED = 10  # products that a GPU computes per timing: starting and awaiting ea
 def matrix_rate(
     dtype: torch.dtype, size: int = SIZE, seconds: float = SECONDS, device: str | torch.device = "cpu"
 ) -> float:
-    """Operations per second of the fastest `size` x `size` product computed within `seconds` seconds; on a GPU, of the
-    fastest `QUEUED` in a row.
+    """Operations per second of the fastest of all products computed; on a GPU, of the fastest `QUEUED` in a row.
 
     The fastest, because it shows what the machine can do: disturbances only make a product slower.
+
+    Args:
+        size: of the square matrices.
+        seconds: how long products are computed.
     """
     a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
     products = QUEUED if a.is_cuda else 1

@@ -23,7 +23,7 @@ def traced_steps(
         folder: the run's own; the trace goes there.
         say: gets a warning where the trace cannot be written.
 
-    Returns:
+    Yields:
         A function to call after every step.
     """
     if steps is None or world.rank != 0:

@@ -1,5 +1,7 @@
-"""Layer-wise adaptive rates: Y. You, I. Gitman and B. Ginsburg, "Large batch training of convolutional networks", 2017,
-algorithm 1."""
+"""Layer-wise adaptive rate scaling (LARS).
+
+Y. You, I. Gitman and B. Ginsburg, "Large batch training of convolutional networks", 2017, algorithm 1.
+"""
 
 from typing import Any
 

@@ -109,12 +109,14 @@ class Engine(ABC):
         """Every process group that the engine communicates over, so that each gets the run's time limit."""
 
     def mask_part(self, dropout: ShapedLayer, rows: range) -> tuple[slice, slice]:
-        """Rows (of the global batch) and columns (units over all towers) of a layer's dropout mask that a micro-batch
-        needs on this rank; by default all units of its samples.
+        """The part of a dropout mask that a micro-batch needs on this rank; by default all units of its samples.
 
         Args:
             dropout: the layer.
             rows: the micro-batch's positions in the global batch.
+
+        Returns:
+            Rows (of the global batch) and columns (units over all towers).
         """
         return slice(rows.start, rows.stop), slice(0, dropout.outputs[0])
 

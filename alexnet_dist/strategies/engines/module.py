@@ -1,5 +1,7 @@
-"""Runs strategies that are plain torch modules on a `dp` x `split` mesh: the net is cut over one axis and replicated
-over the other."""
+"""Runs strategies that are plain torch modules on a `dp` x `split` mesh.
+
+The net is replicated over `dp` and cut over `split`.
+"""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext

@@ -134,8 +134,10 @@ def _check_written(folder: Path) -> None:
 
 
 def _last_log(path: Path) -> list[str]:
-    """The log of W&B's own process once that has closed its files, which is later than it reports a run finished;
-    after `CLOSE_SECONDS`, the log so far: a full disk may not take its last line."""
+    """The log of W&B's own process, once that has closed its files: later than it reports a run finished.
+
+    After `CLOSE_SECONDS`, the log so far: a full disk may not take its last line.
+    """
     lines, deadline = [""], time.monotonic() + CLOSE_SECONDS
     while CLOSED not in lines[-1] and time.monotonic() < deadline:
         time.sleep(0.02)
