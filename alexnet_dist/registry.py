@@ -67,7 +67,8 @@ class Registry:
         return name in self._all()
 
     def __getitem__(self, name: str) -> Any:
-        """
+        """The entry of a name.
+
         Raises:
             UsageError: there is none of that name.
         """

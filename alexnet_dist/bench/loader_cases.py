@@ -26,10 +26,12 @@ USUAL = "the usual loader"
 
 @dataclass(frozen=True)
 class LoaderCase:
-    """Attributes:
-    program: of `bench.loaders`.
-    data: "files", "jpeg" or "raw".
-    images: measured in a round.
+    """A way to load images that is measured.
+
+    Attributes:
+        program: of `bench.loaders`.
+        data: "files", "jpeg" or "raw".
+        images: measured in a round.
     """
 
     name: str
@@ -114,7 +116,8 @@ def _prepared(source: Path, target: Path, kind: str) -> Path:
 
 
 def _run(case: LoaderCase, root: Path, processes: Sequence[Sequence[int]], work: Path) -> Rates:
-    """
+    """Load a case with several processes at once: the sum of their rates by the clock, the mean of those by CPU time.
+
     Args:
         processes: the cores of each.
     """

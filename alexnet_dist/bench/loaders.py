@@ -74,9 +74,11 @@ def _ours(root: Path, cores: int, images: int, settings: DataConfig) -> Batches:
 
 @dataclass(frozen=True)
 class Rates:
-    """Attributes:
-    wall: images per second, after the first batches.
-    cpu: images per second of CPU time, over all batches; other programs on the machine disturb it less.
+    """How fast images were loaded.
+
+    Attributes:
+        wall: images per second, after the first batches.
+        cpu: images per second of CPU time, over all batches; other programs on the machine disturb it less.
     """
 
     wall: float

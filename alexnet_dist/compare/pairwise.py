@@ -76,8 +76,10 @@ def _groups(rows: Sequence[Row], key: Callable[[Row], tuple[int | str, ...]]) ->
 
 
 def _compare_pair(first: Row, second: Row, group: str, steps: Sequence[StepSeconds], noise: float) -> PairwiseResult:
-    """Args:
-    steps: of all valid cases: they show how far the machine drifts between rounds.
+    """How much faster the first case is than the second.
+
+    Args:
+        steps: of all valid cases: they show how far the machine drifts between rounds.
     """
     assert first.figures is not None and second.figures is not None
     rounds = min(len(row.timings.step_seconds) for row in (first.figures, second.figures))

@@ -12,7 +12,8 @@ FLAG = "--output"
 
 
 def check_output(output: Path) -> None:
-    """
+    """Refuse an output file that could not be written, or that would replace another.
+
     Raises:
         UsageError: the file exists, or its folder does not or cannot be written to.
     """

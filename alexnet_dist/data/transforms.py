@@ -101,7 +101,8 @@ class InputTransform:
 
 
 def check_crop(crop: int, image_size: Sequence[int]) -> None:
-    """
+    """Refuse a crop that is larger than the images.
+
     Raises:
         UsageError: images are smaller than what is to be cut out of them.
     """

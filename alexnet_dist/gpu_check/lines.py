@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """Attributes:
-    name: as in the report.
-    about: what is tried, and what is expected.
-    limit: seconds until it counts as failed.
-    function: dotted path; it takes a `Setup` and yields figures, each with its name.
+    """One thing that the check tries.
+
+    Attributes:
+        name: as in the report.
+        about: what is tried, and what is expected.
+        limit: seconds until it counts as failed.
+        function: dotted path; it takes a `Setup` and yields figures, each with its name.
     """
 
     name: str

@@ -21,9 +21,11 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Setup:
-    """Attributes:
-    device: the one that is checked.
-    small: a short form, for tests on a CPU.
+    """Where and how thoroughly the check runs.
+
+    Attributes:
+        device: the one that is checked.
+        small: a short form, for tests on a CPU.
     """
 
     device: torch.device
@@ -59,7 +61,8 @@ class Setup:
 
 
 def require(holds: bool, what: str) -> None:
-    """
+    """Check what a line of the report claims.
+
     Raises:
         Wrong: what was required does not hold.
     """

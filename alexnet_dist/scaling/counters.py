@@ -13,8 +13,10 @@ from alexnet_dist.rng import Rng
 
 
 class CountingRng(Rng):
-    """Attributes:
-    drawn: 64-bit words by position, so far.
+    """Random numbers that are counted.
+
+    Attributes:
+        drawn: 64-bit words by position, so far.
     """
 
     def __init__(self, seed: int) -> None:

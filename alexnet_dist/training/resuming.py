@@ -51,7 +51,8 @@ class RunStart:
     """
 
     def __init__(self, experiment: Experiment, say: Callable[[str], None]) -> None:
-        """
+        """Find out which folder the user named.
+
         Args:
             say: prints a line for each damaged checkpoint, where there is none, and where settings or random
                 numbers change.

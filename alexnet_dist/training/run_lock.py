@@ -87,7 +87,8 @@ class RunLock:
                 os.utime(self._descriptor)
 
     def _acquire(self) -> int:
-        """
+        """Create run.lock, or take over that of a run that is dead.
+
         Returns:
             The descriptor of run.lock. Nothing else may open that file here: closing it again would give up the lock.
         """

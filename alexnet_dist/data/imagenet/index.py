@@ -66,11 +66,13 @@ class File(_Record):
 
 
 class Part(_Record):
-    """Attributes:
-    samples: images, without those that were left out.
-    shards: in the order of their numbers.
-    table, names: the part's .npy and .txt.
-    left_out: images that could not be read, and why, by path.
+    """One part of a prepared data set: train or test.
+
+    Attributes:
+        samples: images, without those that were left out.
+        shards: in the order of their numbers.
+        table, names: the part's .npy and .txt.
+        left_out: images that could not be read, and why, by path.
     """
 
     samples: int
@@ -81,12 +83,14 @@ class Part(_Record):
 
 
 class Index(_Record):
-    """Attributes:
-    format: of these files.
-    plan: a checksum of what was asked for: the images' names and labels, and the settings.
-    classes: names in the order of labels.
-    mean: by channel, 0 to 255, over all pixels of the training images as they were before JPEG.
-    covariance: of the channels over the same pixels.
+    """The index file of a prepared data set.
+
+    Attributes:
+        format: of these files.
+        plan: a checksum of what was asked for: the images' names and labels, and the settings.
+        classes: names in the order of labels.
+        mean: by channel, 0 to 255, over all pixels of the training images as they were before JPEG.
+        covariance: of the channels over the same pixels.
     """
 
     format: Literal[1]
@@ -113,7 +117,8 @@ class Index(_Record):
 
 
 def read_index(folder: Path) -> Index:
-    """
+    """Read the index of a prepared data set.
+
     Raises:
         UsageError: there is none, or it is of another version of this program.
     """
@@ -127,7 +132,8 @@ def read_index(folder: Path) -> Index:
 
 
 def parse_index(text: str, where: str) -> Index:
-    """
+    """Read an index from its text.
+
     Args:
         where: the file that the text comes from, for messages.
 

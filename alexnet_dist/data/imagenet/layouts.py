@@ -47,7 +47,8 @@ class SourceLayout:
 
 
 def find_layout(root: Path) -> SourceLayout:
-    """
+    """Find the layout of a folder of images.
+
     Raises:
         UsageError: there is none.
     """

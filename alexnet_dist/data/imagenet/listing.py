@@ -32,7 +32,8 @@ class Listing:
 
 
 def list_images(layout: SourceLayout) -> Listing:
-    """
+    """List the images of both parts, with their labels.
+
     Raises:
         UsageError: a class or a part has no images, labels are missing, or an archive or a folder cannot be read.
     """

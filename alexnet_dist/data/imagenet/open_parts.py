@@ -22,7 +22,8 @@ Opened = tuple[ImageSamples, ImageSamples, int] | tuple[PreparedSamples, Prepare
 
 
 def open_parts(root: Path, settings: DataConfig, device: torch.device) -> Parts:
-    """
+    """Open image files or a prepared data set.
+
     Raises:
         UsageError: files are missing or damaged.
     """

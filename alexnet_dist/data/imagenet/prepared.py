@@ -36,7 +36,8 @@ class SampleTable:
 
     @classmethod
     def of(cls, folder: Path, index: Index, part: str) -> "SampleTable":
-        """
+        """Read the table of a part.
+
         Raises:
             UsageError: its file is damaged.
         """

@@ -14,11 +14,13 @@ from alexnet_dist.data.imagenet.random_reads import Numbers
 
 @dataclass
 class ShardEntries:
-    """Attributes:
-    sums: over its images.
-    places: (offset, length, label) by image.
-    names: by image, as in the archive.
-    left_out: why images could not be read, by path.
+    """What a finished shard adds to the index, the table and the names of its part.
+
+    Attributes:
+        sums: over its images.
+        places: (offset, length, label) by image.
+        names: by image, as in the archive.
+        left_out: why images could not be read, by path.
     """
 
     sums: Sums
@@ -32,7 +34,8 @@ class ShardEntries:
         return np.insert(places, 0, shard, axis=1)
 
     def save(self, path: Path, file: File) -> None:
-        """
+        """Write the entries into a file, from which an interrupted preparation goes on.
+
         Args:
             file: the shard that is finished.
         """

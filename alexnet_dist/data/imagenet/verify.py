@@ -25,7 +25,8 @@ def verify(folder: Path, index: Index, threads: int, progress: Callable[[int], N
 
 
 def check_sizes(folder: Path, index: Index) -> None:
-    """
+    """Compare the size of each file with the index; no file is read.
+
     Raises:
         UsageError: a file is missing, or shorter or longer than it was written.
     """

@@ -23,8 +23,10 @@ CHANNELS = 3
 
 
 class _ImageFiles(DataSet):
-    """Attributes:
-    known_classes: how many there must be; None takes any number.
+    """Images in files, as downloaded or prepared.
+
+    Attributes:
+        known_classes: how many there must be; None takes any number.
     """
 
     unused = ("samples",)
@@ -70,7 +72,8 @@ registry.data_sets.register(ImageFolder())
 
 
 def _root(settings: DataConfig) -> str:
-    """
+    """The folder of the images, as given.
+
     Raises:
         UsageError: no folder is named.
     """
