@@ -57,7 +57,7 @@ class ToyEngine(ModuleEngine):
                 self.backward(loss / count)
         for parameter in self.module.parameters():
             assert parameter.grad is not None
-            dist.all_reduce(parameter.grad, group=self._layout.dp_group)
+            dist.all_reduce(parameter.grad, group=self.layout.dp_group)
         correct = [(logits.detach().argmax(1) == labels).sum() for logits, labels in outputs]
         return StepSums(torch.stack([loss.detach() for loss in losses]).sum(), torch.stack(correct).sum())
 

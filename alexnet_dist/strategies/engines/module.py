@@ -37,6 +37,7 @@ class ModuleEngine(Engine):
     Attributes:
         module: (images, masks) -> logits; replicated and under autocast.
         micro_batches: per step.
+        layout: this rank's place on the mesh of replicas and of ranks that share one.
     """
 
     module: nn.Module
@@ -47,8 +48,8 @@ class ModuleEngine(Engine):
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         self.world = world
         self.micro_batches = experiment.train.accumulate
-        self._layout = arrange(world, strategy_of(experiment).split_size)
-        self.samples = self._layout.samples
+        self.layout = arrange(world, strategy_of(experiment).split_size)
+        self.samples = self.layout.samples
         self._dtypes = dtypes
         self._communicates = experiment.strategy.communicate
         self._compiles = experiment.train.compile
@@ -57,24 +58,24 @@ class ModuleEngine(Engine):
         self._wire: torch.dtype = getattr(torch, wire_dtype(experiment))
 
     def groups(self) -> list[ProcessGroup]:
-        return self._layout.groups
+        return self.layout.groups
 
     def mask_part(self, dropout: ShapedLayer, rows: range) -> tuple[slice, slice]:
-        return slice(rows.start, rows.stop), self._layout.part(dropout.outputs[0])
+        return slice(rows.start, rows.stop), self.layout.part(dropout.outputs[0])
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
         # The order matters: parameters are cut on the host, so that a device never holds the whole net, and DDP
         # registers the final parameters.
-        if self._layout.split_size > 1:
-            cut(net, self._layout.split_group, self._dtypes.compute, self._communicates)
+        if self.layout.split_size > 1:
+            cut(net, self.layout.split_group, self._dtypes.compute, self._communicates)
         net.to(device=self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._parameters = dict(net.named_parameters())
         if self._compiles:
             # Inside DDP and autocast. For each batch size: a run has few, and kernels for any size are slower.
             net.forward = torch.compile(net.forward, fullgraph=True, dynamic=False)  # type: ignore[method-assign]
         module: nn.Module = net
-        if self._layout.dp_size > 1:
-            module = self._replicas = replicate(net, self._layout, self._wire)
+        if self.layout.dp_size > 1:
+            module = self._replicas = replicate(net, self.layout, self._wire)
         self._optimizer = make_optimizer(net.named_parameters(), lambda squares, _: self._sum_over_parts(squares))
         # Accelerate adds autocast; "evaluation mode" keeps it from wrapping the whole world in a second DDP, which
         # would average different towers together.
@@ -118,8 +119,8 @@ class ModuleEngine(Engine):
 
     def _sum_over_parts(self, own: Tensor) -> Tensor:
         """Summed in place over the ranks of a replica, each of which holds other parameters."""
-        if self._layout.split_size > 1 and self._communicates:
-            dist.all_reduce(own, group=self._layout.split_group)
+        if self.layout.split_size > 1 and self._communicates:
+            dist.all_reduce(own, group=self.layout.split_group)
         return own
 
     def _gradient(self, name: str) -> Tensor:
@@ -146,13 +147,13 @@ class ModuleEngine(Engine):
 
     def _from_local(self, _: str, part: Tensor) -> Tensor:
         """A part as a DTensor of the whole: each tower holds its chunk along dim 0, replicas hold the same."""
-        mesh = self._layout.mesh
-        if mesh is None or self._layout.split_size == 1:
+        mesh = self.layout.mesh
+        if mesh is None or self.layout.split_size == 1:
             return part
         return DTensor.from_local(part, mesh, [Replicate(), Shard(0)], run_check=False)
 
     def _whole(self, part: Tensor) -> Tensor:
-        return whole(part, self._layout.split_group) if self._layout.split_size > 1 else part
+        return whole(part, self.layout.split_group) if self.layout.split_size > 1 else part
 
     def held_memory(self) -> Memory:
         return Memory(

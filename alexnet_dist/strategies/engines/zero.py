@@ -84,15 +84,15 @@ class ZeroEngine(Engine):
 
     def __init__(self, experiment: Experiment, world: World, dtypes: Dtypes) -> None:
         self.world = world
-        self._layout = arrange(world)
-        self.samples = self._layout.samples
+        self.layout = arrange(world)
+        self.samples = self.layout.samples
         self._dtypes = dtypes
         self._micro_batches = experiment.train.accumulate
         self._stage = _stage(experiment)
         self._keeps_weights = self._stage == 3 and not experiment.strategy.reshard_after_forward
 
     def groups(self) -> list[ProcessGroup]:
-        return [*self._layout.groups, *zero_state.groups_of(self._engine)]
+        return [*self.layout.groups, *zero_state.groups_of(self._engine)]
 
     def place(self, net: AlexNet, make_optimizer: MakeOptimizer, accelerator: Accelerator) -> None:
         device = self.world.device
@@ -152,8 +152,8 @@ class ZeroEngine(Engine):
 
     @property
     def _mesh(self) -> DeviceMesh:
-        assert self._layout.mesh is not None, "there are several ranks"
-        return self._layout.mesh["dp"]
+        assert self.layout.mesh is not None, "there are several ranks"
+        return self.layout.mesh["dp"]
 
     def _gradient(self, parameter: nn.Parameter) -> Tensor:
         from deepspeed.utils import safe_get_full_grad
