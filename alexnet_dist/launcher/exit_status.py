@@ -131,6 +131,8 @@ def exit_code_of(action: Callable[[ExitStatus], None], status: ExitStatus) -> in
     if code != DONE and not supervised:
         _tell_launcher(code, reason)
     write_report(_rank(), RankReport(code, reason, False, time.monotonic(), recurs))
+    if code == FAILED:  # a checkpoint may be being written
+        _end_at_once(DONE if supervised else code)
     _destroy_process_group()
     return DONE if supervised else code
 
@@ -179,7 +181,7 @@ def _crashed(error: Exception, status: ExitStatus) -> int:
     if lost_peer and "Timed out" not in reason:
         _wait_to_be_ended()  # the rank that failed first has the reason
     _tell_failure(status, reason)
-    _end_at_once()
+    _end_at_once(FAILED)
     return FAILED
 
 
@@ -214,7 +216,7 @@ def _lost_peer(error: Exception) -> bool:
     return any(part in text for part in _LOST_PEER)
 
 
-def _end_at_once() -> None:
+def _end_at_once(code: int) -> None:
     """Run the exit handlers and end this process at once, if it has process groups.
 
     By itself it would wait for what a hanging rank has not sent; and a thread that waits in a group would wake without
@@ -225,7 +227,7 @@ def _end_at_once() -> None:
         signal.alarm(END_SECONDS)
         atexit._run_exitfuncs()
         sys.stdout.flush()
-        os._exit(FAILED)
+        os._exit(code)
 
 
 def _wait_to_be_ended() -> None:

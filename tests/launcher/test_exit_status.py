@@ -35,15 +35,21 @@ def test_an_exit_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     assert done.returncode == 1 and done.stderr.startswith("error: exit.json could not be written: Is a directory")
 
 
-def test_a_rank_that_fails_while_its_thread_waits_for_another_only_tells_its_reason(tmp_path: Path) -> None:
-    line = [sys.executable, str(Path(__file__).with_name("waiting_thread.py")), str(tmp_path)]
+@pytest.mark.parametrize(
+    "how, reason",
+    [("failed", "its own reason"), ("diverged", "the loss is nan: lower optim.lr, or raise train.precision")],
+)
+def test_a_rank_that_fails_while_its_thread_waits_for_another_only_tells_its_reason(
+    how: str, reason: str, tmp_path: Path
+) -> None:
+    line = [sys.executable, str(Path(__file__).with_name("waiting_thread.py")), str(tmp_path), how]
     variables = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     ranks = [
         subprocess.Popen(line, env={**variables, "RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE, text=True)
         for rank in "01"
     ]
     said = [rank.communicate()[1] for rank in ranks]
-    assert (ranks[0].returncode, said[0]) == (FAILED, "error: its own reason\n")
+    assert (ranks[0].returncode, said[0]) == (FAILED, f"error: {reason}\n")
 
 
 def test_a_failure_where_the_folder_may_no_longer_be_searched(tmp_path: Path) -> None:
@@ -76,7 +82,7 @@ def test_who_is_to_blame_for_an_error_of_nccls(
     text: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(exit_status, "_wait_to_be_ended", lambda: None)
-    monkeypatch.setattr(exit_status, "_end_at_once", lambda: None)
+    monkeypatch.setattr(exit_status, "_end_at_once", lambda _: None)
 
     def fail(status: ExitStatus) -> None:
         raise torch.distributed.DistBackendError(text)
@@ -99,7 +105,7 @@ For debugging consider passing CUDA_LAUNCH_BLOCKING=1
 def test_a_reason_of_several_lines_is_told_in_one(
     text: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exit_status, "_end_at_once", lambda: None)
+    monkeypatch.setattr(exit_status, "_end_at_once", lambda _: None)
 
     def fail(status: ExitStatus) -> None:
         raise RuntimeError(text)

@@ -1,4 +1,4 @@
-"""`RANK=0|1 waiting_thread.py FOLDER`: rank 0 fails while a thread of it waits for rank 1, which ends after it."""
+"""`RANK=0|1 waiting_thread.py FOLDER failed|diverged`: rank 0 ends so while its thread waits for rank 1."""
 
 import atexit
 import os
@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from alexnet_dist.distributed.background import Background
-from alexnet_dist.errors import FAILED, RankFailed
+from alexnet_dist.errors import FAILED, Diverged, RankFailed
 from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of
 
 FOLDER, RANK = Path(sys.argv[1]), int(os.environ["RANK"])
@@ -22,7 +22,7 @@ def fail(_: ExitStatus) -> None:
     Background[int]("waits", torch.device("cpu")).submit(lambda: dist.recv(torch.zeros(1), 1 - RANK))
     if RANK == 0:
         time.sleep(0.5)  # for the thread to wait
-        raise RankFailed("its own reason")
+        raise Diverged("the loss", float("nan")) if sys.argv[2] == "diverged" else RankFailed("its own reason")
     while not ENDING.exists():
         time.sleep(0.001)
     os._exit(FAILED)
