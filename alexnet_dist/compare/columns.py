@@ -105,7 +105,7 @@ for _column in (
         "images_per_second",
         "images/s",
         (SPEED,),
-        from_figures(lambda figures: short(figures.images_per_second.value), otherwise="failed"),
+        from_figures(lambda figures: short(figures.images_per_second.value), otherwise="not measured"),
     ),
     Column("interval", "95 %", (SPEED,), from_figures(_interval)),
     Column("against_best", "x best", (SPEED,), from_figures(_against_best)),

@@ -134,14 +134,14 @@ def _sentence(result: PairwiseResult) -> str:
 
 
 def _validity(rows: Sequence[Row]) -> str:
-    """Whether all judged cases are the same training, else which ones differ; and how many cases failed."""
+    """Whether all judged cases are the same training, else which ones differ; and how many cases have no figures."""
     judged = [row for row in rows if row.verdict != "unknown"]
     wrong = [f"{row.case.variant} at batch {row.case.batch}" for row in judged if row.verdict == "differs"]
-    failed = sum(row.reason is not None for row in rows)
+    unmeasured = sum(row.reason is not None for row in rows)
     if wrong:
         text = f"NOT THE SAME TRAINING: {', '.join(wrong)}"
     elif judged:
         text = f"every judged case is the same training ({len(judged)} of {len(rows)})"
     else:
         text = "none was judged to be the same training"
-    return text + (f"; {failed} of {len(rows)} failed" if failed else "")
+    return text + (f"; {unmeasured} of {len(rows)} not measured" if unmeasured else "")

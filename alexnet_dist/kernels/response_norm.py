@@ -37,8 +37,11 @@ def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k:
         A tensor of x's shape, dtype and memory format. Half precisions are computed in fp32.
 
     Raises:
-        ValueError: the size is not a positive odd number, or the channels are not a multiple of `maps`.
+        ValueError: x is not floating, the size is not a positive odd number, or the channels are not a multiple of
+            `maps`.
     """
+    if not x.is_floating_point():
+        raise ValueError(f"x is {x.dtype}: its dtype must be floating")
     if size < 1 or size % 2 == 0:
         raise ValueError(f"size is {size}: it must be odd, since a window has its channel in the middle")
     if maps < 1 or x.shape[1] % maps:

@@ -73,7 +73,7 @@ def test_a_wrong_or_failed_or_unknown_case_wins_nothing() -> None:
     rows = [row("ddp", 0.5, parity=wrong), row("split", 0.5, parity=unknown), failed]
     assert pairwise_results(rows, 0.02) == []
     sentence = summary_sentence(rows, [])
-    assert "NOT THE SAME TRAINING: ddp at batch 32" in sentence and "1 of 3 failed" in sentence
+    assert "NOT THE SAME TRAINING: ddp at batch 32" in sentence and "1 of 3 not measured" in sentence
 
 
 def test_where_there_are_no_likes_the_cases_of_a_batch_are_compared() -> None:

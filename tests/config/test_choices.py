@@ -179,3 +179,11 @@ def test_channels_that_towers_cannot_share_are_refused(maps: int) -> None:
 
     with pytest.raises(ValueError, match=f"maps is {maps}: the 8 channels must be a multiple of it"):
         response_norm(torch.ones(1, 8, 2, 2), maps, 5, 1e-4, 0.75, 2.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
+def test_a_norm_of_other_than_floating_values_is_refused(dtype: torch.dtype) -> None:
+    from alexnet_dist.kernels.response_norm import response_norm
+
+    with pytest.raises(ValueError, match=f"x is {dtype}: its dtype must be floating"):
+        response_norm(torch.ones(1, 8, 2, 2, dtype=dtype), 8, 5, 1e-4, 0.75, 2.0)
