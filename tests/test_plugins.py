@@ -17,6 +17,13 @@ SMALL = ["--net.name", "alexnet_small", "--train.global_batch", "16", "--trackin
 SHORT = ["--data.samples", "64", "--train.max_steps", "4", "--checkpoint.every_steps", "0"]
 
 
+@pytest.fixture
+def forked_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks are forked, not started by a launcher."""
+    for name, value in preloaded.FORKS_RANKS.items():
+        monkeypatch.setenv(name, value)
+
+
 def command(*words: str, plugins: str, path: Path = PLUGINS) -> subprocess.CompletedProcess[str]:
     found = os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])
     return preloaded.command(*words, ALEXNET_DIST_PLUGINS=plugins, PYTHONPATH=found)
@@ -62,6 +69,7 @@ def test_a_strategy_in_a_run_on_two_ranks(tmp_path: Path) -> None:
     assert memory["held"] == pytest.approx(memory["expected"], rel=1e-3)  # Adam's counts of steps are not predicted
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_a_strategy_that_interleaves_micro_batches_is_the_same_training() -> None:
     """By the command `parity`, beside one of the program's own."""
     flags = [*SMALL, "--data.name", "synthetic", "--data.samples", "64", "--train.accumulate", "2"]
@@ -111,6 +119,7 @@ def test_a_net_whose_ranks_would_lack_maps_is_refused(tmp_path: Path) -> None:
         assert (refused.returncode, refused.stderr) == (2, f"error: net.name: {name}: {remedy}\n")
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_a_net_from_outside_is_cut() -> None:
     flags = ["--net.name", "toy_net", "--data.name", "synthetic", "--data.samples", "64", "--tracking.wandb", "false"]
     flags += ["--train.precision", "fp64", "--train.global_batch", "16", "--strategies", "split", "--ranks", "2"]
