@@ -80,7 +80,7 @@ def plan(gpus: int, gpu_precision: str, gpu_epochs: int, cpu_precision: str, cpu
     here = f"one GPU here: {shown} in one process on it; then" if gpus else "no GPU here:"
     about = f"{here} two ranks on the CPU in {cpu_precision}, {cpu_steps} steps of {cpu_batch} images each"
     if cpu_steps < CPU_STEPS:
-        about += " (it is slow or busy: so few steps teach little)"
+        about += " (the CPU is slow or busy: so few steps teach little)"
     few = ["--train.global_batch", str(cpu_batch), "--train.max_steps", str(cpu_steps)]
     few += ["--train.evaluate_samples", "2000", "--train.precision", cpu_precision]
     comparison = ["--seconds", "0", "--train.precision", cpu_precision]
