@@ -73,7 +73,7 @@ class RunMetrics:
 
     Attributes:
         epoch: of the latest step, from its first.
-        evaluation: the latest; None before the first.
+        evaluation: the latest, metrics by name; None before the first.
         memory: what this rank held before the last update; None where it made none.
         stragglers: ranks that kept the others waiting.
     """
@@ -83,7 +83,7 @@ class RunMetrics:
         self.epoch = EpochSums(-1)
         self._steps_per_epoch = steps_per_epoch
         self._start = time.perf_counter()
-        self.evaluation: Any = None
+        self.evaluation: Mapping[str, float] | None = None
         self.memory: Memory | None = None
         self.stragglers: list[Straggler] = []
         self._earlier_seconds = 0.0
@@ -195,7 +195,7 @@ def summarise(
         **figures,
         "comm_bytes_constant": constant_traffic,
         "mfu": model_flops_utilisation(operations, hardware.device_names, precision),
-        "eval": None if metrics.evaluation is None else asdict(metrics.evaluation),
+        "eval": metrics.evaluation,
         **asdict(hardware),
         "versions": versions(),
     }

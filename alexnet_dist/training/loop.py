@@ -180,11 +180,12 @@ def evaluate_epoch(components: Components, run: RunContext, done: int) -> None:
 
 
 def _report_evaluation(components: Components, run: RunContext, done: int, evaluation: Evaluation) -> None:
-    run.metrics.evaluation = evaluation
+    measured = asdict(evaluation)
+    run.metrics.evaluation = measured
     run.progress.say(f"{_epoch_line(components, run, done)}; test {evaluation}")
-    run.tracking.log({f"eval/{name}": value for name, value in asdict(evaluation).items()}, done)
+    run.tracking.log({f"eval/{name}": value for name, value in measured.items()}, done)
     if run.record is not None:
-        run.record.evaluation(done, asdict(evaluation))
+        run.record.evaluation(done, measured)
 
 
 def _epoch_line(components: Components, run: RunContext, done: int) -> str:

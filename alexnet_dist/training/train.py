@@ -184,9 +184,9 @@ def _evaluate_missed_epoch(components: Components, start: ResumePoint, run: RunC
     if known is None and components.experiment.train.evaluate:
         evaluate_epoch(components, run, start.step)
     elif known is not None:
-        run.metrics.evaluation = known
+        run.metrics.evaluation = asdict(known)
         if run.record is not None:
-            run.record.evaluation(start.step, asdict(known))
+            run.record.evaluation(start.step, run.metrics.evaluation)
 
 
 def _known_evaluation(folder: Path, step: int) -> Evaluation | None:
