@@ -28,6 +28,7 @@ from alexnet_dist.config.resolve import resolve, table_of
 from alexnet_dist.data.sets.fashion_mnist import read_fashion_mnist
 from alexnet_dist.distributed.devices import own_device
 from alexnet_dist.distributed.host_cpu import use_own_cores
+from alexnet_dist.launcher.environment import enter_world
 from alexnet_dist.nets.alexnet import AlexNet, initialise
 from alexnet_dist.registry import precisions
 from alexnet_dist.rng import Rng
@@ -160,6 +161,7 @@ def main() -> None:
     parser.add_argument("--precision", required=True)
     parser.add_argument("--output", required=True)
     arguments = parser.parse_args()
+    enter_world(os.environ)
     use_own_cores()
     rate = PROGRAMS[arguments.program](arguments.batch, arguments.steps, arguments.precision)
     if not dist.is_initialized() or dist.get_rank() == 0:

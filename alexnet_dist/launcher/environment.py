@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, MutableMapping
 from tempfile import gettempdir
 
 from alexnet_dist.distributed.cores import threads_of_rank
-from alexnet_dist.distributed.launched_rank import LaunchedRank, launched_rank
+from alexnet_dist.distributed.launched_rank import LaunchedRank, cpu_wanted, launched_rank
 from alexnet_dist.distributed.network_interface import check_loopback, check_resolves
 from alexnet_dist.distributed.thread_limit import check_threads
 from alexnet_dist.errors import UsageError
@@ -26,7 +26,8 @@ def enter_world(environment: MutableMapping[str, str]) -> LaunchedRank:
     """This process as its launcher or srun describes it; every program that runs on ranks calls this first.
 
     Args:
-        environment: read; a task of srun gets the variables that a launcher would set.
+        environment: read; a task of srun gets the variables that a launcher would set, and GPUs are hidden where the
+            CPU is wanted: torch's optimizers and DeepSpeed would take memory of one that they see.
 
     Raises:
         UsageError: several processes would not find or reach each other, a variable makes no sense, or too few threads
@@ -35,6 +36,8 @@ def enter_world(environment: MutableMapping[str, str]) -> LaunchedRank:
     set_ranks_from_srun(environment)
     refuse_separate_launchers(environment)
     rank = launched_rank(environment)
+    if cpu_wanted(environment):
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     check_threads(threads_of_rank(environment))
     if rank.world_size > 1:
         check_loopback()

@@ -11,6 +11,7 @@ from conftest import ROOT
 
 from alexnet_dist.distributed import network_interface
 from alexnet_dist.errors import FAILED, USAGE, UsageError
+from alexnet_dist.launcher.environment import enter_world
 from alexnet_dist.launcher.launch_line import free_port
 from alexnet_dist.launcher.slurm import allocation_warnings
 
@@ -53,6 +54,14 @@ def refusal(line: list[str], environment: dict[str, str]) -> str:
 )
 def test_training_refuses_what_makes_no_sense(environment: dict[str, str], problem: str) -> None:
     assert refusal(TRAIN, environment).startswith(f"error: {problem}")
+
+
+@pytest.mark.parametrize("wanted, visible", [("true", ""), ("false", "0")])
+def test_where_the_cpu_is_wanted_gpus_are_hidden(wanted: str, visible: str) -> None:
+    """Adam asks torch for a GPU's current stream in each step, which takes memory of a GPU that it sees."""
+    environment = {"ACCELERATE_USE_CPU": wanted, "CUDA_VISIBLE_DEVICES": "0"}
+    enter_world(environment)
+    assert environment["CUDA_VISIBLE_DEVICES"] == visible
 
 
 def test_a_host_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:

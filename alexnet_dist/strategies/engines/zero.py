@@ -20,7 +20,7 @@ from alexnet_dist.costs.memory import Memory
 from alexnet_dist.data.loader import MicroBatch
 from alexnet_dist.distributed.bring_up import AcceleratorOptions
 from alexnet_dist.distributed.devices import own_device
-from alexnet_dist.distributed.launched_rank import USE_CPU, cpu_wanted, launched_rank
+from alexnet_dist.distributed.launched_rank import USE_CPU, launched_rank
 from alexnet_dist.distributed.mesh import World, arrange
 from alexnet_dist.errors import UsageError
 from alexnet_dist.nets.alexnet import AlexNet
@@ -36,16 +36,8 @@ class _Plugin(DeepSpeedPlugin):
 
 
 def _settle_device() -> None:
-    """Make DeepSpeed and Accelerate use the same device.
-
-    Raises:
-        UsageError: the CPU is wanted although there is a GPU, which DeepSpeed would take.
-    """
+    """Make DeepSpeed and Accelerate use the same device."""
     if torch.cuda.is_available():
-        if cpu_wanted(os.environ):
-            raise UsageError(
-                USE_CPU, "true", "DeepSpeed takes the GPU that it sees: export CUDA_VISIBLE_DEVICES= as well"
-            )
         # DeepSpeed takes GPU number LOCAL_RANK, which does not exist where each rank sees only its own.
         os.environ["LOCAL_RANK"] = str(own_device(launched_rank(os.environ).local_rank).index)
         return
