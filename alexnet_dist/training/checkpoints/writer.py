@@ -169,6 +169,8 @@ class CheckpointWriter:
 
     def _write_tensors(self, state: dict[str, Tensor], path: Path) -> None:
         writer = HuggingFaceStorageWriter(str(path), save_distributed=True)
+        # Else torch takes these tensors for a GPU's, and waits again and again until the GPU has taken all its steps.
+        writer.per_thread_copy_ahead = 0
         save(state, storage_writer=writer, process_group=self._group, no_dist=self._group is None)
 
     def _own_checksums(self, path: Path) -> dict[str, str]:

@@ -29,6 +29,17 @@ def test_what_is_written_is_there_only_when_it_was_waited_for(tmp_path: Path, mo
     assert load_file(file)["weight.fc8"].tolist() == [7, 7, 7]
 
 
+def test_writing_does_not_wait_for_what_a_gpu_is_given_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is none here: to ask for its stream would fail."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    files.make_folder(tmp_path)
+    writer = CheckpointWriter(World(0, 1, torch.device("cpu"), None), tmp_path, CheckpointConfig(), print)
+    writer.save({"weight.fc8": torch.zeros(3)}, 1, FACTS)
+    assert writer.missing() is None
+
+
 def test_a_run_whose_folder_another_took_over_leaves_that_ones_half_written_checkpoint(tmp_path: Path) -> None:
     def taken_over() -> None:
         raise RankFailed("another run has taken it over")
