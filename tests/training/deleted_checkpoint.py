@@ -19,16 +19,16 @@ def find_deleted(paths: list[Path], say: Callable[[str], None]) -> tuple[Path, M
 
 
 def open_and_delete(path: Path) -> Any:
-    opened = open_checkpoint(path)
+    opened = None if when == "during" else open_checkpoint(path)
     if RANK == 0:
         for file in path.glob("*.safetensors"):
             file.unlink()
-    return opened
+    return opened or open_checkpoint(path)
 
 
 when, *flags = sys.argv[1:]
 if when == "before" and RANK == RANKS - 1:
     reader.first_undamaged = find_deleted
-if when == "between":  # its headers and its tensors
+if when in ("during", "between"):  # reading its headers, or these and its tensors
     reader._open = open_and_delete
 sys.exit(main(["evaluate", *flags]))

@@ -40,9 +40,10 @@ def test_a_run_under_way_deletes_checkpoints_and_saves_others(smoke_run: Path, t
     alone, on_two = (preloaded.run([program, "before", *run], ranks=ranks) for ranks in (1, 2))
     assert alone.returncode == 2 and alone.stderr.startswith("error: checkpoint: deleted: is gone by now; a run under")
     assert on_two.returncode == 0 and on_two.stdout == line_of(summary_of(smoke_run)["eval"]), on_two.stderr
-    shutil.copytree(smoke_run, tmp_path / "run")
-    between = preloaded.run([program, "between", "--checkpoint", str(tmp_path / "run")], ranks=2)
-    assert between.returncode == 2 and between.stderr.count("is gone by now") == 1, between.stderr
+    for when, ranks in (("during", 1), ("between", 2)):
+        shutil.copytree(smoke_run, tmp_path / when)
+        gone = preloaded.run([program, when, "--checkpoint", str(tmp_path / when)], ranks=ranks)
+        assert gone.returncode == 2 and gone.stderr.count("is gone by now") == 1, gone.stderr
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,8 @@ def read_into(path: Path, state: dict[str, Tensor], world: World) -> None:
     }
     missing = sorted(set(wanted) - set(held))
     if missing:
-        raise UsageError("checkpoint", path, f"does not hold {missing[0]}")
+        gone = not files.all_are_there(path)
+        raise UsageError("checkpoint", path, _GONE if gone else f"does not hold {missing[0]}")
     with _refused_where_gone(path):
         load(wanted, storage_reader=reader, process_group=world.control, no_dist=world.control is None)
 
