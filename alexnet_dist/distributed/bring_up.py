@@ -85,6 +85,9 @@ def init_distributed(options: AcceleratorOptions, mixed_precision: str, world_si
     control = None
     if world_size > 1:
         control, backend = _control_group(), dist.get_backend()
+        if backend == "gloo" and dist.group.WORLD is not None:
+            # DeepSpeed binds it to a GPU that it sees, which makes torch split it for meshes; torch 2.11 cannot.
+            dist.group.WORLD.bound_device_id = None
     world = World(accelerator.process_index, world_size, with_index(accelerator.device), control, backend)
     all_or_none(world, lambda: check_built_for(world.device))
     uuids = gather_on_first(world, own_uuid(world.device))

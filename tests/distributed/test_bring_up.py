@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,6 +101,20 @@ def test_gpus_that_accelerate_refuses_are_one_line(one_process: None, monkeypatc
     monkeypatch.setattr(state, "check_cuda_p2p_ib_support", lambda: False)
     with pytest.raises(UsageError, match="NCCL_P2P_DISABLE"):
         init_distributed(AcceleratorOptions(), "no", 1)
+
+
+def test_a_gloo_group_is_bound_to_no_gpu(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeepSpeed's ranks that share a GPU: torch would split the group for a mesh, which torch 2.11 cannot over gloo."""
+    ONE.replace(monkeypatch)
+    monkeypatch.setenv(SHARED_GPU, "gloo")
+    group = dist.group.WORLD
+    assert group is not None
+    group.bound_device_id = torch.device("cuda", 0)
+    accelerator = SimpleNamespace(num_processes=2, process_index=0, device=torch.device("cuda", 0))
+    monkeypatch.setattr(bring_up, "_make_accelerator", lambda settings: accelerator)
+    monkeypatch.setattr(bring_up, "_control_group", lambda: None)
+    init_distributed(AcceleratorOptions(), "no", 2)
+    assert group.bound_device_id is None
 
 
 @pytest.mark.parametrize("shared, backend", [("", "nccl"), ("gloo", "gloo")])
