@@ -32,8 +32,8 @@ LINES = (
     Line("checkpoint", "pinned copies block training for less time", 15, f"{_DEVICE}:checkpoint"),
     Line("two ranks, gloo", "fp32 gradients within 1e-5 of one process", 80, f"{_RANKS}:over_gloo"),
     Line("training", "a run, its evaluation, and the run resumed", 65, f"{_RANKS}:training"),
-    Line("stopped rank", "the run ends and names the rank", 40, f"{_RANKS}:stopped_rank"),
-    Line("precisions", "a few steps in each precision", 25, f"{_DEVICE}:precisions"),
+    Line("stopped rank", "the run ends and names the rank", 75, f"{_RANKS}:stopped_rank"),
+    Line("precisions", "a few steps in each precision", 40, f"{_DEVICE}:precisions"),
     Line("compiled", "the same step with train.compile", 60, f"{_STEPS}:compiled"),
     Line("two ranks, NCCL", "as over gloo; may be impossible on one GPU", 40, f"{_RANKS}:over_nccl"),
 )

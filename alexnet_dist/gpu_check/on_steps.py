@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice, product
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from alexnet_dist.telemetry.throughput import images_per_second
 
 SHOWN, NAME = 24, 110  # kernels, and characters of their names
 STEPS = 20
+SECONDS, MOST_STEPS = 1.0, 500  # of steps whose rate is taken: twenty are over before a GPU's clock has settled
 HELD = 2  # steps that a device queues: it takes 1024 kernels, and a step has some 110
 HELD_CYCLES = 300_000_000  # of a device's clock, 0.15 s: the host queues the steps meanwhile
 
@@ -72,9 +74,12 @@ def _in_half(setup: Setup, batch: int) -> list[str]:
 
 
 def _rate(setup: Setup, run: Trained) -> str:
-    """Images/s and MFU."""
+    """Images/s and MFU, of a second of steps."""
     run.take(3 if setup.small else STEPS)
     steps = run.meter.flush()
+    if not setup.small:
+        run.take(min(MOST_STEPS, ceil(SECONDS / steps[-1].seconds)))
+        steps = run.meter.flush()
     rate = images_per_second([step.samples for step in steps], [step.seconds for step in steps])
     operations = rate * training_operations(run.components.table)
     mfu = model_flops_utilisation(operations, [device_name(setup.device)], setup.half)

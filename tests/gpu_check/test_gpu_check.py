@@ -21,13 +21,14 @@ from replaced_gpus import A100, GTX_1080, OLD_DRIVER, ONE, V100, Machine
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from alexnet_dist.cli import main
-from alexnet_dist.gpu_check import check
+from alexnet_dist.gpu_check import check, on_ranks
 from alexnet_dist.gpu_check.check import SECONDS, run_lines
 from alexnet_dist.gpu_check.lines import LINES
 from alexnet_dist.gpu_check.report import CheckReport
 from alexnet_dist.gpu_check.results import append, read
 from alexnet_dist.gpu_check.setup import Setup
 from alexnet_dist.gpu_check.trained import trained
+from alexnet_dist.training.loop import FIRST_STEPS_TIMEOUT
 
 SCRIPT = str(ROOT / "launch/gpu_check.sh")
 
@@ -173,7 +174,21 @@ def test_steps_are_measured_in_a_precision_that_the_gpu_multiplies(
 
 
 def test_all_lines_together_take_less_than_eight_minutes() -> None:
-    assert SECONDS < 480 and sum(line.limit for line in LINES[:-2]) < SECONDS
+    """The last three may be cut short: what they try has been seen on a GPU, or can be done without."""
+    assert SECONDS < 480 and sum(line.limit for line in LINES[:-3]) < SECONDS
+
+
+def test_a_stopped_rank_may_be_noticed_after_ten_times_the_first_step() -> None:
+    """That has four seconds: cuDNN and Triton are loaded in it. Before it ranks start, in 15 s on a GPU's machine."""
+    (line,) = (line for line in LINES if line.name == "stopped rank")
+    assert line.limit >= 15 + FIRST_STEPS_TIMEOUT * 4 + 15
+
+
+def test_without_deepspeed_zero_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_ranks, "find_spec", lambda name: None)
+    monkeypatch.setattr(on_ranks, "_parities", lambda groups: iter(groups))
+    found = list(on_ranks.over_gloo(Setup(torch.device("cpu"))))
+    assert found == [("zero2", "not tried: DeepSpeed is not installed"), ["ddp", "ddp:bf16", "split"], ["fsdp"]]
 
 
 def test_without_a_gpu_it_is_one_line_and_the_list_is_shown() -> None:

@@ -49,6 +49,21 @@ def test_the_device_begins_when_all_steps_are_queued(
     assert CALLS == ["hold", "record", "2 steps: a, b", "record", "synchronize"]
 
 
+def test_the_rate_is_that_of_a_second_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty of a GPU's steps are over before its clock has settled."""
+    monkeypatch.setattr(on_steps, "training_operations", lambda table: 0)
+    taken: list[int] = []
+
+    def flush() -> list[SimpleNamespace]:
+        seconds = 0.005 if len(taken) > 1 else 0.010
+        return [SimpleNamespace(samples=10, seconds=seconds)] * taken[-1]
+
+    run: Any = SimpleNamespace(
+        take=taken.append, meter=SimpleNamespace(flush=flush), components=SimpleNamespace(table=None)
+    )
+    assert on_steps._rate(Setup(torch.device("cpu")), run) == "2,000 images/s" and taken == [20, 100]
+
+
 def test_a_batch_that_does_not_fit_is_said_so_and_the_others_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(setup: Setup, *flags: str) -> str:
         if "1024" in flags:
