@@ -29,6 +29,7 @@ from alexnet_dist.launcher.processes import Launcher
 
 PATIENCE_SECONDS = 300
 FORKS_RANKS = {"PRELOADED_FORKS_RANKS": "true"}  # for a command that starts ranks: see `_fork_ranks`
+STARTS = "PRELOADED_STARTS"  # beside it: a word; a program that has it is started as without
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["preloaded_imports"])
@@ -146,11 +147,15 @@ def _wait(processes: Sequence[BaseProcess]) -> int:
 
 def _fork_ranks() -> None:
     """Make the program of this process fork the ranks that it would start with a launcher."""
+    usual_line, usual_run = Launcher.line, Launcher._run
 
     def line(launcher: Launcher, ranks: int, program: Sequence[str], log_dir: Path | None = None) -> list[str]:
-        return [str(ranks), *program]
+        started = os.environ.get(STARTS) in program
+        return usual_line(launcher, ranks, program, log_dir) if started else [str(ranks), *program]
 
     def run_line(launcher: Launcher, words: Sequence[str], output: IO[str]) -> int:
+        if not words[0].isdecimal():
+            return usual_run(launcher, words, output)
         outputs = [Path(output.name)] * 2
         processes: list[BaseProcess] = [
             get_context("fork").Process(target=_become, args=(words[1:], {**os.environ, **world}, Path.cwd(), outputs))

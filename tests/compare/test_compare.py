@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,18 +80,17 @@ class Outcome:
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("compare") / "planted"
-    line = command(*FLAGS, "--dir", str(folder))
-    environment = {**os.environ, **VARIABLES}
-    first = subprocess.Popen(line, stdout=subprocess.DEVNULL, env=environment)
+    line, forks = command(*FLAGS, "--dir", str(folder))[1:], {**VARIABLES, **preloaded.FORKS_RANKS}
+    (first,) = preloaded.start(line, folder.parent, {**forks, preloaded.STARTS: "wrong"}).processes
     third = folder / "runs" / "wrong-bf16-2x-b16-round-1"
     wait_until(lambda: (third / "config.yaml").exists(), PATIENCE)
-    assert first.poll() is None
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
+    assert first.is_alive()
+    first.kill()
+    first.join()
     wait_until(lambda: not processes_in(folder))  # what it had started ends with it
     done = [path for path in (folder / "runs").glob("*/metrics.jsonl") if (path.parent / "summary.json").exists()]
     untouched = {path: path.stat().st_mtime_ns for path in done}
-    again = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    again = preloaded.run(line, {**forks, preloaded.STARTS: "killed"})
     yield Outcome(folder, again.returncode, again.stdout + again.stderr, untouched)
 
 

@@ -50,7 +50,7 @@ def test_a_large_net(name: str, tmp_path: Path) -> None:
         ]
         for optimizer, accumulate in chosen
     }  # fmt: skip
-    hold(cases, tmp_path, worlds(10) if LONG else worlds(3, {2: ["ddp", "split"]}))
+    hold(cases, tmp_path, worlds(10) if LONG else worlds(3, {2: ["split"]}))
 
 
 def test_a_wrong_gradient_is_seen() -> None:

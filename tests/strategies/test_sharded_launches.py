@@ -25,12 +25,20 @@ def deepspeed(file: object) -> list[str]:
     return launcher("deepspeed", "--deepspeed_config_file", str(file))
 
 
+def launched(file: object) -> dict[str, str]:
+    """What the launcher sets for a config file of DeepSpeed's."""
+    return {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
+
+
 def test_deepspeeds_own_config_files(train: Train) -> None:
     """Also with the CPU requested, as job scripts do: Accelerate by itself would then train as DDP."""
-    for stage, cpu in ((2, "true"), (3, "false")):
-        line = deepspeed(ROOT / f"configs/deepspeed/zero{stage}.json")
+    files = {stage: ROOT / f"configs/deepspeed/zero{stage}.json" for stage in (2, 3)}
+    for stage, line, environment in (
+        (2, deepspeed(files[2]), {"ACCELERATE_USE_CPU": "true"}),
+        (3, None, launched(files[3])),
+    ):
         flags = [*SMOKE, *SHORT, "--strategy.name", f"zero{stage}", "--train.clip_norm", "1.0"]
-        run = train(2, flags, launcher=line, environment={"ACCELERATE_USE_CPU": cpu}, name=f"zero{stage}")
+        run = train(2, flags, launcher=line, environment=environment, name=f"zero{stage}")
         assert run.code == 0, run.output
         sent = run.summary()["comm_bytes_per_step"]
         assert sent["counted"] == sent["expected"]
@@ -41,7 +49,7 @@ def test_gradients_summed_on_every_rank_are_the_same_training(train: Train, tmp_
     path = tmp_path / "own.json"
     path.write_text(json.dumps({"zero_optimization": {"reduce_scatter": False}}))
     flags = [*SMOKE, *SHORT, "--strategy.name", "zero2", "--train.accumulate", "2"]
-    summed = train(2, flags, launcher=deepspeed(path), name="summed")
+    summed = train(2, flags, environment=launched(path), name="summed")
     owned = train(2, flags, name="owned")
     assert summed.code == owned.code == 0, summed.output + owned.output
     for step, other in zip(summed.metrics(), owned.metrics(), strict=True):
@@ -72,7 +80,7 @@ def test_neither_compiler_nor_ninja_nor_transformers_is_needed(train: Train, tmp
 
 def test_a_file_that_contradicts_the_experiment(train: Train, tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text(json.dumps({"train_batch_size": 32, "zero_optimization": {"stage": 2}}))
-    run = train(2, [*SMOKE, *SHORT, "--strategy.name", "zero2"], launcher=deepspeed(tmp_path / "own.json"))
+    run = train(2, [*SMOKE, *SHORT, "--strategy.name", "zero2"], environment=launched(tmp_path / "own.json"))
     (line,) = run.errors()
     assert "own.json: train_batch_size: 32: this experiment says 64 (train.global_batch)" in line
     assert run.exit() == {"code": 2, "reason": line.removeprefix("error: ")}

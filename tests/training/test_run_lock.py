@@ -37,11 +37,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def finish(line: list[str], folder: Path, environment: dict[str, str] | None = None) -> tuple[int, list[str]]:
+def finish(
+    line: list[str], folder: Path, environment: dict[str, str] | None = None, ranks: int = 1
+) -> tuple[int, list[str]]:
     """Run a command to its end, in a fresh Python if it has a prefix or a PYTHONPATH."""
     line, environment = [*line, "--run.dir", str(folder)], environment or {}
     if line[0] == sys.executable and "PYTHONPATH" not in environment:
-        done = preloaded.run(line[1:], environment)
+        done = preloaded.run(line[1:], environment, ranks)
     else:
         done = subprocess.run(
             line, capture_output=True, text=True, env=os.environ | environment, timeout=300, check=False
@@ -74,10 +76,7 @@ def test_a_second_run_is_refused_and_touches_nothing(tmp_path: Path) -> None:
     run = live(tmp_path / "run")
     for flags in (ENDLESS, OVERWRITE):
         refused(*finish([*TRAIN, *flags], run.folder), run.process.pid)
-    two = start_line([sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--", *ENDLESS, "--run.dir",
-                      str(run.folder)], tmp_path / "two")  # fmt: skip
-    code, lines = two.end()
-    refused(code, lines, run.process.pid)
+    refused(*finish([*TRAIN, *ENDLESS], run.folder, ranks=2), run.process.pid)
     os.utime(run.folder / "run.lock", (0, 0))  # as if the clock had been set forward since its last beat
     refused(*finish([*TRAIN, *OVERWRITE], run.folder), run.process.pid)
     assert run.process.poll() is None and not (run.folder / "exit.json").exists()
