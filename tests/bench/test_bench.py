@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 import torch
 from replaced_gpus import GTX_1080, ONE, TWO, V100, Machine
@@ -58,12 +59,12 @@ def test_the_ratio_shown_is_that_of_the_median_round() -> None:
     assert _spread(result.ratios) == ("1.50", "0.50-3.00")
 
 
-def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command() -> None:
     """One round of two steps of a training run, and the machine's matrix rate."""
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")  # the command sets it: undone afterwards
-    assert main(["bench", "--only", "matrix rate", "--rounds", "1", "--steps", "2", "--batch", "2"]) == 0
-    shown = capsys.readouterr().out
-    assert "alexnet_2012 / the" in shown and max(map(len, shown.splitlines())) <= 100
+    flags = ["--only", "matrix rate", "--rounds", "1", "--steps", "2", "--batch", "2"]
+    done = preloaded.command("bench", *flags, ranks=1, **preloaded.FORKS_RANKS)
+    shown = done.stdout
+    assert done.returncode == 0 and "alexnet_2012 / the" in shown and max(map(len, shown.splitlines())) <= 100
     assert [word for word in ("must", "aim", "missed") if word in shown] == []
 
 

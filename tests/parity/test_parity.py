@@ -6,13 +6,13 @@ The long form (every combination; every large net, ten steps, four ranks too) ru
 from itertools import product
 from pathlib import Path
 
+import preloaded
 import pytest
 import torch
 from conftest import ROOT
 from long_forms import LONG
 from parity_cases import ADAM, CALM_ADAM, CALM_SGD, LARS, NETS, SGD, SMALL, TRAINING, hold, worlds
 
-from alexnet_dist.cli import main
 from alexnet_dist.errors import USAGE
 from alexnet_dist.parity.trace import TrainingTrace, differences
 from alexnet_dist.parity.verdict import judge
@@ -76,9 +76,9 @@ def test_rounding_that_grows_is_told_from_a_wrong_gradient() -> None:
     assert not verdict.same and verdict.drifts
 
 
-def test_what_the_ranks_refuse_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_ranks_refuse_is_refused() -> None:
     flags = ["--config", str(ROOT / "configs/smoke.yaml"), "--data.name", "synthetic", "--train.precision", "fp16"]
-    assert main(["parity", *flags, "--strategy.name", "split"]) == USAGE
-    told = capsys.readouterr()
-    assert told.out == "warning: strategy.name: split has no effect: the command sets it\n"
-    assert told.err.startswith("error: train.precision: fp16: ")
+    done = preloaded.command("parity", *flags, "--strategy.name", "split", ranks=1, **preloaded.FORKS_RANKS)
+    assert done.returncode == USAGE
+    assert done.stdout == "warning: strategy.name: split has no effect: the command sets it\n"
+    assert done.stderr.startswith("error: train.precision: fp16: ")
