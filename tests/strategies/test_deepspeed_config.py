@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from replaced_gpus import ONE, TWO, Machine
+from replaced_gpus import OLD_DRIVER, ONE, TWO, Machine
 
 from alexnet_dist.config.load import load
 from alexnet_dist.config.resolve import resolve
@@ -128,6 +128,16 @@ def test_it_takes_the_gpus_that_it_sees(monkeypatch: pytest.MonkeyPatch) -> None
     TWO.replace(monkeypatch)
     ZeroEngine.accelerator_options(experiment(), 2)
     assert "DS_ACCELERATOR" not in os.environ
+
+
+def test_it_counts_no_gpus_that_torch_cannot_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imported, it has torch ask NVML whether there are any, which knows nothing of a driver too old for torch."""
+    from alexnet_dist.strategies.engines.zero import ZeroEngine
+
+    OLD_DRIVER.replace(monkeypatch)
+    monkeypatch.setenv("DS_ACCELERATOR", "")
+    ZeroEngine.accelerator_options(experiment(), 2)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "" and os.environ["DS_ACCELERATOR"] == "cpu"
 
 
 @pytest.mark.parametrize("machine, number", [(TWO, "1"), (ONE, "0")])

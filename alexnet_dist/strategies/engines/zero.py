@@ -44,6 +44,7 @@ def _settle_device() -> None:
     # Without a GPU the variable has one effect: Accelerate would drop DeepSpeed silently and train as plain DDP.
     os.environ.pop(USE_CPU, None)
     os.environ["DS_ACCELERATOR"] = "cpu"  # read at import: it would guess the same, with a warning
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else it makes torch count GPUs whose driver is too old for torch
     import deepspeed.ops
 
     # Only for inference, but DeepSpeed would compile it at start-up: without it neither a compiler nor ninja is needed.
