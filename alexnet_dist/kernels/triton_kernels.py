@@ -21,8 +21,9 @@ from triton.language import constexpr
 from alexnet_dist.kernels.constants import NormConstants, NormPool
 
 _STOPPED = constexpr(255)
-# Values of a tile: 8 a thread. Compiled for an H100 by Triton 3.6 or 3.8, a thread then needs 128 registers at most (in
-# fp64 200), and none spills; with 16 it needs up to 255, so that a third as many run at once. Neither is timed.
+# Values of a tile: 8 a thread. Compiled for an H100 by Triton 3.6 or 3.8, for images in channels-last memory, a thread
+# then needs 128 registers at most and none spills (in fp64 up to 255, and some spill); with 16 it needs up to 255, so
+# that a third as many run at once. Neither is timed.
 _TILE = 1024
 _WARPS = 4
 
