@@ -6,7 +6,7 @@
     mean.npy              fp64 (size, size, 3), of the training images
     train-00000.tar, …    JPEG: an archive that any tool reads; raw: train-00000.npy, uint8 (samples, size, size, 3)
 
-`index.json` is written last: a folder without it is not finished.
+`index.json` is written last: a folder without it is not finished. Until then `.prepare` says what is done.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from alexnet_dist.errors import UsageError
 
-INDEX, MEAN = "index.json", "mean.npy"
+INDEX, MEAN, WORK = "index.json", "mean.npy", ".prepare"
 FORMAT = 1
 PARTS = ("train", "test")
 Kind = Literal["jpeg", "raw"]
@@ -126,9 +126,16 @@ def read_index(folder: Path) -> Index:
     try:
         return parse_index(path.read_text(), str(path))
     except (FileNotFoundError, NotADirectoryError):
+        check_finished(folder)
         raise UsageError("data.root", folder, f"holds no {INDEX}: it is not what data prepare wrote") from None
     except OSError as error:
         raise UsageError("data.root", folder, f"{INDEX} cannot be read ({error.strerror})") from None
+
+
+def check_finished(folder: Path) -> None:
+    """Refuse a folder that is being prepared, or was when the program was killed: its shards look like classes."""
+    if (folder / WORK).is_dir() and not (folder / INDEX).exists():
+        raise UsageError("data.root", folder, "its preparation is not finished: the same data prepare goes on with it")
 
 
 def parse_index(text: str, where: str) -> Index:

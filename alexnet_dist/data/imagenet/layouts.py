@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from alexnet_dist.data.imagenet.archives import ARCHIVE, members
+from alexnet_dist.data.imagenet.index import check_finished
 from alexnet_dist.errors import UsageError
 
 KAGGLE = "ILSVRC/Data/CLS-LOC"
@@ -50,10 +51,11 @@ def find_layout(root: Path) -> SourceLayout:
     """Find the layout of a folder of images.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or one that is being prepared.
     """
     if not root.is_dir():
         raise UsageError("data.root", root, f"no such folder: {KNOWN}")
+    check_finished(root)
     train, test = (next((root / name for name in names if (root / name).exists()), None) for names in (TRAIN, TEST))
     if train is None:
         return SourceLayout(root, root, root)
@@ -63,13 +65,21 @@ def find_layout(root: Path) -> SourceLayout:
 
 
 def class_names(part: Path) -> tuple[str, ...]:
-    """The classes that a part has a folder, or an archive, for."""
+    """The classes that a part has a folder, or an archive, for.
+
+    Raises:
+        UsageError: a name is not in UTF-8; records and messages could not hold it.
+    """
     if part.is_dir():
         with os.scandir(part) as entries:
             names = [entry.name for entry in entries if entry.is_dir() or entry.name.endswith(ARCHIVE)]
     else:
         names = [member.name for member in members(part) if member.name.endswith(ARCHIVE)]
-    return tuple(sorted({name.removesuffix(ARCHIVE) for name in names if not name.startswith(".")}))
+    names = [name for name in names if not name.startswith(".")]
+    for name in names:
+        if not name.isascii() and name.encode(errors="replace").decode() != name:
+            raise UsageError("data.root", part / name, "is a class's name, and not in UTF-8: rename it")
+    return tuple(sorted({name.removesuffix(ARCHIVE) for name in names}))
 
 
 def is_test(name: str) -> bool:

@@ -23,6 +23,7 @@ from alexnet_dist.data.imagenet.finish import finish
 from alexnet_dist.data.imagenet.index import (
     INDEX,
     PARTS,
+    WORK,
     Encoding,
     Index,
     described,
@@ -36,7 +37,7 @@ from alexnet_dist.data.imagenet.shard_files import new_shard, suffix
 from alexnet_dist.data.imagenet.sources import Source
 from alexnet_dist.errors import UsageError
 
-WORK, PLAN, LOCK = ".prepare", "plan", "lock"
+PLAN, LOCK = "plan", "lock"
 IMAGES_IN_A_PIECE = 16
 
 

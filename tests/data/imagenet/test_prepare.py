@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import preloaded
 import pytest
 import torch
 from image_files import all_of, class_folders, opened
@@ -22,6 +23,7 @@ from image_files import all_of, class_folders, opened
 from alexnet_dist import cli
 from alexnet_dist.data.imagenet.contact_sheet import contact_sheet
 from alexnet_dist.data.imagenet.index import INDEX, read_index
+from alexnet_dist.data.imagenet.layouts import find_layout
 from alexnet_dist.data.imagenet.open_parts import labels_of
 from alexnet_dist.errors import UsageError
 
@@ -104,6 +106,9 @@ def test_killed_at_random_moments_and_taken_up_again(photographs: Path, tmp_path
         process.kill()
         assert process.wait() == -signal.SIGKILL, "the machine is too fast for this test"
         assert not (target / INDEX).exists()
+    for read in (find_layout, read_index):  # its shards would pass for archives of classes
+        with pytest.raises(UsageError, match="its preparation is not finished: the same data prepare goes on with it"):
+            read(target)
     prepared(photographs, target, *flags)
     assert contents(target) == expected
 
@@ -139,6 +144,19 @@ def test_a_folder_inside_the_source_and_images_of_which_none_can_be_read(
     assert cli.main([*words, str(tmp_path / "target")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: SRC: c0/image") and line.endswith("nor can any other of the train images")
+
+
+def test_names_that_are_not_in_utf_8(folder: Path, tmp_path: Path) -> None:
+    for number in range(12):
+        Path(os.fsdecode(os.fsencode(folder / "c0/image") + b"\xfe%d.JPEG" % number)).write_bytes(b"junk")
+    words = ["data", "prepare", "image_folder", str(folder)]
+    done = preloaded.command(*words, str(tmp_path / "target"))
+    assert done.returncode == 0 and "left out: c0/image" in done.stdout
+    Path(os.fsdecode(os.fsencode(folder / "class") + b"\xff")).mkdir()
+    done = preloaded.command(*words, str(tmp_path / "refused"))
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: SRC: ") and line.endswith("is a class's name, and not in UTF-8: rename it")
+    assert done.returncode == 2 and not (tmp_path / "refused").exists()
 
 
 def test_verifying_names_what_differs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
