@@ -14,6 +14,16 @@ PLACES = {
     "bottom right": (1.0, 1.0),
     "centre": (0.5, 0.5),
 }
+# Of an image that is longer than so many times its shorter side, only the middle is resized: a strip of a single row
+# would become gigabytes before its central square is cut out.
+LONGEST = 16
+
+
+def middle(height: int, width: int) -> tuple[slice, slice]:
+    """The rows and columns of an image without the far ends of a strip; see `LONGEST`."""
+    most = LONGEST * min(height, width)
+    rows, columns = (max(0, (side - most) // 2) for side in (height, width))
+    return slice(rows, height - rows), slice(columns, width - columns)
 
 
 def square_at(images: Tensor, size: int, place: tuple[float, float]) -> Tensor:

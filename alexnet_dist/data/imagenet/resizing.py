@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from alexnet_dist.data.crops import resize
+from alexnet_dist.data.crops import middle, resize
 from alexnet_dist.data.imagenet.decode import Encoded, Pixels
 
 # Whole images of more pixels are decoded at a fraction of their size, which bounds memory.
@@ -22,6 +22,7 @@ def whole(image: Encoded, size: int) -> Pixels:
     """
     large = image.height * image.width > LARGE_PIXELS
     pixels = image.pixels((2 * size, 2 * size) if large else (0, 0))
+    pixels = pixels[middle(*pixels.shape[:2])]
     height, width = pixels.shape[:2]
     shorter = min(height, width)
     pixels = resized(pixels, height * size // shorter, width * size // shorter)

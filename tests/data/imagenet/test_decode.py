@@ -12,6 +12,7 @@ from image_files import jpeg, pictures
 from PIL import Image
 from torchvision import transforms
 
+from alexnet_dist.data.crops import LONGEST
 from alexnet_dist.data.imagenet.decode import Encoded, Unreadable
 from alexnet_dist.data.imagenet.resizing import part, whole
 
@@ -145,3 +146,13 @@ def test_a_part_of_a_large_image_is_the_same_part_at_half_the_size(photographs: 
     expected = np.asarray(cut.resize((128, 128), Image.Resampling.BILINEAR)).astype(int)
     moved = np.abs(np.roll(expected, 2, axis=1) - expected).mean()
     assert np.abs(found - expected).mean() < 0.5 * moved
+
+
+def test_of_a_strip_the_middle_alone_is_resized() -> None:
+    """All of it would take gigabytes where it is a row of 60,000 pixels."""
+    strip = np.random.default_rng(0).integers(0, 256, (10, 20_001, 3), np.uint8)
+    for pixels in (strip, strip.swapaxes(0, 1)):
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        left, top = (max(0, (side - LONGEST * 10) // 2) for side in image.size)
+        middle = image.crop((left, top, image.width - left, image.height - top))
+        assert np.array_equal(whole(Encoded(saved(image, "PNG")), 32), whole(Encoded(saved(middle, "PNG")), 32))
