@@ -1,5 +1,6 @@
 """`alexnet-dist predict`: the classes that a trained net predicts for image files."""
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from alexnet_dist import registry
-from alexnet_dist.data.crops import resize
+from alexnet_dist.data.crops import middle, resize
 from alexnet_dist.errors import UsageError
 from alexnet_dist.training.trained_net import load_trained_net
 
@@ -57,6 +58,7 @@ class Predictor:
         """An image whose shorter side has the length that training images had, where the net sees only a square."""
         if self._transform.crop is None:
             return pixels
+        pixels = pixels[..., *middle(*pixels.shape[-2:])]
         height, width = pixels.shape[-2:]
         # 256 for squares of 224, as in 2012; a mean image has the size that was really used.
         side = self._side or round(self._transform.crop * 8 / 7)
@@ -65,8 +67,10 @@ class Predictor:
 
 def _read(path: Path, mode: str) -> Tensor:
     """An image file, upright, as uint8 (channels, height, width)."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for somebody to write
+        raise UsageError("IMAGE", path, "is no file, but a pipe or a device")
     try:
-        with Image.open(path) as file:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
             if file.mode.startswith(_DEEP):
                 raise UsageError("IMAGE", path, "has more than 8 bits a channel: convert it first")
             pixels: Tensor = pil_to_tensor(ImageOps.exif_transpose(file).convert(mode))

@@ -1,5 +1,6 @@
 """Classes of image files, as a user asks for them."""
 
+import os
 from pathlib import Path
 
 import preloaded
@@ -23,7 +24,8 @@ def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
     Image.fromarray(pixels[1, 0].numpy().astype("uint16") * 257).save("deep.png")
     Image.new("1", (20_000, 9_000)).save("huge.png")
     Path("broken.png").write_bytes(Path("grey.png").read_bytes()[:100])
-    names = ["grey.png", "missing.png", "broken.png", "deep.png", "huge.png", ".", "colour.bmp"]
+    os.mkfifo("pipe.png")
+    names = ["grey.png", "missing.png", "broken.png", "deep.png", "huge.png", ".", "pipe.png", "colour.bmp"]
     done = preloaded.command("predict", "--checkpoint", str(smoke_run), *names)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
@@ -32,6 +34,7 @@ def test_classes_are_those_that_the_net_computes_and_bad_files_are_named(
         "error: IMAGE: deep.png: has more than 8 bits a channel: convert it first",
         "error: IMAGE: huge.png: has more than 178,956,970 pixels: scale it down first",
         "error: IMAGE: .: Is a directory",
+        "error: IMAGE: pipe.png: is no file, but a pipe or a device",
     ]
     net = load_trained_net(smoke_run).net
     with torch.no_grad():
