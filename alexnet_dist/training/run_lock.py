@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from alexnet_dist.errors import RankFailed, UsageError
-from alexnet_dist.telemetry.run_files import LOCK, read_json, temporary_name
+from alexnet_dist.telemetry.run_files import LOCK, METRICS, read_json, temporary_name
 from alexnet_dist.training.run_owner import (
     RELEASED,
     SILENCE_SECONDS,
@@ -61,7 +61,7 @@ class RunLock:
             RankFailed: it was removed or moved, or another run took it over while this one was silent; nothing may be
                 written there any more.
         """
-        if _is_gone(self.folder, self._identity):
+        if _is_gone(self.folder, self._identity) or _is_emptied(self.folder):
             raise RankFailed(f"{self._field}: {self.folder}: was removed or moved while the run went on")
         if not _is_at(self._descriptor, self._path):
             owner = described(read_json(self._path) or {})
@@ -159,6 +159,12 @@ def _is_gone(folder: Path, identity: os.stat_result) -> bool:
         return True
     except OSError:
         return False
+
+
+def _is_emptied(folder: Path) -> bool:
+    """Whether a folder has lost its run's files, as by `rm -r` while a checkpoint that is being written keeps the
+    folder itself there."""
+    return not any(os.path.lexists(folder / name) for name in (LOCK, METRICS))
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -104,9 +104,23 @@ def test_a_quota_and_a_folder_that_vanishes(tmp_path: Path) -> None:
     failed(small, "the checkpoint of step 20: ", "File too large")
     gone.wait_until(lambda: gone.steps() >= 2)
     shutil.rmtree(gone.folder)
-    code, lines = gone.end()
-    assert (code, lines[-1]) == (FAILED, f"error: run.dir: {gone.folder}: was removed or moved while the run went on")
+    assert_removed(gone)
     assert not gone.folder.exists()
+
+
+def test_an_rm_that_meets_a_file_being_written(tmp_path: Path) -> None:
+    """The folder stays, without what the run had written there."""
+    run = start_alone(tmp_path / "run", [*ENDLESS, "--checkpoint.every_steps", "0"])
+    run.wait_until(lambda: run.steps() >= 2)
+    for path in run.folder.glob("*.*"):
+        path.unlink(missing_ok=True)
+    (run.folder / "mine").mkdir()
+    assert_removed(run)
+
+
+def assert_removed(run: Launched) -> None:
+    code, lines = run.end()
+    assert (code, lines[-1]) == (FAILED, f"error: run.dir: {run.folder}: was removed or moved while the run went on")
 
 
 def test_a_folder_that_becomes_read_only(disk: Path, tmp_path: Path) -> None:
