@@ -71,6 +71,8 @@ def test_the_example_for_two_ranks(installed: Path, tmp_path: Path) -> None:
     assert "50% of" in printed and "all_gather" in printed and "all_to_all" in printed
     assert (tmp_path / "alexnet.pt").exists()
     assert printed.count("cut: net.norm: true: ") == 2 == printed.count("images: the ranks of a split net were given")
+    assert printed.count("refused: net has 20,453 of 40,906 parameters, as after split: give a whole one") == 4
+    assert printed.count("unexpected keyword argument 'pictures'") == 2 == printed.count("of NaN: True")
 
 
 def test_the_wheel_has_more_than_modules(installed: Path) -> None:

@@ -4,8 +4,10 @@ Steps of one run share what happened during it; drawing only steps would make th
 """
 
 import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +28,18 @@ class Timings:
     Attributes:
         samples: of each step's global batch.
         step_seconds: wall time by round, by step (`StepRecord.seconds`).
+
+    Raises:
+        ValueError: there are no samples, or a round has no steps or a time that is not above 0.
     """
 
     samples: int
     step_seconds: StepSeconds
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.samples, SupportsIndex) or self.samples < 1:
+            raise ValueError(f"samples is {self.samples!r}: it must be a whole number above 0")
+        _check_times(self.step_seconds)
 
     def first_rounds(self, count: int) -> "Timings":
         return Timings(self.samples, self.step_seconds[:count])
@@ -59,7 +69,12 @@ def pooled_median(rounds: StepSeconds) -> float:
 
 
 def median_estimate(rounds: StepSeconds) -> Estimate:
-    """The median step over all rounds."""
+    """The median step over all rounds.
+
+    Raises:
+        ValueError: a round has no steps, or a time that is not above 0.
+    """
+    _check_times(rounds)
     picks = _draw_rounds(len(rounds))
     lengths = np.array([len(steps) for steps in rounds])
     padded = np.array([[*steps, *[0.0] * (lengths.max() - len(steps))] for steps in rounds])
@@ -110,6 +125,18 @@ def margin_of_ratio(cases: Sequence[StepSeconds], rounds: int) -> float:
     # numpy has no quantile function of Student's t; a hundred thousand draws give it to a hundredth.
     student = np.quantile(np.abs(np.random.default_rng(0).standard_t(degrees, 100_000)), CONFIDENCE)
     return float(student * math.sqrt(np.square(residuals).sum() / degrees * 2 / rounds))
+
+
+def _check_times(rounds: StepSeconds) -> None:
+    try:
+        times = [np.asarray(steps, np.float64) for steps in rounds]
+        are_times = all(steps.ndim == 1 and steps.size and (steps > 0).all() for steps in times)
+        is_right = bool(times) and are_times and bool(np.isfinite(np.concatenate(times)).all())
+    except (TypeError, ValueError):
+        is_right = False
+    if not is_right:
+        example = "a list of rounds, each a list of its steps' seconds, such as [[0.2, 0.21], [0.2, 0.22]]"
+        raise ValueError(f"step_seconds is {reprlib.repr(rounds)}: it must be {example}")
 
 
 def _throughput(timings: Timings) -> float:

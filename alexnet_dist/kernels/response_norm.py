@@ -37,9 +37,14 @@ def response_norm(x: Tensor, maps: int, size: int, alpha: float, beta: float, k:
         A tensor of x's shape, dtype and memory format. Half precisions are computed in fp32.
 
     Raises:
-        ValueError: x is not floating, the size is not a positive odd number, or the channels are not a multiple of
-            `maps`.
+        TypeError: x is no tensor.
+        ValueError: x is not floating or has no channels, the size is not a positive odd number, or the channels are
+            not a multiple of `maps`.
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is of type {type(x).__name__}: give a torch.Tensor")
+    if x.dim() < 2:
+        raise ValueError(f"x has the shape {tuple(x.shape)}: it must be (batch, channels, height, width)")
     if not x.is_floating_point():
         raise ValueError(f"x is {x.dtype}: its dtype must be floating")
     if size < 1 or size % 2 == 0:

@@ -4,8 +4,11 @@ Groups follow from the shapes: a layer whose weight has fewer input channels tha
 may replace a parameter by one tower's part of it, and the module then computes that tower.
 """
 
+import reprlib
 from collections.abc import Callable, Mapping
 from math import prod
+from operator import index
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -116,10 +119,15 @@ class AlexNet(nn.Module):
 
     Parameters are created empty, for weights to be loaded into; `create_net` initialises them. On a device whose kernel
     computes several consecutive layers at once (nets/merging.py), forward calls it in their place, not their hooks.
+
+    Raises:
+        TypeError: what is given is no table.
     """
 
     def __init__(self, table: t.Table) -> None:
         super().__init__()
+        if not isinstance(table, t.Table):
+            raise TypeError(f"table is {reprlib.repr(table)}: give a Table, such as layer_table('alexnet_small')")
         self.table = table
         self._merged = merged_layers(table)
         for shaped in table.shaped_layers:
@@ -132,7 +140,12 @@ class AlexNet(nn.Module):
             images: in the dtype of the parameters.
             masks: by dropout layer's name, (batch, units): 0 where a unit is dropped, else 1 / (1 - rate). With None
                 dropout draws its own in training mode, and does nothing in evaluation mode.
+
+        Raises:
+            TypeError: the images are no tensor.
+            ValueError: they have another shape, or whole numbers.
         """
+        _check_images(images, self.table)
         merged = self._merged if norm_pool_runs_on(images.device) else {}
         computed: tuple[str, ...] = ()
         x = images
@@ -146,6 +159,17 @@ class AlexNet(nn.Module):
             else:
                 x = layer(x)
         return x
+
+
+def _check_images(images: Tensor, table: t.Table) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images are of type {type(images).__name__}: give a torch.Tensor")
+    expected = (table.channels, table.size, table.size)
+    if tuple(images.shape[1:]) != expected:
+        of = ", ".join(map(str, expected))
+        raise ValueError(f"images have the shape {tuple(images.shape)}: {table.name} takes (batch, {of})")
+    if not images.is_floating_point():
+        raise ValueError(f"images are {images.dtype}: scale them to floating numbers first, such as from 0 to 1")
 
 
 def _module(shaped: t.ShapedLayer, towers: int) -> nn.Module:
@@ -173,10 +197,22 @@ def create_net(table: t.Table, seed: int = 0) -> AlexNet:
     Args:
         table: the net's layers.
         seed: of the weights; a run with `run.seed` starts from the same.
+
+    Raises:
+        TypeError: what is given is no table.
+        ValueError: the seed is not a whole number from 0 to 2**63 - 1.
     """
     net = AlexNet(table)
-    initialise(net, Rng(seed))
+    if isinstance(seed, bool) or not isinstance(seed, SupportsIndex) or not 0 <= (number := index(seed)) < 2**63:
+        raise ValueError(f"seed is {seed!r}: it must be a whole number from 0 to 2**63 - 1")
+    initialise(net, Rng(number))  # not NumPy's, which would give other weights
     return net
+
+
+def check_whole(net: AlexNet) -> None:
+    """Raises ValueError where a net has a part of its table's weights."""
+    if (held := sum(p.numel() for p in net.parameters())) != net.table.parameters:
+        raise ValueError(f"net has {held:,} of {net.table.parameters:,} parameters, as after split: give a whole one")
 
 
 @torch.no_grad()

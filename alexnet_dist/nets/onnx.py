@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from alexnet_dist.nets.alexnet import AlexNet
+from alexnet_dist.nets.alexnet import AlexNet, check_whole
 
 
 def export_onnx(net: AlexNet, path: Path | str, metadata: Mapping[str, str] | None = None) -> None:
@@ -23,7 +23,12 @@ def export_onnx(net: AlexNet, path: Path | str, metadata: Mapping[str, str] | No
 
     Raises:
         ImportError: onnx or onnxscript is missing.
+        TypeError: it is another module, or this one in a wrapper such as DDP's.
+        ValueError: it is split, and has a part of the weights.
     """
+    if not isinstance(net, AlexNet):
+        raise TypeError(f"net is of type {type(net).__name__}: give an AlexNet, without what wraps it")
+    check_whole(net)
     exported, table = deepcopy(net).float().eval(), net.table
     device = next(net.parameters()).device
     program = torch.onnx.export(

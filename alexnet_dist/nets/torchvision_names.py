@@ -27,8 +27,12 @@ _OURS = {theirs: ours for ours, theirs in _TORCHVISION.items()}
 
 
 def to_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename `conv1.weight` to `features.0.weight`, and so on."""
-    return {_renamed(name, _TORCHVISION): tensor for name, tensor in state.items()}
+    """Rename `conv1.weight` to `features.0.weight`, and so on; other names stay.
+
+    Raises:
+        TypeError, ValueError: as `from_torchvision`, of this program's names.
+    """
+    return _renamed(state, _TORCHVISION)
 
 
 def has_torchvision_names(state: Mapping[str, Tensor]) -> bool:
@@ -36,10 +40,25 @@ def has_torchvision_names(state: Mapping[str, Tensor]) -> bool:
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename `features.0.weight` to `conv1.weight`, and so on; names that are not torchvision's stay."""
-    return {_renamed(name, _OURS): tensor for name, tensor in state.items()}
+    """Rename `features.0.weight` to `conv1.weight`, and so on; names that are not torchvision's stay.
+
+    Raises:
+        TypeError: the state is no mapping of names to tensors.
+        ValueError: no name is torchvision's.
+    """
+    return _renamed(state, _OURS)
 
 
-def _renamed(name: str, names: Mapping[str, str]) -> str:
-    layer, _, parameter = name.rpartition(".")
-    return f"{names.get(layer, layer)}.{parameter}"
+def _renamed(state: Mapping[str, Tensor], layers: Mapping[str, str]) -> dict[str, Tensor]:
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state is of type {type(state).__name__}: give a module's state_dict()")
+    renamed = {}
+    for name, tensor in state.items():
+        layer, dot, parameter = str(name).rpartition(".")
+        renamed[layers.get(layer, layer) + dot + parameter] = tensor
+    if renamed and renamed.keys() == state.keys():
+        first = f"the first is {next(iter(state))}, not {next(iter(layers))}.weight"
+        raise ValueError(
+            f"state has none of the names that are renamed: {first}; strip what stands before, if anything"
+        )
+    return renamed

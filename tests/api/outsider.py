@@ -28,10 +28,17 @@ def refused() -> None:
     except ad.UsageError as error:
         print(f"cut: {error}\n", end="")
     net = ad.split(ad.create_net(ad.layer_table("alexnet_small"))).eval()
+    for call in (lambda: ad.split(net), lambda: ad.export_onnx(net, "split.onnx"), lambda: net(pictures=None)):
+        try:
+            call()
+        except (TypeError, ValueError) as error:
+            print(f"refused: {error}\n", end="")
     try:
         net(images=torch.full((1, 1, 32, 32), float(dist.get_rank())))
     except ValueError as error:
         print(f"images: {error}\n", end="")
+    split = ad.split(ad.create_net(ad.layer_table("alexnet_small"))).eval()
+    print(f"of NaN: {split(torch.full((1, 1, 32, 32), torch.nan)).isnan().all()}\n", end="")
 
 
 runpy.run_path(sys.argv[1], run_name="__main__")

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
-from alexnet_dist.nets.alexnet import AlexNet, Dropout
+from alexnet_dist.nets.alexnet import AlexNet, Dropout, check_whole
 from alexnet_dist.strategies.parts.cut_check import check_cut
 from alexnet_dist.strategies.parts.exchange import TowerExchange
 
@@ -29,16 +29,23 @@ def split(net: AlexNet, group: ProcessGroup | None = None) -> AlexNet:
 
     Raises:
         UsageError: the net cannot be cut into as many equal parts as there are ranks.
-        ValueError: at the first forward pass, the ranks were given different images.
+        TypeError: it is another module, or the group is none that this rank is in.
+        ValueError: it is split already; or, at the first forward pass, the ranks were given different images.
     """
+    if not isinstance(net, AlexNet):
+        raise TypeError(f"net is of type {type(net).__name__}: give an AlexNet, without what wraps it")
     group = _ranks(group)
+    check_whole(net)
     check_cut(net.table, group.size())
     cut(net, group)
 
     def check_images(_: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+        images = positional[0] if positional else named.get("images")
+        if not isinstance(images, Tensor):
+            return  # forward refuses it
         hook.remove()
-        images: Tensor = positional[0] if positional else named["images"]
         sums = whole(torch.stack([images.double().sum(), images.double().square().sum()]), group).view(-1, 2)
+        sums = sums.nan_to_num()  # a NaN is not equal to itself
         if not torch.equal(sums, sums[:1].expand_as(sums)):
             raise ValueError("the ranks of a split net were given different images: they must work on the same batch")
 
@@ -52,7 +59,15 @@ def gather_parts(parts: Mapping[str, Tensor], group: ProcessGroup | None = None)
     Args:
         parts: what this rank holds of each: weights (`net.state_dict()`), gradients, an optimizer's moments.
         group: as given to `split`.
+
+    Raises:
+        TypeError: `parts` is no mapping, or holds something that is no tensor with a dim 0.
     """
+    if not isinstance(parts, Mapping):
+        raise TypeError(f"parts is of type {type(parts).__name__}: give tensors by name, such as net.state_dict()")
+    for name, part in parts.items():
+        if not isinstance(part, Tensor) or part.dim() == 0:
+            raise TypeError(f"parts has {part!r} under {name}: leave out what is no part of a layer's tensor")
     return {name: whole(part.detach(), _ranks(group)) for name, part in parts.items()}
 
 
@@ -60,6 +75,8 @@ def _ranks(group: ProcessGroup | None) -> ProcessGroup:
     chosen = group or dist.group.WORLD
     if chosen is None:
         raise ValueError("there is no process group: call torch.distributed.init_process_group, or make an Accelerator")
+    if not isinstance(chosen, ProcessGroup):
+        raise TypeError(f"group is {chosen!r}: give a process group that this rank is in, as new_group returns it")
     return chosen
 
 
