@@ -7,7 +7,7 @@ from pydantic import Field
 
 from alexnet_dist.commands import Command
 from alexnet_dist.config.flags import Flags
-from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.schema import MOST_SAMPLES, Experiment
 from alexnet_dist.config.values import FilePath, Group
 from alexnet_dist.imports import quick_imports
 from alexnet_dist.launcher.exit_status import ExitStatus, exit_code_of
@@ -26,7 +26,7 @@ alexnet-dist launch --ranks 2 --program -- -m alexnet_dist.cli evaluate --checkp
 
 class EvaluateFlags(Group):
     checkpoint: FilePath = Field(description="a checkpoint, or the directory of a run")
-    batch: int = Field(64, ge=1, le=1_000_000, description="images that a rank computes at once")
+    batch: int = Field(64, ge=1, le=MOST_SAMPLES, description="images that a rank computes at once")
 
 
 FLAGS = Flags(EvaluateFlags, Experiment)

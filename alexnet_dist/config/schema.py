@@ -27,6 +27,8 @@ from alexnet_dist.config.values import (
     Views,
 )
 
+MOST_SAMPLES = 1_000_000  # of a step
+
 
 class NetConfig(Group):
     """The network."""
@@ -160,7 +162,7 @@ class OptimConfig(Group):
 class TrainConfig(Group):
     """The training: batches, length, arithmetic."""
 
-    global_batch: int = Field(128, ge=1, le=1_000_000, description="samples of one optimizer step over all ranks")
+    global_batch: int = Field(128, ge=1, le=MOST_SAMPLES, description="samples of one optimizer step over all ranks")
     accumulate: int = Field(1, ge=1, le=100_000, description="micro-batches of one optimizer step")
     epochs: int = Field(1, ge=1, le=1_000_000, description="passes over the training images")
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps, if epochs are not over by then")

@@ -8,7 +8,7 @@ from typing import Any
 
 from alexnet_dist.config.load import read_flags, validate
 from alexnet_dist.config.resolve import views_warnings
-from alexnet_dist.config.schema import Experiment
+from alexnet_dist.config.schema import MOST_SAMPLES, Experiment
 from alexnet_dist.data.dataset import image_size
 from alexnet_dist.errors import UsageError
 from alexnet_dist.launcher.environment import enter_world
@@ -31,6 +31,9 @@ def evaluate_checkpoint(checkpoint: Path, batch: int, flags: Sequence[str]) -> N
     """
     given, unused = _split(flags)
     launched = enter_world(os.environ)
+    if batch * launched.world_size > MOST_SAMPLES:
+        remedy = f"on {launched.world_size} ranks it is at most {MOST_SAMPLES // launched.world_size}"
+        raise UsageError("--batch", batch, remedy)
     say: Callable[[str], None] = print if launched.rank == 0 else lambda _: None
     for field in unused:
         say(f"warning: {field} has no effect on evaluation")

@@ -60,6 +60,11 @@ def test_what_would_be_another_net_is_refused(smoke_run: Path, flags: Sequence[s
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and all(word in done.stderr for word in words)
 
 
+def test_a_batch_of_more_samples_than_a_step_has(smoke_run: Path) -> None:
+    done = evaluate(smoke_run, "--batch", "600000", ranks=2)
+    assert (done.returncode, done.stderr) == (2, "error: --batch: 600000: on 2 ranks it is at most 500000\n")
+
+
 def test_data_that_have_moved(train: Train, tmp_path: Path) -> None:
     there, now = tmp_path / "there", tmp_path / "now"
     there.symlink_to(find_folder(None))
