@@ -12,7 +12,7 @@ from alexnet_dist.config.flags import Flags
 from alexnet_dist.config.load import read_file
 from alexnet_dist.config.plain_yaml import one_line
 from alexnet_dist.config.values import FilePath, Group, Role
-from alexnet_dist.costs.units import three_digits
+from alexnet_dist.costs.units import loss_text, three_digits
 from alexnet_dist.errors import DONE, UsageError, reason_of, refusing
 from alexnet_dist.registry import commands
 from alexnet_dist.telemetry.run_files import CONFIG, SUMMARY, read_summary
@@ -120,7 +120,7 @@ def _cells(name: str, summary: dict[str, Any]) -> list[str]:
             _number((summary["step_seconds"] or {"median": None})["median"], ".3f"),
             three_digits(sent, "B"),
             f"{max(summary['peak_memory_bytes']) / 2**30:.2f}",
-            _number(summary["train_loss"], ".4f"),
+            "-" if summary["train_loss"] is None else loss_text(summary["train_loss"]),
             *(("-", "-") if accuracy is None else (f"{accuracy['top1']:.1%}", f"{accuracy['unique_samples']:,}")),
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""Counts of bytes, values, operations and things as text."""
+"""Counts of bytes, values, operations and things, and losses, as text."""
 
 _PREFIXES = ("", "k", "M", "G", "T", "P")
 
@@ -16,6 +16,11 @@ def shared_batch(global_batch: int, replicas: int, accumulate: int) -> str:
     """How replicas share a global batch: "64 = 2 replicas x 1 micro-batch x 32 samples"."""
     samples = counted(global_batch // replicas // accumulate, "sample")
     return f"{global_batch} = {counted(replicas, 'replica')} x {counted(accumulate, 'micro-batch', 'es')} x {samples}"
+
+
+def loss_text(loss: float) -> str:
+    """A loss with four decimals; one as large as in a run that is about to diverge with four digits, "1.234e+26"."""
+    return f"{loss:.4f}" if loss < 1e5 else f"{loss:.4g}"
 
 
 def three_digits(count: float, unit: str = "") -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from alexnet_dist.costs.units import loss_text
 from alexnet_dist.data.dataset import UNREAD
 from alexnet_dist.data.order import fingerprint, share
 from alexnet_dist.distributed.agreement import combined
@@ -34,7 +35,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         return (
-            f"loss {self.loss:.4f}, accuracy {self.top1:.2%} (top-5 {self.top5:.2%}) "
+            f"loss {loss_text(self.loss)}, accuracy {self.top1:.2%} (top-5 {self.top5:.2%}) "
             f"on {self.unique_samples} unique images"
         )
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from alexnet_dist.costs.units import loss_text
 from alexnet_dist.distributed.agreement import combined, on_first_rank
 from alexnet_dist.distributed.bring_up import limit_waiting
 from alexnet_dist.errors import Diverged, RunFailed, Stopped
@@ -191,7 +192,7 @@ def _report_evaluation(components: Components, run: RunContext, done: int, evalu
 def _epoch_line(components: Components, run: RunContext, done: int) -> str:
     epoch = run.metrics.epoch
     number = f"epoch {components.order.epoch(done - 1) + 1}/{components.experiment.train.epochs}"
-    return f"{number}: training loss {epoch.loss:.4f}, accuracy {epoch.top1:.2%}"
+    return f"{number}: training loss {loss_text(epoch.loss)}, accuracy {epoch.top1:.2%}"
 
 
 def _limit_waiting(components: Components, first_step_seconds: float) -> None:

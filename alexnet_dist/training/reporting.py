@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from alexnet_dist.costs.units import loss_text
 from alexnet_dist.data.order import Order
 from alexnet_dist.telemetry.progress import RunProgress
 from alexnet_dist.telemetry.record import RunRecord
@@ -57,7 +58,8 @@ class Reporter:
         figures, last = window_figures(window), window[-1]
         self._progress.update(
             last.step,
-            "loss {loss:.4f}  {images_per_second:.1f} images/s  {step_seconds:.3f} s a step  "
+            f"loss {loss_text(figures['loss'])}  "
+            "{images_per_second:.1f} images/s  {step_seconds:.3f} s a step  "
             "data wait {data_wait_fraction:.1%}  ".format(**figures)
             + f"sent {last.sent_bytes / 1e6:.3g} MB",
         )
