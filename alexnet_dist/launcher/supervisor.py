@@ -132,7 +132,7 @@ class Attempt:
         Args:
             number: of restarts before this attempt.
         """
-        self._folder.mkdir()
+        self._make_folder()
         signals = stop_signals()
         handlers = {signum: signal.signal(signum, self._on_signal) for signum in signals}
         environment = {**launch_environment(), CONTROL: str(self._folder), RESTARTS: str(number)}
@@ -152,6 +152,8 @@ class Attempt:
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
+        if code == DONE and not self._folder.exists():
+            return Outcome(DONE, "")  # ranks that do not find the folder end with codes of their own
         outcome = outcome_of(self.reports(), read_first_failure(self._folder), self._ranks, code)
         if self._is_ended and outcome.code == FAILED:
             return Outcome(FAILED, "asked to stop a second time: ended at once")
@@ -176,9 +178,14 @@ class Attempt:
         while time.monotonic() < deadline and len(self.reports()) < len(self._ranks):
             time.sleep(0.1)
 
+    def _make_folder(self) -> None:
+        """TMPDIR may have been cleaned since the start of a run of weeks."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         """The first signal requests a stop, a later one kills."""
         if not self._requests.asks_again(signum):
+            self._make_folder()
             (self._folder / STOP).touch()
         elif self._launcher is not None:
             self._is_ended = True

@@ -3,14 +3,18 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import launched
 import pytest
 from conftest import ROOT, Train, accelerate_launch, unavailable
 from long_forms import LONG_FORM
 from run_records import exit_of
+
+from alexnet_dist.errors import DONE, STOPPED
 
 MACOS = str(Path(__file__).with_name("macos"))
 SEVERAL = str(Path(__file__).with_name("several_commands.py"))
@@ -55,6 +59,22 @@ def test_without_a_home_folder_data_and_tracking_are_one_line(nobody: list[str],
     named = output([*train, *NO_WANDB, "--config", str(ROOT / "configs/smoke.yaml"), "--data.root", "~/images"], 2)
     assert named == "error: data.root: ~/images: there is no such home folder: name another, or set HOME\n"
     assert sum("W&B" in line for line in output([*train, *FLAGS]).splitlines()) == 1
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_temporary_files_that_are_cleaned_away_while_a_run_goes_on(stops: bool, tmp_path: Path) -> None:
+    (temporary := tmp_path / "temporary").mkdir()
+    endless = ["--train.max_steps", "100000" if stops else "400", "--train.epochs", "100000"]
+    line = [sys.executable, "-m", "alexnet_dist.cli", "launch", "--ranks", "2", "--max-restarts", "1", "--"]
+    line += [*FLAGS, *NO_WANDB, *endless, "--run.dir", str(tmp_path / "run")]
+    run = launched.start_line(line, tmp_path / "run", {"TMPDIR": str(temporary)})
+    run.wait_until(lambda: run.steps() >= 2)
+    shutil.rmtree(temporary)
+    if stops:
+        run.process.send_signal(signal.SIGTERM)
+    code, lines = run.end()
+    assert code == (STOPPED if stops else DONE) == run.exit()["code"], lines
+    assert "done in" in lines[-1] or lines[-1].startswith("stopped: asked to stop after step ")
 
 
 @pytest.mark.parametrize("ranks", [pytest.param(1, marks=LONG_FORM), 2])
