@@ -28,7 +28,7 @@ from alexnet_dist.telemetry.throughput import images_per_second
 
 SHOWN, NAME = 24, 110  # kernels, and characters of their names
 STEPS = 20
-SECONDS, MOST_STEPS = 1.0, 500  # of steps whose rate is taken: twenty are over before a GPU's clock has settled
+SECONDS, MOST_STEPS = 1.0, 500  # of steps whose rate is taken: twenty may be over before a clock has settled
 HELD = 2  # steps that a device queues: it takes 1024 kernels, and a step has some 110
 HELD_CYCLES = 300_000_000  # of a device's clock, 0.15 s: the host queues the steps meanwhile
 
