@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from alexnet_dist.errors import UsageError
+from alexnet_dist.errors import UsageError, reason_of
 from alexnet_dist.temporary import temporary_folder
 
 LICENCES = "COPYRIGHT"
@@ -44,7 +44,8 @@ def folder_from_packages(
     except PermissionError as error:
         raise UsageError("--root", named, f"cannot be written ({error.strerror})") from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError("--root", named, f"{failure} ({error})") from None
+        reason = reason_of(error) if isinstance(error, OSError) and error.strerror else error
+        raise UsageError("--root", named, f"{failure} ({reason})") from None
 
 
 def _write_licences(docs: Path, folder: Path, packages: Sequence[str]) -> None:

@@ -42,6 +42,12 @@ def test_a_machine_without_debians_tools(tmp_path: Path, monkeypatch: pytest.Mon
         fetch(str(tmp_path / "new"))
 
 
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"could not be fetched \(File exists: .*/file\)$"):
+        fetch(str(tmp_path / "file"))
+
+
 def resources(version: int) -> bytes:
     """The folder `a` with the files `b`, as it is, and `c`, compressed with zlib."""
     names = b"".join(struct.pack(">HI", len(name), 0) + name.encode("utf-16-be") for name in "abc")
