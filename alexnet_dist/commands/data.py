@@ -184,8 +184,8 @@ def _show(own: DataFlags, words: Sequence[str]) -> None:
     try:
         with new_file(Path(own.output)) as path:
             contact_sheet(parts.train, labels[0], names).save(path)
-    except ValueError as error:  # of a format that Pillow does not know
-        raise UsageError("--output", own.output, f"cannot be written ({error})") from None
+    except ValueError:  # Pillow's message would have the ending of the temporary file
+        raise UsageError("--output", own.output, "is of no format that Pillow writes: end its name in .png") from None
     print(f"{own.output}: a row for each class, of the training images")
 
 

@@ -252,6 +252,12 @@ def test_the_contact_sheet(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert np.array_equal(tile, small)
 
 
+def test_a_contact_sheet_without_an_ending(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["data", "show", str(folder), "--output", "sheet"]) == 2
+    remedy = "is of no format that Pillow writes: end its name in .png"
+    assert capsys.readouterr().err == f"error: --output: sheet: {remedy}\n"
+
+
 def test_a_caption_has_letters_beyond_ascii(folder: Path) -> None:
     """A font without them draws the same box for each."""
     samples = opened(folder).train
