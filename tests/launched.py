@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,12 @@ class Launched:
     def ranks(self) -> list[psutil.Process]:
         """The processes that train, by rank; fewer while they are being started or ended."""
         found = {}
-        try:
+        with suppress(psutil.NoSuchProcess):  # it has ended
             for child in psutil.Process(self.process.pid).children(recursive=True):
-                environment = child.environ()
-                if environment.get("ALEXNET_DIST_CONTROL") and "alexnet_dist.cli" in child.cmdline()[2:5]:
-                    found[int(environment.get("RANK", "0"))] = child
-        except psutil.Error:
-            return []
+                with suppress(psutil.Error):  # one that ends now is no rank that trains
+                    environment = child.environ()
+                    if environment.get("ALEXNET_DIST_CONTROL") and "alexnet_dist.cli" in child.cmdline()[2:5]:
+                        found[int(environment.get("RANK", "0"))] = child
         return [found[rank] for rank in sorted(found)]
 
     def steps(self) -> int:
