@@ -162,9 +162,17 @@ def _is_gone(folder: Path, identity: os.stat_result) -> bool:
 
 
 def _is_emptied(folder: Path) -> bool:
-    """Whether a folder has lost its run's files, as by `rm -r` while a checkpoint that is being written keeps the
-    folder itself there."""
-    return not any(os.path.lexists(folder / name) for name in (LOCK, METRICS))
+    """Whether the run's files are gone although its folder is there: `rm -r` leaves a folder that a checkpoint is being
+    written into. False where the disk fails to tell."""
+    for name in (LOCK, METRICS):
+        try:
+            (folder / name).lstat()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        return False
+    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
